@@ -1,0 +1,65 @@
+"""The cost stack: named lines, each with its layer, formula and inputs, that add up to a bill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Layer = Literal["tokens", "compute", "standby", "engineering", "infrastructure", "reliability", "one-off"]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+
+Drain = Literal[
+    "engineering labour",
+    "MLOps infrastructure",
+    "hardware decay",
+    "incident response",
+    "opportunity cost",
+    "idle capacity",
+]
+DRAINS: tuple[Drain, ...] = get_args(Drain)
+"""The six economic drains of 001, each a line of the stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineInput:
+    """A number that went into a line; an assumption when ``name`` is the key of one."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackLine:
+    """One line of a monthly bill.  ``formula`` is written in the names of ``inputs``."""
+
+    key: str
+    layer: Layer
+    usd_per_month: float
+    formula: str
+    inputs: tuple[LineInput, ...]
+    drain: Drain | None = None
+
+
+def line(  # noqa: PLR0913 - one keyword for each field, and the inputs behind them
+    key: str, layer: Layer, usd_per_month: float, formula: str, *, drain: Drain | None = None, **inputs: float
+) -> StackLine:
+    """Build a line; the keyword arguments are the inputs its formula names."""
+    pairs = tuple(LineInput(name=name, value=value) for name, value in inputs.items())
+    return StackLine(key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=pairs, drain=drain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostStack:
+    """A month's bill by lines.  ``partial`` names what could not be priced; it is not zero."""
+
+    lines: tuple[StackLine, ...]
+    partial: tuple[str, ...] = ()
+
+    @property
+    def usd_per_month(self) -> float:
+        """The sum of the lines."""
+        return sum(item.usd_per_month for item in self.lines)
+
+    def layer_usd_per_month(self, layer: Layer) -> float:
+        """Return the sum of one layer."""
+        return sum(item.usd_per_month for item in self.lines if item.layer == layer)

@@ -1,0 +1,139 @@
+"""Frozen types that cross layers: what traffic was, in the shape that the models need.
+
+A profile holds sums that are *sufficient* for the models (token sums by price tier, first and
+second moments of lengths by time window), so that a study never goes back to the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from breakeven.quantities import SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from breakeven.usage import TokenUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthQuantiles:
+    """The distribution of one token count over requests, in tokens."""
+
+    mean_tokens: float
+    p10_tokens: float
+    p50_tokens: float
+    p90_tokens: float
+    p99_tokens: float
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Sums over requests from which the work of any linear service model follows exactly.
+
+    With *i* input and *o* output tokens of a request: counts, Σi, Σo, Σi·o and Σo².  They keep
+    the joint distribution of lengths where mean lengths lose it.
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    input_output_tokens2: float
+    output_output_tokens2: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceCell:
+    """Token sums of the requests that fall into one price tier and one part of the day.
+
+    ``input_over_tokens`` is the largest price threshold that these requests exceed (0: none);
+    ``day_segment`` counts the intervals between the price changes of the day, UTC, from 00:00.
+    Prices are linear inside a cell, so pricing a cell equals pricing its requests one by one.
+    """
+
+    input_over_tokens: int
+    day_segment: int
+    requests: int
+    usage: TokenUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One non-empty time window of a trace; ``index`` counts windows from the first request."""
+
+    index: int
+    moments: Moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShare:
+    """What one logical model received."""
+
+    model: str
+    requests: int
+    usage: TokenUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficTimes:
+    """How a trace is spread over time; absent for a bill.
+
+    ``span_s`` is the observed time extended by one mean gap, so that rate = requests / span.
+    ``windows`` holds the non-empty windows of ``window_s`` seconds; ``window_count`` counts all.
+    ``hour_of_week_requests_per_s`` has 168 means from Monday 00:00 UTC, None where nothing was
+    observed.  ``burstiness_ratio`` is the variance of requests per window over their mean (1 for
+    a Poisson stream), ``gap_cv_ratio`` the standard deviation of gaps over their mean (likewise 1).
+    """
+
+    first_at: datetime
+    last_at: datetime
+    span_s: float
+    window_s: float
+    window_count: int
+    windows: tuple[Window, ...]
+    hour_of_week_requests_per_s: tuple[float | None, ...]
+    peak_to_mean_ratio: float
+    burstiness_ratio: float
+    gap_cv_ratio: float
+
+    @property
+    def span_days(self) -> float:
+        """Observed days."""
+        return self.span_s / SECONDS_PER_DAY
+
+    @property
+    def span_hours(self) -> float:
+        """Observed hours."""
+        return self.span_s / SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficProfile:
+    """What traffic was observed, from a trace or from a bill of monthly totals.
+
+    ``moments.requests`` is 0 when a bill does not say how many requests there were; then the
+    second moments are 0 too and only totals are known.  ``rows_lost`` of ``rows_read`` rows could
+    not be used; their tokens are in no figure.
+    """
+
+    source: str
+    kind: Literal["trace", "bill"]
+    rows_read: int
+    rows_lost: int
+    usage: TokenUsage
+    moments: Moments
+    months: float
+    """Months covered by a bill; 0 for a trace, whose times say it."""
+
+    input_lengths: LengthQuantiles | None
+    output_lengths: LengthQuantiles | None
+    cells: tuple[PriceCell, ...]
+    models: tuple[ModelShare, ...]
+    times: TrafficTimes | None
+
+    @property
+    def input_output_ratio(self) -> float | None:
+        """Input tokens for each output token; None without output."""
+        return self.usage.input_tokens / self.usage.output_tokens if self.usage.output_tokens else None
