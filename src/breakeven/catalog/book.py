@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breakeven.catalog.assumptions import Assumption
-    from breakeven.catalog.hardware import Gpu, Measurement, OwnedNode, Rental
+    from breakeven.catalog.hardware import Gpu, Measurement, MeasurementSource, OwnedNode, Rental
     from breakeven.catalog.models import ApiModel, OpenModel
     from breakeven.catalog.rate_card import PriceList
 
@@ -30,6 +30,7 @@ class Book:
     models: Mapping[str, OpenModel]
     api_models: Mapping[str, ApiModel]
     measurements: tuple[Measurement, ...]
+    measurement_sources: Mapping[str, MeasurementSource]
     assumptions: Mapping[str, Assumption]
     price_lists: Mapping[str, PriceList] = field(default_factory=dict)
 

@@ -57,17 +57,34 @@ class Rental:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedNode:
-    """The capital price of a node, as published.  Power, space and upkeep are assumptions."""
+    """What owning a node costs: a purchase price (power, space and upkeep are assumptions), or a
+    published model's cost per GPU-hour that includes them.
+    """
 
     gpu: str
     gpus_per_node: int
-    node_usd_low: Decimal
-    node_usd: Decimal
-    node_usd_high: Decimal
+    kind: Literal["purchase", "modelled-tco"]
     as_of: date
     source: str
+    node_usd: Decimal | None = None
+    node_usd_low: Decimal | None = None
+    node_usd_high: Decimal | None = None
     node_power_w: float | None = None
+    usd_per_gpu_hour: Decimal | None = None
+    lifetime_months: int | None = None
     caveat: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurementSource:
+    """Where a set of throughput measurements stands, and under which licence."""
+
+    key: str
+    title: str
+    url: str
+    licence: str
+    attribution: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.catalog.assumptions import Assumption
 from breakeven.catalog.book import Book
-from breakeven.catalog.hardware import Gpu, Measurement, OwnedNode, Rental
+from breakeven.catalog.hardware import Gpu, Measurement, MeasurementSource, OwnedNode, Rental
 from breakeven.catalog.models import ApiModel, OpenModel
 from breakeven.sources.yaml_file import Document, check_rows, read_yaml
 
@@ -30,6 +30,9 @@ def load_book() -> Book:
         models={model.id: model for model in check_rows(read_yaml(DATA / "models.yaml"), OpenModel)},
         api_models={model.id: model for model in check_rows(read_yaml(DATA / "api_models.yaml"), ApiModel)},
         measurements=check_rows(_throughput(DATA / "throughput.csv"), Measurement),
+        measurement_sources={
+            item.key: item for item in check_rows(read_yaml(DATA / "throughput_sources.yaml"), MeasurementSource)
+        },
         assumptions={item.key: item for item in check_rows(read_yaml(DATA / "assumptions.yaml"), Assumption)},
     )
 
