@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from breakeven.catalog.hardware import Measurement
-    from breakeven.records import Moments
 
 MIN_POINTS = 4
 """Lengths a fit needs: three coefficients and something left to err against."""
@@ -38,17 +37,14 @@ class Service:
     basis: str
     fit_error_fraction: float | None = None
 
-    def node_seconds(self, moments: Moments, *, input_ratio: float = 1.0, output_ratio: float = 1.0) -> float:
-        """Return the work of the requests behind these sums, with their counts rescaled."""
+    def node_seconds(
+        self, *, input_tokens: float, output_tokens: float, input_output_tokens2: float, output_output_tokens2: float
+    ) -> float:
+        """Return the work of requests from their sums (see ``records.Moments``)."""
         return (
-            self.input_node_seconds * moments.input_tokens * input_ratio
-            + self.output_node_seconds * moments.output_tokens * output_ratio
-            + self.kv_node_seconds
-            * output_ratio
-            * (
-                moments.input_output_tokens2 * input_ratio
-                + moments.output_output_tokens2 * output_ratio / 2
-            )
+            self.input_node_seconds * input_tokens
+            + self.output_node_seconds * output_tokens
+            + self.kv_node_seconds * (input_output_tokens2 + output_output_tokens2 / 2)
         )
 
     def output_tokens_per_s(self, isl_tokens: float, osl_tokens: float) -> float:

@@ -69,3 +69,13 @@ def power_usd_per_month(
 def tco_multiple(total_usd_per_month: float, *, compute_usd_per_month: float) -> float:
     """Return the whole bill over the GPU rent (001: 3 to 5; it is not a constant)."""
     return total_usd_per_month / compute_usd_per_month
+
+
+def idle_share_fraction(utilisation_fraction: float, *, idle_draw_ratio: float = 1.0) -> float:
+    """Return the share of a bill that is spent on idle time (001: 10 % busy wastes 90 %).
+
+    (1 - u) d / (u + (1 - u) d), with d what an idle hour costs over a busy one: 1 for rent, which
+    does not know the difference, and less than 1 for electricity.
+    """
+    idle = (1 - utilisation_fraction) * idle_draw_ratio
+    return idle / (utilisation_fraction + idle)

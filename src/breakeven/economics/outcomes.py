@@ -31,3 +31,8 @@ def paying_quality_loss_fraction(cheaper_usd: float, *, today_usd: float) -> flo
 def routed_saving_fraction(routed_fraction: float, *, price_ratio: float) -> float:
     """Return what is saved when that share of *tokens* goes to a target at ``price_ratio`` of the price."""
     return routed_fraction * (1 - price_ratio)
+
+
+def saving_fraction(before_usd: float, *, after_usd: float) -> float:
+    """Return the share of a bill that is saved: 1 - after / before (001's fintech firm); negative when it grew."""
+    return 1 - after_usd / before_usd

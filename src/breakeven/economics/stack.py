@@ -38,14 +38,25 @@ class StackLine:
     formula: str
     inputs: tuple[LineInput, ...]
     drain: Drain | None = None
+    sunk: bool = False
+    """Paid whatever is decided: hardware owned already, a team that exists."""
 
 
 def line(  # noqa: PLR0913 - one keyword for each field, and the inputs behind them
-    key: str, layer: Layer, usd_per_month: float, formula: str, *, drain: Drain | None = None, **inputs: float
+    key: str,
+    layer: Layer,
+    usd_per_month: float,
+    formula: str,
+    *,
+    drain: Drain | None = None,
+    sunk: bool = False,
+    **inputs: float,
 ) -> StackLine:
     """Build a line; the keyword arguments are the inputs its formula names."""
     pairs = tuple(LineInput(name=name, value=value) for name, value in inputs.items())
-    return StackLine(key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=pairs, drain=drain)
+    return StackLine(
+        key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=pairs, drain=drain, sunk=sunk
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,30 @@ def total_tokens_per_s(output_tokens_per_s: float, *, input_output_ratio: float)
     return output_tokens_per_s * (1 + input_output_ratio)
 
 
+def capacity_requests(requests_per_s: float, *, hours: float, utilisation_fraction: float = 1.0) -> float:
+    """Return the requests that a node serves in ``hours`` at that utilisation (003's table).
+
+    requests/s x 3,600 x hours x utilisation.
+    """
+    _check_utilisation(utilisation_fraction)
+    return requests_per_s * SECONDS_PER_HOUR * hours * utilisation_fraction
+
+
+def output_price_ratio(input_usd_per_mtok: float, output_usd_per_mtok: float) -> float:
+    """Return how many times the price of an input token an output token costs (000: 2 to 4)."""
+    return output_usd_per_mtok / input_usd_per_mtok
+
+
+def tokens_of_words(words: float, *, words_per_token: float = 0.75) -> float:
+    """Return the tokens of English text by its words: 0.75 words a token (000's rule of thumb)."""
+    return words / words_per_token
+
+
+def tokens_of_characters(characters: float, *, characters_per_token: float = 4.0) -> float:
+    """Return the tokens of English text by its characters: 4 a token (000's rule of thumb)."""
+    return characters / characters_per_token
+
+
 def _check_utilisation(utilisation_fraction: float) -> None:
     if not 0 < utilisation_fraction <= 1:
         raise ValueError(f"utilisation is a fraction above 0 and at most 1, got {utilisation_fraction}")

@@ -42,6 +42,13 @@ def price_list(target: str) -> PriceList:
     raise UnknownNameError(_unknown(target))
 
 
+def exact_price_list(target: str) -> PriceList:
+    """Return the price list of a target as ``known_targets`` names it."""
+    provider_id, _, model_id = target.partition(":")
+    provider = next(p for p in data_snapshot.get_snapshot().providers if p.id == provider_id)
+    return _convert(provider, next(m for m in provider.models if m.id == model_id))
+
+
 def known_targets() -> tuple[str, ...]:
     """Return every ``provider:model`` that genai-prices knows."""
     return tuple(f"{p.id}:{m.id}" for p in data_snapshot.get_snapshot().providers for m in p.models)

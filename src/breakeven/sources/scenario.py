@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,7 +18,9 @@ from breakeven.catalog.assumptions import Assumption
 from breakeven.catalog.book import Book
 from breakeven.catalog.hardware import Purchase
 from breakeven.errors import InputError, Problem
+from breakeven.records import Moments, PriceCell, TrafficProfile
 from breakeven.sources.yaml_file import Document, check, parse_yaml, read_yaml
+from breakeven.usage import TokenUsage
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
@@ -79,6 +82,7 @@ class Pool(_Strict):
     node_power_w: Positive | None = None
     throughput: Throughput | None = None
     min_nodes: Annotated[int, Field(ge=1)] = 1
+    already_owned: bool = Field(False, description="The hardware is paid for: its capital is sunk.")
     price_source: str = "stated in the scenario"
     regions: tuple[str, ...] = ()
     compliance: tuple[str, ...] = ()
@@ -139,6 +143,7 @@ class Scenario(_Strict):
     pools: tuple[Pool, ...] = ()
     constraints: Constraints = Constraints()
     quality: tuple[Quality, ...] = ()
+    team_exists: bool = Field(False, description="The engineers who would run a pool are paid anyway.")
     assumptions: dict[str, AssumptionRange | float] = Field(
         default_factory=dict, description="Your own figures, by key (see `breakeven catalog assumptions`)."
     )
@@ -161,6 +166,37 @@ def _scenario(document: Document) -> tuple[Scenario, Document]:
     if not isinstance(document.data, dict):
         raise InputError(f"{document.name}: a scenario is a mapping of keys to values, such as 'today: gpt-4o'.")
     return check(document, Scenario), document
+
+
+def stated_profile(scenario: Scenario) -> TrafficProfile | None:
+    """Return the profile of traffic that a scenario states as monthly totals; None when it states none."""
+    traffic = scenario.traffic
+    if traffic.input_tokens_per_month is None or traffic.output_tokens_per_month is None:
+        return None
+    usage = TokenUsage(
+        input_tokens=traffic.input_tokens_per_month, output_tokens=traffic.output_tokens_per_month
+    )
+    requests = traffic.requests_per_month or 0
+    return TrafficProfile(
+        source=f"{scenario.name} (stated)",
+        kind="bill",
+        rows_read=0,
+        rows_lost=0,
+        usage=usage,
+        moments=Moments(
+            requests=requests,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            input_output_tokens2=0.0,
+            output_output_tokens2=0.0,
+        ),
+        months=1.0,
+        input_lengths=None,
+        output_lengths=None,
+        cells=(PriceCell(input_over_tokens=0, day_segment=0, requests=requests, usage=usage),),
+        models=(),
+        times=None,
+    )
 
 
 def own_assumptions(scenario: Scenario, document: Document, book: Book, today: date) -> tuple[Assumption, ...]:
@@ -201,8 +237,6 @@ def own_assumptions(scenario: Scenario, document: Document, book: Book, today: d
 
 
 def _near(key: str, book: Book) -> list[str]:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a message
-
     return get_close_matches(key, book.assumptions, n=2, cutoff=0.3) or sorted(book.assumptions)[:5]
 
 

@@ -1,0 +1,73 @@
+# Everything runs in .venv, which is made from requirements.lock on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=python3.12, say."; exit 2; }
+	@$(PYTHON) -m venv .venv || { echo "python3-venv is missing; trying to install it"; apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv .venv; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP)  ## Make .venv with everything in it
+
+.PHONY: demo
+demo: $(STAMP)  ## Plan for a bundled hour of real chat traffic; writes breakeven-demo.html
+	$(BIN)/breakeven demo
+
+.PHONY: test
+test: $(STAMP)  ## Run the tests
+	$(BIN)/python -m pytest -q
+
+.PHONY: check
+check: format-check lint types imports test  ## Format, lint, types, import contract, tests, docs
+
+.PHONY: format
+format: $(STAMP)  ## Rewrite the code in the project's format
+	$(BIN)/ruff format src tests scripts
+	$(BIN)/ruff check --fix --quiet src tests scripts || true
+
+.PHONY: format-check
+format-check: $(STAMP)
+	$(BIN)/ruff format --check --quiet src tests scripts
+
+.PHONY: lint
+lint: $(STAMP)  ## Check style
+	$(BIN)/ruff check src tests scripts
+
+.PHONY: types
+types: $(STAMP)  ## Check types (mypy strict)
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(STAMP)  ## Check the layers and the purity of the models
+	$(BIN)/lint-imports
+
+.PHONY: generate
+generate: $(STAMP)  ## Rewrite generated docs, schemas and golden files
+	$(BIN)/python scripts/generate.py
+
+.PHONY: check-core
+check-core:  ## Install only the core in a fresh environment: size, import and start-up times
+	$(PYTHON) scripts/check_core.py
+
+.PHONY: bench-service
+bench-service: $(STAMP)  ## Leave-one-out error of the service model on the measured throughput table
+	$(BIN)/python scripts/bench_service.py
+
+.PHONY: lock
+lock: $(STAMP)  ## Renew requirements.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --group dev pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean:  ## Remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,50 @@
+"""When does running your own language model beat paying per token?  Answered from your own traffic.
+
+``breakeven.plan(...)`` is the library's door; the ``breakeven`` command is the same thing.
+Importing the package loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from breakeven.studies.verdict.result import Verdict
+
+__all__ = ["__version__", "plan"]
+
+
+def plan(  # noqa: PLR0913 - the options of the command, as keywords
+    *files: str | Path,
+    scenario: str | Path | None = None,
+    today: str | None = None,
+    consider: Sequence[str] = (),
+    as_of: date | None = None,
+    columns: Mapping[str, str] | None = None,
+    zone: str | None = None,
+    tolerate_fraction: float = 0.05,
+) -> Verdict:
+    """Compare every way to serve the traffic in ``files`` and return the verdict.
+
+    Raises ``breakeven.errors.InputError`` and its siblings, with what is wrong and what to do.
+    """
+    from breakeven.wiring import PlanRequest, run_plan
+
+    return run_plan(
+        PlanRequest(
+            files=tuple(files),
+            scenario=scenario,
+            today=today,
+            consider=tuple(consider),
+            as_of=as_of,
+            columns=columns or {},
+            zone=zone,
+            tolerate_fraction=tolerate_fraction,
+        )
+    )

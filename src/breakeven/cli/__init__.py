@@ -1,0 +1,52 @@
+"""The ``breakeven`` command: one file a command, each parse → study → render."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from breakeven import __version__
+from breakeven.cli import catalog, claims, demo, plan, schema
+from breakeven.errors import BreakevenError
+
+app = typer.Typer(
+    name="breakeven",
+    help="When does running your own language model beat paying per token? Answered from your own traffic.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"breakeven {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Decide when to run a language model yourself, fully loaded, from your own traffic."""
+
+
+app.command("plan")(plan.plan)
+app.command("claims")(claims.claims)
+app.command("demo")(demo.demo)
+app.command("schema")(schema.schema)
+app.add_typer(catalog.app, name="catalog")
+
+
+def main() -> None:
+    """Run the command; an error that a person can act on is a message and exit code 2."""
+    try:
+        app()
+    except BreakevenError as error:
+        typer.echo(f"breakeven: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,109 @@
+"""``breakeven plan``: from a trace, a log, a bill or a scenario to a verdict."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from breakeven.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from breakeven.studies.verdict.result import OptionResult, Verdict
+
+
+def plan(
+    files: Annotated[list[Path] | None, typer.Argument(help="Traces, logs or bills: CSV, JSONL, Parquet (also .gz).")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="YAML file of what you know: pools, prices, assumptions.")] = None,
+    today: Annotated[str | None, typer.Option(help="What serves the traffic now, such as gpt-4o or openai:gpt-4o.")] = None,
+    consider: Annotated[list[str] | None, typer.Option(help="A model or target to compare with; repeat for more.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Price everything on this day (YYYY-MM-DD); default today.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Column mapping NAME=COLUMN, such as input_tokens=prompt; repeat.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Time zone of times that carry none, such as UTC.")] = None,
+    tolerate: Annotated[float, typer.Option(help="Share of rows that may be unusable or out of order.")] = 0.05,
+    explain: Annotated[str | None, typer.Option(help="Show formula, inputs and sources of a line of the stack.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Show every option.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the verdict as one HTML file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Compare every way to serve your traffic, fully loaded, and say what to do."""
+    from breakeven.wiring import PlanRequest, run_plan
+
+    result = run_plan(
+        PlanRequest(
+            files=tuple(files or ()),
+            scenario=scenario,
+            today=today,
+            consider=tuple(consider or ()),
+            as_of=_day(as_of),
+            columns=_mapping(column or []),
+            zone=zone,
+            tolerate_fraction=tolerate,
+        )
+    )
+    if html:
+        write_html(result, html)
+    if as_json:
+        from breakeven.reports.as_json import to_json
+
+        typer.echo(to_json(result))
+    elif explain:
+        _explain(result, explain)
+    else:
+        show(result, full=show_all)
+
+
+def show(result: Verdict, *, full: bool = False) -> None:
+    """Print a verdict."""
+    from breakeven.cli.output import console
+    from breakeven.reports.terminal import verdict_view
+
+    console().print(verdict_view(result, full=full))
+
+
+def write_html(result: Verdict, path: Path) -> None:
+    """Write the verdict as one HTML page and say where it is."""
+    from breakeven.reports.html import verdict_page
+
+    try:
+        path.write_text(verdict_page(result), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place with --html FILE.") from error
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _explain(result: Verdict, key: str) -> None:
+    from breakeven.cli.output import console
+    from breakeven.reports.terminal import explain_view
+
+    names = list(dict.fromkeys(row.key for option in result.options for row in option.lines))
+    found = next((name for name in names if name.lower() == key.lower()), None)
+    if found is None:
+        raise UnknownNameError(f"No option has a line named {key!r}. Lines: {', '.join(names)}.")
+    options = _one_of_each_kind([o for o in result.options if any(row.key == found for row in o.lines)])
+    console().print(explain_view(result, options, found))
+
+
+def _one_of_each_kind(options: list[OptionResult]) -> list[OptionResult]:
+    firsts: dict[str, OptionResult] = {}
+    for item in options:
+        firsts.setdefault(item.kind, item)
+    return list(firsts.values())
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError as error:
+        raise InputError(f"--as-of {text!r} is not a day: write it as YYYY-MM-DD, such as 2026-11-21.") from error
+
+
+def _mapping(items: list[str]) -> dict[str, str]:
+    bad = [item for item in items if "=" not in item]
+    if bad:
+        raise InputError(f"--column {bad[0]!r} should read NAME=COLUMN, such as --column input_tokens=prompt_tokens.")
+    return dict(item.split("=", 1) for item in items)

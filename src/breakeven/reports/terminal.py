@@ -1,0 +1,203 @@
+"""The verdict on a terminal: profile, ranked options by group, the winner's stack, the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from breakeven.economics.stack import LAYERS
+from breakeven.reports.words import number, percent, tokens, usd, usd_range
+from breakeven.studies.verdict.answer import break_even_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import RenderableType
+
+    from breakeven.records import TrafficProfile
+    from breakeven.studies.verdict.result import LineResult, OptionResult, Verdict
+
+SHOWN_PER_GROUP: Final = 6
+GROUPS: Final = {
+    "same model": "Today's model",
+    "evidence": "Other models, with evidence that they are good enough",
+    "no evidence": "Cheaper only if good enough: no evidence yet",
+}
+
+
+def verdict_view(result: Verdict, *, full: bool = False) -> RenderableType:
+    """Return the whole verdict for a terminal; ``full`` shows every option instead of the best ones."""
+    best = next((item for item in result.options if item.id == result.answer.recommended), result.options[0])
+    return Group(
+        _heading("Traffic"),
+        *_profile_lines(result),
+        _heading(f"Options, priced on {result.as_of}, USD fully loaded"),
+        *_option_tables(result.options, full=full),
+        _heading(f"Cost stack of {best.title}"),
+        _stack_table(best),
+        _heading("Answer"),
+        Text(result.answer.paragraph),
+        _bullets("What would change it", result.answer.would_change),
+        _bullets("What the data cannot show", result.limits),
+        _bullets("Warnings", _warnings(result)),
+        Text(),
+        Text.assemble(("Next: ", "bold"), result.answer.next_step),
+    )
+
+
+def explain_view(result: Verdict, options: Sequence[OptionResult], key: str) -> RenderableType:
+    """Return the formula, inputs and sources of one line for the options that have it."""
+    assumptions = {item.key: item for item in result.assumptions}
+    parts: list[RenderableType] = []
+    for option in options:
+        row = next(item for item in option.lines if item.key == key)
+        parts += [
+            _heading(f"{row.key} of {option.title}"),
+            Text(f"{row.key} = {row.formula}"),
+            Text(f"           = {usd(row.usd_per_month.likely)} USD a month ({usd_range(row.usd_per_month)}), layer {row.layer}"),
+        ]
+        table = Table(box=None, pad_edge=False)
+        for name in ("input", "likely", "low – high", "basis", "source"):
+            table.add_column(name, overflow="fold")
+        for item in row.inputs:
+            known = assumptions.get(item.name)
+            own = next((fact for fact in option.facts), None)
+            if known:
+                source = f"{known.source} ({known.as_of}, {known.age_days} days old{', stale' if known.stale else ''})"
+                table.add_row(item.name, f"{number(item.value)} {known.unit}", f"{number(known.low)} – {number(known.high)}", known.basis, source)
+            else:
+                is_price = item.name in ("usd_per_gpu_hour", "node_usd", "observed_usd") and own is not None
+                source = f"{own.source} ({own.as_of})" if is_price and own else "computed from the traffic and the lines above"
+                table.add_row(item.name, number(item.value), "", "", source)
+        parts.append(Padding(table, (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _profile_lines(result: Verdict) -> list[RenderableType]:
+    profile = result.profile
+    ratio = profile.input_output_ratio
+    volume = result.volume_mtok_per_month
+    lines = [
+        f"{profile.source}: {_counted(profile)}; {tokens(profile.usage.input_tokens)} input and "
+        f"{tokens(profile.usage.output_tokens)} output tokens"
+        + (f" ({ratio:.2f} : 1)" if ratio is not None else " (no output)")
+        + (f", {tokens(profile.usage.cached_input_tokens)} of them read from a cache" if profile.usage.cached_input_tokens else ""),
+        f"a month: {tokens(volume.likely * 1e6)} tokens ({tokens(volume.low * 1e6)} – {tokens(volume.high * 1e6)})"
+        + (f", {tokens(result.requests_per_month.likely)} requests" if result.requests_per_month else ""),
+    ]
+    if profile.input_lengths and profile.output_lengths:
+        i, o = profile.input_lengths, profile.output_lengths
+        lines.append(
+            f"lengths: input p50 {i.p50_tokens:,.0f}, p99 {i.p99_tokens:,.0f}; output p50 {o.p50_tokens:,.0f}, p99 {o.p99_tokens:,.0f} tokens"
+        )
+    if profile.times:
+        t = profile.times
+        lines.append(
+            f"{t.span_hours:,.1f} hours from {t.first_at:%Y-%m-%d %H:%M} UTC; peak/mean {t.peak_to_mean_ratio:.2f} "
+            f"by {t.window_s:.0f} s, burstiness {t.burstiness_ratio:.1f} (Poisson: 1)"
+        )
+    return [Text(line) for line in lines]
+
+
+def _counted(profile: TrafficProfile) -> str:
+    if profile.kind == "bill":
+        return f"a bill of {number(profile.months)} month(s)"
+    return f"{profile.moments.requests:,} requests"
+
+
+def _option_tables(options: Sequence[OptionResult], *, full: bool) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for standing, title in GROUPS.items():
+        group = [item for item in options if item.quality.standing == standing and not item.excluded_by]
+        if group:
+            parts += [Text(title, style="bold"), _table(group if full else group[:SHOWN_PER_GROUP])]
+            if not full and len(group) > SHOWN_PER_GROUP:
+                parts.append(Text(f"  … and {len(group) - SHOWN_PER_GROUP} dearer (--all shows them)", style="dim"))
+    excluded = [item for item in options if item.excluded_by]
+    if excluded:
+        parts.append(Text("Excluded", style="bold"))
+        shown = excluded if full else excluded[:SHOWN_PER_GROUP]
+        parts += [Text(f"  {item.title}: {'; '.join(item.excluded_by)}") for item in shown]
+        if len(shown) < len(excluded):
+            parts.append(Text(f"  … and {len(excluded) - len(shown)} more (--all shows them)", style="dim"))
+    return parts
+
+
+def _table(options: Iterable[OptionResult]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("option", overflow="fold", ratio=3)
+    table.add_column("per Mtok", justify="right")
+    table.add_column("a month", justify="right")
+    table.add_column("low – high", justify="right")
+    table.add_column("per request", justify="right")
+    table.add_column("nodes", justify="right")
+    table.add_column("used", justify="right")
+    table.add_column("breaks even against today", overflow="fold", ratio=2)
+    for item in options:
+        nodes = item.nodes
+        crossing = next((c for c in item.break_even), None)
+        table.add_row(
+            item.title,
+            usd(item.usd_per_mtok.likely),
+            usd(item.usd_per_month.likely),
+            usd_range(item.usd_per_month),
+            usd(item.usd_per_request.likely) if item.usd_per_request else "–",
+            f"{nodes.serving_nodes}+{nodes.standby_nodes}" if nodes else "",
+            percent(nodes.utilisation_fraction.likely) if nodes else "",
+            break_even_text(crossing.likely) if crossing else "",
+        )
+    return table
+
+
+def _stack_table(option: OptionResult) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("layer")
+    table.add_column("line")
+    table.add_column("a month", justify="right")
+    table.add_column("low – high", justify="right")
+    table.add_column("drain (001)", style="dim")
+    for layer in LAYERS:
+        for row in (item for item in option.lines if item.layer == layer):
+            table.add_row(layer, _name(row), usd(row.usd_per_month.likely), usd_range(row.usd_per_month), row.drain or "")
+    table.add_row("", "total", usd(option.usd_per_month.likely), usd_range(option.usd_per_month), "", style="bold")
+    base = option.bases
+    table.add_row(
+        "",
+        f"per Mtok: marginal {usd(base.marginal_usd_per_mtok)}, allocated {usd(base.allocated_usd_per_mtok)}, "
+        f"fully loaded {usd(base.fully_loaded_usd_per_mtok)}, avoidable {usd(base.avoidable_usd_per_mtok)}",
+        "",
+        "",
+        "",
+    )
+    return table
+
+
+def _name(row: LineResult) -> str:
+    return f"{row.key} (sunk)" if row.sunk else row.key
+
+
+def _warnings(result: Verdict) -> list[str]:
+    best = next((item for item in result.options if item.id == result.answer.recommended), None)
+    stale = [fact for fact in (best.facts if best else ()) if fact.stale]
+    found = list(result.warnings)
+    found += [
+        f"{fact.what}: {'no date' if fact.age_days is None else f'{fact.age_days} days old'} ({fact.source})" for fact in stale
+    ]
+    old = [item.key for item in result.assumptions if item.stale and item.basis != "user"]
+    if old:
+        found.append(f"{len(old)} assumptions are older than 90 days, so read them as such: {', '.join(old[:4])} …")
+    return found
+
+
+def _heading(text: str) -> RenderableType:
+    return Padding(Text(text, style="bold underline"), (1, 0, 0, 0))
+
+
+def _bullets(title: str, items: Sequence[str]) -> RenderableType:
+    if not items:
+        return Text()
+    return Group(Text(), Text(title, style="bold"), *(Padding(Text(f"• {item}"), (0, 0, 0, 2)) for item in items))

@@ -1,0 +1,17 @@
+"""The published JSON Schemas, generated from the classes that validate the files."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from breakeven.sources.rate_cards import RateCardFile
+from breakeven.sources.scenario import Scenario
+
+
+def schema_text(kind: Literal["scenario", "rate-cards"]) -> str:
+    """Return the schema as JSON text, ending in a newline."""
+    model = Scenario if kind == "scenario" else RateCardFile
+    return json.dumps(TypeAdapter(model).json_schema(), indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""Should we run the model ourselves, when, and how?  See ``study.verdict``."""

@@ -1,0 +1,201 @@
+"""The answer in plain words: what to do, what it rests on, what would change it, what comes next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.economics.sensitivity import likely_values
+from breakeven.studies.verdict.result import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from breakeven.economics.breakeven import BreakEven
+    from breakeven.quantities import Interval
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult
+    from breakeven.studies.verdict.workload import Workload
+
+POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
+SHOWN_DRIVERS: Final = 3
+
+
+def answer(options: Sequence[OptionResult], workload: Workload, assumptions: Mapping[str, Interval]) -> Answer:
+    """Return the verdict in words for ranked options."""
+    today = next(item for item in options if item.kind == "today")
+    allowed = [item for item in options if not item.excluded_by and item.quality.standing != "no evidence"]
+    pools = [item for item in options if item.kind in POOL_KINDS and not item.excluded_by]
+    volume = workload.month(likely_values(assumptions)).volume_mtok
+    if not allowed:
+        return _nothing_allowed(options, today)
+    best = allowed[0]
+    sentences = [
+        _opening(today, best, volume),
+        _confidence(today, best),
+        _self_hosting(pools, best, volume),
+        _if_good_enough(options, best),
+    ]
+    return Answer(
+        recommended=best.id,
+        paragraph=" ".join(text for text in sentences if text),
+        would_change=tuple(_would_change(best, pools, allowed)),
+        next_step=_next_step(best, today, options),
+    )
+
+
+def usd(value: float) -> str:
+    """Format dollars for a sentence: cents only where they matter."""
+    return f"{value:,.0f} USD" if abs(value) >= 100 else f"{value:,.2f} USD"
+
+
+def volume_text(mtok: float) -> str:
+    """Format millions of tokens a month in the unit a person would use."""
+    if mtok >= 1e6:
+        return f"{mtok / 1e6:,.3g}T"
+    return f"{mtok / 1000:,.3g}B" if mtok >= 1000 else f"{mtok:,.3g}M"
+
+
+def break_even_text(result: BreakEven) -> str:
+    """Return the set of volumes at which a pool is cheaper, in words."""
+    if result.never:
+        return "never"
+    assert result.first_mtok is not None
+    first = f"{volume_text(result.first_mtok)} tokens a month ({result.first_nodes} node{'s' if result.first_nodes != 1 else ''})"
+    if result.stable_mtok is None:
+        return f"from {first} on {result.island_count} island(s), and never for good"
+    if result.island_count == 0:
+        return f"from {first}"
+    return f"first at {first}, for good from {volume_text(result.stable_mtok)}"
+
+
+def _opening(today: OptionResult, best: OptionResult, volume: float) -> str:
+    base = (
+        f"At {volume_text(volume)} tokens a month, {today.title} costs {usd(today.usd_per_mtok.likely)} per million "
+        f"tokens fully loaded: {usd(today.usd_per_month.likely)} a month ({_range(today.usd_per_month)})"
+    )
+    if today.excluded_by:
+        return f"{base}, but it is excluded: {today.excluded_by[0]}. The best option left is {_named(best)}."
+    if best.id == today.id:
+        return f"{base}. Nothing that may be recommended is cheaper: stay."
+    saved = today.usd_per_month.likely - best.usd_per_month.likely
+    return f"{base}. The cheapest option that may be recommended is {_named(best)}, {usd(saved)} less."
+
+
+def _named(item: OptionResult) -> str:
+    return f"{item.title} at {usd(item.usd_per_month.likely)} a month ({_range(item.usd_per_month)})"
+
+
+def _confidence(today: OptionResult, best: OptionResult) -> str:
+    if best.id == today.id or today.excluded_by:
+        return ""
+    if best.usd_per_month.high < today.usd_per_month.low:
+        return "It stays cheaper with every assumption against it."
+    return "The two intervals overlap, so read it as likely, not as certain."
+
+
+def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: float) -> str:
+    own = [item for item in pools if item.break_even and item.quality.standing != "no evidence"] or [
+        item for item in pools if item.break_even
+    ]
+    if not own or best.kind in POOL_KINDS:
+        return ""
+    pool = min(own, key=lambda item: item.usd_per_month.likely)
+    against = pool.break_even[0]
+    text = (
+        f"Running it yourself would cost {usd(pool.usd_per_month.likely)} a month at the least ({pool.title}); against "
+        f"today's API it breaks even {break_even_text(against.likely)}"
+    )
+    first = against.likely.first_mtok
+    if first and first > volume:
+        text += f", {first / volume:,.1f} times this volume"
+    if against.favourable.first_mtok is not None and against.favourable.first_mtok != first:
+        text += f" (with every assumption in its favour {break_even_text(against.favourable)})"
+    return text + "." + _same_model_on_api(pool)
+
+
+def _same_model_on_api(pool: OptionResult) -> str:
+    other: CrossingResult | None = next((c for c in pool.break_even[1:]), None)
+    if other is None:
+        return ""
+    seller = other.against.removeprefix("open-api:")
+    return f" Against the same model by the token ({seller}): {break_even_text(other.likely)}."
+
+
+def _if_good_enough(options: Sequence[OptionResult], best: OptionResult) -> str:
+    cheaper = [
+        item
+        for item in options
+        if item.quality.standing == "no evidence"
+        and not item.excluded_by
+        and item.usd_per_month.likely < best.usd_per_month.likely
+    ]
+    if not cheaper:
+        return ""
+    first = min(cheaper, key=lambda item: item.usd_per_month.likely)
+    loss = first.paying_quality_loss_fraction or 0.0
+    return (
+        f"Cheaper if good enough: {first.title} at {usd(first.usd_per_month.likely)} a month, which pays against today as "
+        f"long as fewer than {loss:.0%} more of its answers fail; there is no evidence that they do not."
+    )
+
+
+def _would_change(best: OptionResult, pools: Sequence[OptionResult], allowed: Sequence[OptionResult]) -> list[str]:
+    """Name the assumptions that move the figures most, and say which of them turn the ranking."""
+    found: list[str] = []
+    second = next((item for item in allowed if item.id != best.id), None)
+    for swing in best.swings[:SHOWN_DRIVERS]:
+        worst = max(swing.low_usd_per_month, swing.high_usd_per_month)
+        text = f"{swing.key}: {best.title} between {usd(min(swing.low_usd_per_month, swing.high_usd_per_month))} and {usd(worst)}"
+        found.append(text + _turned(second, worst))
+    rival = next((item for item in pools if item.id != best.id), None)
+    if rival is not None and rival.swings:
+        swing = rival.swings[0]
+        lowest = min(swing.low_usd_per_month, swing.high_usd_per_month)
+        wins = lowest < best.usd_per_month.likely
+        found.append(
+            f"{swing.key}: at its best end {rival.title} falls to {usd(lowest)}"
+            + (", which would win" if wins else ", which does not win")
+        )
+    return found
+
+
+def _turned(second: OptionResult | None, worst_usd: float) -> str:
+    if second is not None and worst_usd > second.usd_per_month.likely:
+        return f" (above {second.title}, if that one did not move with it)"
+    return ""
+
+
+def _next_step(best: OptionResult, today: OptionResult, options: Sequence[OptionResult]) -> str:
+    if best.kind in POOL_KINDS:
+        return (
+            f"Rent one node ({best.nodes.gpus_per_node}x {best.nodes.gpu}), measure its throughput at your lengths, "  # type: ignore[union-attr]
+            "put the figure under pools: in a scenario, and run the plan again before moving traffic."
+        )
+    if best.kind == "today-optimised":
+        return (
+            "Turn on prompt caching and move what can wait to the batch price; then run the plan again: it is the "
+            "cheapest change and it lowers the bar for everything else."
+        )
+    if best.id == today.id:
+        unproven = [item for item in options if item.quality.standing == "no evidence"]
+        cheaper = [item for item in unproven if item.usd_per_month.likely < best.usd_per_month.likely]
+        if cheaper:
+            return f"Label 100 to 200 answers of {min(cheaper, key=lambda i: i.usd_per_month.likely).model} on your own tasks."
+        return "Keep the API, and run the plan again when volume doubles or a price changes."
+    return (
+        f"Send a sample of your traffic to {best.title} beside today's model, compare 100 to 200 answers, then move by "
+        "steps: public scores are not your tasks."
+    )
+
+
+def _nothing_allowed(options: Sequence[OptionResult], today: OptionResult) -> Answer:
+    reasons = "; ".join(dict.fromkeys(reason for item in options for reason in item.excluded_by)) or "no evidence of quality"
+    return Answer(
+        recommended="",
+        paragraph=f"No option may be recommended: {reasons}. Today's {today.title} costs {usd(today.usd_per_month.likely)} a month.",
+        would_change=("Loosen a constraint, or add evidence of quality, in the scenario.",),
+        next_step="Add a pool that meets the constraints under pools:, or evidence under quality:, and run the plan again.",
+    )
+
+
+def _range(interval: Interval) -> str:
+    return f"{interval.low:,.0f} to {interval.high:,.0f}"

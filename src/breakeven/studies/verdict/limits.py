@@ -1,0 +1,82 @@
+"""What the data cannot show, and the assumptions that stand in for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from breakeven.studies.verdict.result import AssumptionUsed
+from breakeven.studies.verdict.workload import LONG_DAYS, SHORT_DAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from breakeven.catalog.book import Book
+    from breakeven.studies.verdict.result import OptionResult
+    from breakeven.studies.verdict.workload import Workload
+
+STABLE_DAYS = 90
+"""001: a total-cost analysis wants three months of stable data."""
+
+
+def limits_of(workload: Workload, book: Book) -> tuple[str, ...]:
+    """Return, in sentences, what this data leaves open and what was assumed instead."""
+    found: list[str] = []
+    days = workload.observed_days
+    if days is None:
+        found.append(
+            "A bill has no times: no peaks, no nights. Nodes are sized by a target utilisation of "
+            f"{_span(book, 'target_utilisation_fraction')} instead of by your peaks."
+        )
+        if not workload.profile.moments.requests:
+            found.append(
+                f"The bill counts no requests: {_span(book, 'request_tokens')} tokens a request are assumed, "
+                "and no cost per request is given."
+            )
+    elif days < SHORT_DAYS:
+        found.append(
+            f"The trace covers {workload.profile.times.span_hours:.2f} hours: it shows no night, no week and no growth."  # type: ignore[union-attr]
+            f" Assumed instead: a month's average hour is {_span(book, 'mean_to_observed_hour_ratio')} of the one observed,"
+            f" and its peak hours {_span(book, 'hourly_peak_to_mean_ratio')} of its average."
+        )
+    elif days < LONG_DAYS:
+        found.append(
+            f"The trace covers {days:.1f} days: it shows no month and no growth. Assumed instead: the average day is "
+            f"{_span(book, 'mean_to_observed_days_ratio')} of those observed, and the peak {_span(book, 'weekly_peak_ratio')}."
+        )
+    if days is not None and days < STABLE_DAYS:
+        found.append(f"A stable verdict wants three months of data; this is {days:.2g} days. Growth is taken as none.")
+    if workload.profile.rows_lost:
+        lost, read = workload.profile.rows_lost, workload.profile.rows_read
+        found.append(f"{lost:,} of {read:,} rows could not be read ({lost / read:.2%}); their tokens are in no figure.")
+    return tuple(found)
+
+
+def shown_assumptions(
+    book: Book, options: Iterable[OptionResult], on: date, *, stale_days: int
+) -> tuple[AssumptionUsed, ...]:
+    """Return every assumption that some option's bill uses, in the catalogue's order."""
+    used = {item.name for option in options for row in option.lines for item in row.inputs}
+    used |= {swing.key for option in options for swing in option.swings}
+    return tuple(
+        AssumptionUsed(
+            key=item.key,
+            meaning=item.meaning,
+            unit=item.unit,
+            low=item.low,
+            likely=item.likely,
+            high=item.high,
+            basis=item.basis,
+            source=item.source,
+            as_of=item.as_of,
+            age_days=(on - item.as_of).days,
+            stale=(on - item.as_of).days > stale_days,
+        )
+        for item in book.assumptions.values()
+        if item.key in used
+    )
+
+
+def _span(book: Book, key: str) -> str:
+    item = book.assumptions[key]
+    return f"{item.low:g} to {item.high:g} times" if item.unit == "ratio" else f"{item.low:g} to {item.high:g}"

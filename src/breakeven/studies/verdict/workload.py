@@ -1,0 +1,113 @@
+"""The workload to plan for: what was observed, carried to a month, with what the data cannot show.
+
+A short trace shows no night, no week and no growth: the step from what was seen to a month is then
+an assumption with an interval, named, and it widens every result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from breakeven.capacity.load import Windows, windows_of
+from breakeven.errors import InputError
+from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breakeven.records import TrafficProfile
+
+SHORT_DAYS = 1.0
+LONG_DAYS = 14.0
+"""From here on a trace speaks for its week; below, assumptions do (001 asks for three months)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """A month's sums of the traffic, in today's model's tokens (see ``records.Moments``)."""
+
+    requests: float
+    input_tokens: float
+    output_tokens: float
+    input_output_tokens2: float
+    output_output_tokens2: float
+
+    @property
+    def volume_mtok(self) -> float:
+        """Input and output together, in millions."""
+        return (self.input_tokens + self.output_tokens) / TOKENS_PER_MTOK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A profile with the volume to plan for; every figure is a function of the assumptions' values."""
+
+    profile: TrafficProfile
+    total_tokens_per_month: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile.usage.total_tokens == 0:
+            raise InputError(
+                f"{self.profile.source} holds no tokens at all, so there is no volume to plan for. "
+                "Check that the token columns are the right ones (--column input_tokens=NAME)."
+            )
+
+    @cached_property
+    def windows(self) -> Windows | None:
+        """The trace's windows as arrays; None for a bill."""
+        return windows_of(self.profile.times) if self.profile.times else None
+
+    @property
+    def observed_days(self) -> float | None:
+        """Days that the trace covers; None for a bill."""
+        return self.profile.times.span_days if self.profile.times else None
+
+    def month_ratio(self, values: Mapping[str, float]) -> float:
+        """Return a month's tokens over the observed tokens."""
+        observed = self.profile.usage.total_tokens
+        if self.total_tokens_per_month is not None:
+            return self.total_tokens_per_month / observed
+        times = self.profile.times
+        if times is None:
+            return 1 / self.profile.months
+        return values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * self._mean_ratio(values)
+
+    def peak_ratio(self, values: Mapping[str, float]) -> float:
+        """Return the month's peak load over the observed peak load."""
+        times = self.profile.times
+        assert times is not None, "a bill has no peak"
+        scale = self.month_ratio(values) * times.span_s / (values["hours_per_month"] * SECONDS_PER_HOUR)
+        if times.span_days < SHORT_DAYS:
+            return scale * values["hourly_peak_to_mean_ratio"]
+        if times.span_days < LONG_DAYS:
+            return scale / self._mean_ratio(values) * values["weekly_peak_ratio"]
+        return scale
+
+    def month(
+        self, values: Mapping[str, float], *, input_ratio: float = 1.0, output_ratio: float = 1.0
+    ) -> Month:
+        """Return the month's sums, with token counts rescaled to another model's."""
+        ratio = self.month_ratio(values)
+        usage, seen = self.profile.usage, self.profile.moments
+        requests = seen.requests or usage.total_tokens / values["request_tokens"]
+        input_output, output_output = seen.input_output_tokens2, seen.output_output_tokens2
+        if not input_output:
+            # A bill has no joint lengths: every request is taken at the mean.
+            input_output = usage.input_tokens * usage.output_tokens / requests
+            output_output = usage.output_tokens**2 / requests
+        return Month(
+            requests=requests * ratio,
+            input_tokens=usage.input_tokens * ratio * input_ratio,
+            output_tokens=usage.output_tokens * ratio * output_ratio,
+            input_output_tokens2=input_output * ratio * input_ratio * output_ratio,
+            output_output_tokens2=output_output * ratio * output_ratio**2,
+        )
+
+    def _mean_ratio(self, values: Mapping[str, float]) -> float:
+        times = self.profile.times
+        if times is None or times.span_days >= LONG_DAYS:
+            return 1.0
+        short = times.span_days < SHORT_DAYS
+        return values["mean_to_observed_hour_ratio" if short else "mean_to_observed_days_ratio"]

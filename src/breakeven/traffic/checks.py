@@ -1,0 +1,139 @@
+"""Whether files can be used as a whole: zones, how much was lost, order, repetition, and whether a rate follows.
+
+Rows out of order and repeated rows are used (no figure of the profile depends on order) but told,
+because many of them mean that files were joined or exported wrongly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from breakeven.errors import InputError, Problem
+from breakeven.traffic.faults import rejected
+from breakeven.traffic.lines import locate
+from breakeven.traffic.schema import CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from breakeven.traffic.staging import ask
+from breakeven.traffic.times import EPOCH_UNITS, NAIVE, OFFSET, UTC
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from breakeven.traffic.staging import Rows
+
+
+def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
+    """Return what was understood of a file's times; raises where some have a zone and some do not."""
+    query = f"SELECT form, count(*), min(row) FROM {rows.view} WHERE time IS NOT NULL GROUP BY form ORDER BY form"
+    forms: dict[int, tuple[int, int]] = {form: (count, row) for form, count, row in ask(backend, query)}
+    zoned = [forms[form] for form in (UTC, OFFSET) if form in forms]
+    if NAIVE in forms and zoned and rows.layout.zone is None:
+        naive, first_naive = forms[NAIVE]
+        first_zoned = min(row for _, row in zoned)
+        lines = line_numbers(backend, rows, [first_naive, first_zoned])
+        raise InputError(
+            f"{rows.head.file}: {naive:,} rows have a time without a zone (first in line {lines[first_naive]}) and "
+            f"{sum(count for count, _ in zoned):,} have one (first in line {lines[first_zoned]}). "
+            "Those without cannot be placed among the others. Say what they mean: --zone UTC, or --zone Europe/Berlin."
+        )
+    return tuple(_form_notes(rows, forms))
+
+
+def _form_notes(rows: Rows, forms: dict[int, tuple[int, int]]) -> list[str]:
+    file, notes = rows.head.file, []
+    if NAIVE in forms:
+        said = f"read as {rows.layout.zone}" if rows.layout.zone else "taken for UTC; say --zone NAME if they are not"
+        notes.append(f"{file}: {forms[NAIVE][0]:,} times have no zone and were {said}")
+    if OFFSET in forms:
+        notes.append(f"{file}: {forms[OFFSET][0]:,} times have an offset other than UTC and were converted")
+    for form, unit in EPOCH_UNITS.items():
+        if form in forms:
+            notes.append(f"{file}: {forms[form][0]:,} times are numbers, read as {unit} since 1970 by their size")
+    return notes
+
+
+def line_numbers(backend: Any, rows: Rows, wanted: Sequence[int]) -> dict[int, int]:
+    """Return row → line in the file."""
+    return locate(rows.head, wanted, [reject.record for reject in rejected(backend, rows)]).rows
+
+
+def check_share(count: int, rows: int, what: str, tolerate_fraction: float, problems: Sequence[Problem]) -> None:
+    """Raise where more than the tolerated share of rows is affected."""
+    if count <= tolerate_fraction * rows:
+        return
+    needed = min(1.0, -(-count * 100 // rows) / 100)
+    raise InputError(
+        f"{count:,} of {rows:,} rows ({count / rows:.1%}) {what}; {tolerate_fraction:.1%} are tolerated, because figures "
+        f"from the rest could mislead. Mend the file, or accept it with --tolerate {needed:g}.",
+        tuple(problems),
+    )
+
+
+def order_problem(backend: Any, rows: Rows) -> tuple[int, Problem | None]:
+    """Count the rows earlier than their predecessor, and tell the first."""
+    query = f"""
+        SELECT count(*), min(row), arg_min(time, row)::VARCHAR, arg_min(before, row)::VARCHAR
+        FROM (SELECT row, time, lag(time) OVER (ORDER BY row) AS before FROM {rows.view} WHERE fault IS NULL)
+        WHERE time < before"""
+    count, row, time, before = ask(backend, query)[0]
+    if not count:
+        return 0, None
+    line = line_numbers(backend, rows, [row])[row]
+    return count, Problem(
+        where=f"{rows.head.file}:{line}",
+        what=f"{count:,} rows are earlier than the row before them; the first is of {time}, after {before}.",
+        fix="They are used: order does not matter. If it surprises you, files may have been joined wrongly.",
+    )
+
+
+def repeat_problem(backend: Any, files: Sequence[Rows]) -> tuple[int, Problem | None]:
+    """Count the rows that repeat an earlier one in every column, over all files, and tell the first."""
+    union = " UNION ALL ".join(
+        f"SELECT {number} AS file, row, row_hash, time, {INPUT_TOKENS}, {OUTPUT_TOKENS} "
+        f"FROM {rows.view} WHERE fault IS NULL"
+        for number, rows in enumerate(files)
+    )
+    grouped = f"SELECT row_hash, count(*) AS times FROM ({union}) GROUP BY row_hash HAVING count(*) > 1"
+    count = ask(backend, f"SELECT coalesce(sum(times - 1), 0)::BIGINT FROM ({grouped})")[0][0]
+    if not count:
+        return 0, None
+    second = (
+        f"SELECT file, row, time::VARCHAR, {INPUT_TOKENS}, {OUTPUT_TOKENS} FROM ({union}) "
+        f"WHERE row_hash IN (SELECT row_hash FROM ({grouped})) "
+        "QUALIFY row_number() OVER (PARTITION BY row_hash ORDER BY file, row) = 2 ORDER BY file, row LIMIT 1"
+    )
+    number, row, time, given_input, given_output = ask(backend, second)[0]
+    rows = files[number]
+    line = line_numbers(backend, rows, [row])[row]
+    return count, Problem(
+        where=f"{rows.head.file}:{line}",
+        what=f"{count:,} rows repeat an earlier row in every column; the first is of {time} with {given_input:,} input "
+        f"and {given_output:,} output tokens.",
+        fix="They are used. If a log was exported twice, leave the repeated rows out.",
+    )
+
+
+def check_usable(backend: Any, files: Sequence[Rows], source: str) -> None:
+    """Raise where no rate or no cost could follow: no tokens at all, or one instant."""
+    union = " UNION ALL ".join(
+        f"SELECT time, {INPUT_TOKENS} + {OUTPUT_TOKENS} AS tokens FROM {rows.view} WHERE fault IS NULL" for rows in files
+    )
+    query = f"SELECT count(*), min(time)::VARCHAR, max(time)::VARCHAR, sum(tokens) FROM ({union})"
+    count, first, last, tokens = ask(backend, query)[0]
+    if not tokens:
+        raise InputError(
+            f"{source}: the {count:,} usable rows hold no tokens at all (every input and output count is 0), so there is "
+            "nothing to price. Check which columns were read; name others with --column."
+        )
+    if files[0].layout.kind == "trace" and first == last:
+        raise InputError(
+            f"{source}: all {count:,} usable rows have the same time ({first}), so no rate can be derived. "
+            "Give a log that spans some time, or monthly totals with a month column."
+        )
+
+
+def cached_note(files: Sequence[Rows]) -> tuple[str, ...]:
+    """Say that the log is silent about caches, since their tokens then count at the full price."""
+    known = {name for rows in files for name in rows.layout.columns}
+    if known & {CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS}:
+        return ()
+    return ("no column says which input tokens were cached: all count as fresh",)

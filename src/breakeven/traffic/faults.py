@@ -1,0 +1,162 @@
+"""Rows that cannot be used, told to a person: which line, which value, why it matters, what to do."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from breakeven.errors import Problem
+from breakeven.traffic.lines import EXCERPT_CHARACTERS, Lines, locate
+from breakeven.traffic.schema import MONTH, TIME
+from breakeven.traffic.staging import LARGEST_MONTH_TOKENS, LARGEST_REQUEST_TOKENS, Rows, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LISTED_PER_KIND: Final = 20
+
+_REPAIR: Final = "Correct the row or leave it out."
+_SUM_HINT: Final = (
+    "If rows are totals and not requests, give monthly totals with a month column; "
+    "otherwise name the right column with --column."
+)
+_MESSAGES: Final[dict[str, tuple[str, str]]] = {
+    "row|broken": ("the line is not a JSON object ({text}).", "Correct the line or leave it out."),
+    "time|missing": ("{column} is missing, so the request has no place in time.", _REPAIR),
+    "time|unreadable": (
+        "{column} is {given!r}, which is no time that can be read without guessing.",
+        "Write 2026-10-31T18:15:46Z, or seconds or milliseconds since 1970.",
+    ),
+    "time|implausible": (
+        "{column} is {given!r}, which as a date or as seconds since 1970 lies outside 2000 to 2100.",
+        "If it counts from the start of the log, add the time at which the log starts.",
+    ),
+    "time|not_month": ("{column} is {given!r}, which is no month.", "Write 2026-10."),
+    "time|midmonth": (
+        "{column} is {given!r}, a day inside a month, and a bill has months.",
+        "Add the days up by month, or give the requests with their times.",
+    ),
+    "missing": ("{column} is missing, and a request without it cannot be priced.", _REPAIR),
+    "unreadable": ("{column} is {given!r}, which is not a number.", "Write whole tokens, without separators or units."),
+    "negative": ("{column} is {given}, and no count is negative.", _REPAIR),
+    "fractional": (
+        "{column} is {given}, and tokens are whole; an average or a price may stand in the wrong column.",
+        "Name the right column with --column, or correct the row.",
+    ),
+    "absurd": ("{column} is {given}, more than the {limit:,} that are believed of one row.", _SUM_HINT),
+    "exceeds": (
+        "cached and cache-write tokens are {given} input tokens, of which they are a part.",
+        "If your input leaves out cached tokens, name the sum: --column input_tokens=INPUT+CACHED",
+    ),
+}
+_REJECTS: Final = {
+    "MISSING COLUMNS": ("the row has {values} values where the header names {columns}.", "Complete the row."),
+    "TOO MANY COLUMNS": ("the row has {values} values where the header names {columns}.", "Quote values that hold {delimiter!r}."),
+    "UNQUOTED VALUE": ("a quote is opened and not closed as it should be ({text}).", "Mend the quotes."),
+    "INVALID ENCODING": ("the row is not UTF-8 text ({text}).", "Save the file as UTF-8."),
+}
+_OTHER_REJECT: Final = ("the row cannot be split into columns ({text}).", _REPAIR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What was lost of a file, and why."""
+
+    rows_read: int
+    rows_lost: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reject:
+    record: int
+    kind: str
+    text: str
+
+
+def collect_faults(backend: Any, rows: Rows) -> Faults:
+    """Count every row of a staged file and describe those that cannot be used."""
+    counts = dict(ask(backend, f"SELECT fault, count(*) FROM {rows.view} GROUP BY fault"))
+    rejects = rejected(backend, rows)
+    accepted = sum(counts.values())
+    lost = accepted - counts.pop(None, 0)
+    listed = _listed(backend, rows) if counts else []
+    lines = locate(rows.head, [row for _, row, _ in listed], [reject.record for reject in rejects])
+    problems = (*_reject_problems(rows, rejects, lines), *_fault_problems(rows, counts, listed, lines))
+    return Faults(rows_read=accepted + len(rejects), rows_lost=lost + len(rejects), problems=problems)
+
+
+def rejected(backend: Any, rows: Rows) -> list[_Reject]:
+    """Return the records of a CSV that DuckDB could not split, in order."""
+    if rows.rejects is None:
+        return []
+    # A record has one entry for each value too many or too few.
+    query = (
+        f"SELECT min(line), first(error_type ORDER BY column_idx), first(csv_line) FROM {rows.rejects} "
+        "GROUP BY line_byte_position ORDER BY 1"
+    )
+    found = ask(backend, query)
+    return [_Reject(record=line, kind=str(kind), text=(text or "").strip("\r\n")) for line, kind, text in found]
+
+
+def _listed(backend: Any, rows: Rows) -> list[tuple[str, int, str | None]]:
+    query = (
+        f"SELECT fault, row, given FROM {rows.view} WHERE fault IS NOT NULL "
+        f"QUALIFY row_number() OVER (PARTITION BY fault ORDER BY row) <= {LISTED_PER_KIND} ORDER BY row"
+    )
+    return [(fault, row, given) for fault, row, given in ask(backend, query)]
+
+
+def _reject_problems(rows: Rows, rejects: list[_Reject], lines: Lines) -> Iterator[Problem]:
+    by_kind = defaultdict(list)
+    for reject in rejects:
+        by_kind[reject.kind].append(reject)
+    for kind, found in by_kind.items():
+        template, fix = _REJECTS.get(kind, _OTHER_REJECT)
+        for reject in found[:LISTED_PER_KIND]:
+            values = {
+                "values": len(next(csv.reader([reject.text], delimiter=rows.head.delimiter), ())),
+                "columns": len(rows.head.columns),
+                "delimiter": rows.head.delimiter,
+                "text": repr(reject.text[:EXCERPT_CHARACTERS]),
+            }
+            yield Problem(
+                where=f"{rows.head.file}:{lines.records[reject.record]}",
+                what=template.format(**values),
+                fix=fix.format(**values),
+            )
+        yield from _summary(rows, len(found), kind.lower())
+
+
+def _fault_problems(
+    rows: Rows, counts: dict[str, int], listed: list[tuple[str, int, str | None]], lines: Lines
+) -> Iterator[Problem]:
+    for fault, count in counts.items():
+        name, kind = fault.split("|")
+        template, fix = _MESSAGES.get(fault) or _MESSAGES[kind]
+        column = _column_label(rows, name)
+        for _, row, given in (entry for entry in listed if entry[0] == fault):
+            what = template.format(column=column, given=given, text=lines.texts.get(row), limit=_limit(rows))
+            yield Problem(where=f"{rows.head.file}:{lines.rows[row]}", what=what, fix=fix)
+        yield from _summary(rows, count, f"{column}: {kind.replace('_', ' ')}")
+
+
+def _summary(rows: Rows, count: int, kind: str) -> Iterator[Problem]:
+    if count > LISTED_PER_KIND:
+        yield Problem(
+            where=rows.head.file,
+            what=f"{count:,} rows have this fault ({kind}); the first {LISTED_PER_KIND} are listed above.",
+        )
+
+
+def _column_label(rows: Rows, name: str) -> str:
+    """Name a column as the program and as the file do: ``input_tokens (prompt_tokens)``."""
+    columns = "+".join(column.name for column in rows.layout.columns.get(name, ()))
+    ours = MONTH if name == TIME and rows.layout.kind == "bill" else name
+    return ours if columns in ("", ours) else f"{ours} ({columns})"
+
+
+def _limit(rows: Rows) -> int:
+    return LARGEST_MONTH_TOKENS if rows.layout.kind == "bill" else LARGEST_REQUEST_TOKENS

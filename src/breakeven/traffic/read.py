@@ -1,0 +1,143 @@
+"""Reads files into a trace: the one way in for logs, traces and bills.
+
+Several files of one kind become one trace.  Whatever cannot be used is told with file, line and
+value; what would mislead is refused.  It does not sum anything up; that is the profile's part.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from breakeven.errors import InputError, Problem
+from breakeven.traffic.checks import (
+    cached_note,
+    check_share,
+    check_usable,
+    check_zones,
+    order_problem,
+    repeat_problem,
+)
+from breakeven.traffic.faults import Faults, collect_faults
+from breakeven.traffic.head import Head, read_head
+from breakeven.traffic.layout import Options
+from breakeven.traffic.readers import detect
+from breakeven.traffic.schema import BILL_COLUMNS, BILL_SCHEMA, MONTH, REQUEST_COLUMNS, REQUEST_SCHEMA
+from breakeven.traffic.staging import ask, text
+from breakeven.traffic.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ibis.expr.types import Table
+
+    from breakeven.traffic.staging import Rows
+    from breakeven.traffic.trace import Kind
+
+
+def read_trace(
+    paths: Sequence[Path],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    zone: str | None = None,
+    tolerate_fraction: float = 0.05,
+) -> Trace:
+    """Read files of one kind as one trace.
+
+    ``mapping`` is canonical name → column (dotted where nested, ``A+B`` for a sum); the rest is
+    guessed and noted.  ``zone`` is an IANA name for times without one.  ``tolerate_fraction`` is
+    the share of rows that may be lost, and likewise be out of order or repeated.  Raises
+    ``InputError`` where the files cannot be used.
+    """
+    options = Options(mapping=dict(mapping or {}), zone=zone)
+    heads = _heads(paths)
+    backend = _backend(zone)
+    files = [detect(head, options).read(backend, head, options) for head in heads]
+    kind = _one_kind(files)
+    source = ", ".join(head.file for head in heads)
+    notes = [note for rows in files for note in rows.layout.notes]
+    if kind == "trace":
+        notes += [note for rows in files for note in check_zones(backend, rows)]
+    faults = [collect_faults(backend, rows) for rows in files]
+    problems = _judge(backend, files, faults, tolerate_fraction)
+    check_usable(backend, files, source)
+    return Trace(
+        kind=kind,
+        source=source,
+        table=_table(backend, files, kind),
+        rows_read=sum(fault.rows_read for fault in faults),
+        rows_lost=sum(fault.rows_lost for fault in faults),
+        problems=problems,
+        notes=(*notes, *cached_note(files)),
+    )
+
+
+def _heads(paths: Sequence[Path]) -> list[Head]:
+    """Look at every file before any is read, so that all that is wrong is told at once."""
+    if not paths:
+        raise InputError("no file was named. Name a trace, a log or a bill: CSV, JSON lines or Parquet.")
+    heads, refusals = [], []
+    for path in paths:
+        try:
+            heads.append(read_head(path))
+        except InputError as error:
+            refusals.append(error)
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        problems = tuple(Problem(where=f"file {n}", what=str(error)) for n, error in enumerate(refusals, start=1))
+        raise InputError(f"{len(refusals)} of {len(paths)} files cannot be used.", problems)
+    return heads
+
+
+def _backend(zone: str | None) -> Any:
+    """Open a database for one trace: in memory, spilling to the system's temporary folder."""
+    backend = ibis.duckdb.connect(temp_directory=tempfile.gettempdir())
+    backend.raw_sql("SET TimeZone = 'UTC'")
+    if zone is not None:
+        if not ask(backend, f"SELECT name FROM pg_timezone_names() WHERE name = {text(zone)}"):
+            raise InputError(f"--zone {zone}: there is no such time zone. Give an IANA name: UTC, Europe/Berlin.")
+    return backend
+
+
+def _one_kind(files: Sequence[Rows]) -> Kind:
+    kinds = {rows.layout.kind for rows in files}
+    if len(kinds) > 1:
+        told = ", ".join(f"{rows.head.file} is a {rows.layout.kind}" for rows in files)
+        raise InputError(
+            f"a bill and a trace cannot be read as one: {told}. Their tokens would be counted twice or have no time. "
+            "Read them one by one."
+        )
+    return kinds.pop()
+
+
+def _judge(
+    backend: Any, files: Sequence[Rows], faults: Sequence[Faults], tolerate_fraction: float
+) -> tuple[Problem, ...]:
+    """Collect what is wrong with the rows, and refuse where it is too much."""
+    problems = [problem for fault in faults for problem in fault.problems]
+    read, lost = sum(fault.rows_read for fault in faults), sum(fault.rows_lost for fault in faults)
+    if read == lost:
+        raise InputError(f"none of the {read:,} rows can be used.", tuple(problems))
+    check_share(lost, read, "cannot be used", tolerate_fraction, problems)
+    if files[0].layout.kind == "trace":
+        disorders = [order_problem(backend, rows) for rows in files]
+        problems += [problem for _, problem in disorders if problem]
+        check_share(sum(n for n, _ in disorders), read - lost, "are out of order", tolerate_fraction, problems)
+    repeats, problem = repeat_problem(backend, files)
+    problems += [problem] if problem else []
+    check_share(repeats, read - lost, "repeat an earlier row", tolerate_fraction, problems)
+    return tuple(problems)
+
+
+def _table(backend: Any, files: Sequence[Rows], kind: Kind) -> Table:
+    parts = [backend.table(rows.view) for rows in files]
+    usable = [part.filter(part.fault.isnull()) for part in parts]
+    if kind == "bill":
+        tables = [part.mutate(**{MONTH: part.time.date()}).select(*BILL_COLUMNS).cast(BILL_SCHEMA) for part in usable]
+    else:
+        tables = [part.select(*REQUEST_COLUMNS).cast(REQUEST_SCHEMA) for part in usable]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]

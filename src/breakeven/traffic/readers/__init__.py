@@ -1,0 +1,23 @@
+"""Formats of log that can be read.  A new one is a file in this folder and a line in ``READERS``.
+
+The first reader whose ``sniff`` says yes gets the file, so the pickiest stand first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.traffic.readers.azure import AzureReader
+from breakeven.traffic.readers.bill import BillReader
+from breakeven.traffic.readers.mapped import MappedReader
+
+if TYPE_CHECKING:
+    from breakeven.traffic.head import Head
+    from breakeven.traffic.layout import Options, Reader
+
+READERS: Final[tuple[Reader, ...]] = (AzureReader(), BillReader(), MappedReader())
+
+
+def detect(head: Head, options: Options) -> Reader:
+    """Return the reader for a file, told by its content."""
+    return next(reader for reader in READERS if reader.sniff(head, options))

@@ -1,0 +1,76 @@
+"""Sums over requests as Ibis expressions, and the records they become.
+
+Products are summed as decimals: exact, whatever the order of rows, where 64-bit integers could
+overflow and floats would depend on the order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from breakeven.records import Moments
+from breakeven.traffic.schema import (
+    CACHE_WRITE_TOKENS,
+    CACHED_INPUT_TOKENS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    REQUESTS,
+    TOKEN_COLUMNS,
+)
+from breakeven.usage import TokenUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ibis.expr.types import IntegerValue, NumericValue, Table
+
+INPUT_OUTPUT: Final = "input_output_tokens2"
+OUTPUT_OUTPUT: Final = "output_output_tokens2"
+
+
+def request_sums(table: Table) -> dict[str, NumericValue]:
+    """Return count, token sums and second moments of a request table."""
+    output = table[OUTPUT_TOKENS]
+    return {
+        REQUESTS: table.count(),
+        **token_sums(table),
+        INPUT_OUTPUT: exact_sum(table[INPUT_TOKENS] * output),
+        OUTPUT_OUTPUT: exact_sum(output * output),
+    }
+
+
+def token_sums(table: Table) -> dict[str, NumericValue]:
+    """Return the sums of the token columns."""
+    return {name: table[name].sum() for name in TOKEN_COLUMNS}
+
+
+def exact_sum(products: IntegerValue) -> NumericValue:
+    """Sum 64-bit products without overflow; each is below 10^18, as counts stay below 10^9."""
+    return products.cast("decimal(18, 0)").sum().cast("float64")
+
+
+def fetch(table: Table) -> list[dict[str, Any]]:
+    """Run an expression where its rows are, and return the (few) rows of its result."""
+    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    return rows
+
+
+def usage_of(sums: Mapping[str, Any]) -> TokenUsage:
+    """Build typed token counts from a row that holds ``token_sums``."""
+    return TokenUsage(
+        input_tokens=sums[INPUT_TOKENS],
+        output_tokens=sums[OUTPUT_TOKENS],
+        cached_input_tokens=sums[CACHED_INPUT_TOKENS],
+        cache_write_tokens=sums[CACHE_WRITE_TOKENS],
+    )
+
+
+def moments_of(sums: Mapping[str, Any]) -> Moments:
+    """Build moments from a row that holds ``request_sums``."""
+    return Moments(
+        requests=sums[REQUESTS],
+        input_tokens=sums[INPUT_TOKENS],
+        output_tokens=sums[OUTPUT_TOKENS],
+        input_output_tokens2=sums[INPUT_OUTPUT],
+        output_output_tokens2=sums[OUTPUT_OUTPUT],
+    )

@@ -1,0 +1,205 @@
+"""The one place that joins things: reads inputs, builds the book, runs studies, knows what day it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from breakeven.errors import InputError, MissingExtraError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from breakeven.catalog.book import Book
+    from breakeven.catalog.rate_card import PriceList
+    from breakeven.records import TrafficProfile
+    from breakeven.sources.scenario import Scenario
+    from breakeven.studies.catalogue import CatalogueRow, Section
+    from breakeven.studies.claims import ClaimResult
+    from breakeven.studies.verdict.result import Verdict
+    from breakeven.studies.verdict.study import Targets
+    from breakeven.traffic.trace import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What a person asked ``plan`` for, before anything is read."""
+
+    files: tuple[str | Path, ...] = ()
+    scenario: str | Path | None = None
+    today: str | None = None
+    consider: tuple[str, ...] = ()
+    as_of: date | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+    tolerate_fraction: float = 0.05
+
+
+def current_date() -> date:
+    """Return today's date, UTC."""
+    return datetime.now(UTC).date()
+
+
+def require_plan_extra() -> None:
+    """Raise ``MissingExtraError`` unless the packages for planning are installed."""
+    missing = [name for name in ("ibis", "duckdb", "numpy", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"This command needs {', '.join(missing)}, which the core install leaves out (they take hundreds of MB). "
+            "Install them with: pip install 'breakeven[plan]'"
+        )
+
+
+def run_plan(request: PlanRequest) -> Verdict:
+    """Read everything a plan needs, then compute it."""
+    require_plan_extra()
+    from breakeven.sources.catalogue import load_book
+    from breakeven.sources.scenario import Scenario, own_assumptions, parse_scenario, read_scenario, stated_profile
+    from breakeven.studies.verdict.study import verdict
+
+    book = load_book()
+    scenario, document = (
+        read_scenario(Path(request.scenario)) if request.scenario else parse_scenario("{}", "defaults")
+    )
+    on = request.as_of or scenario.as_of or current_date()
+    book = book.with_assumptions(own_assumptions(scenario, document, book, on))
+    scenario = scenario.model_copy(
+        update={
+            "today": request.today or scenario.today,
+            "consider": (*scenario.consider, *request.consider),
+        }
+    )
+    assert isinstance(scenario, Scenario)
+    stated = stated_profile(scenario)
+    if not request.files and stated is None:
+        raise InputError(
+            "There is no traffic to plan for. Give a trace, a log or a bill (breakeven plan FILE), or state "
+            "traffic.input_tokens_per_month and traffic.output_tokens_per_month in a scenario (--scenario FILE)."
+        )
+    if request.files and stated is not None:
+        raise InputError(
+            "The traffic is given twice: in a file and as totals in the scenario. Keep one; "
+            "traffic.total_tokens_per_month scales a file to another volume."
+        )
+    folder = Path(request.scenario).parent if request.scenario else Path()
+    book = book.with_prices(_local_cards(scenario, folder))
+    trace = None if stated else _read(request)
+    today = scenario.today or _dominant_model(trace)
+    targets, book = resolve_targets(scenario, book, today)
+    lists = book.price_lists.values()
+    boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
+    if stated is not None:
+        profile, warnings = stated, []
+    else:
+        profile, warnings = _profile(trace, lists, boundaries)
+    return verdict(profile, book, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
+
+
+def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets, Book]:
+    """Find every target that the plan compares, and put its prices into the book."""
+    from breakeven.studies.verdict.study import Targets, default_models
+
+    first = find_prices(book, today)
+    sold = {item.target: model.id for model in book.models.values() for item in model.sold_as}
+    today_model = scenario.today_is_open_model or first.open_model or sold.get(first.target) or first.target
+    if scenario.today_is_open_model:
+        today_model = book.model(scenario.today_is_open_model).id
+    own = book.api_models.get(first.target)
+    cheaper = [own.cheaper] if own and own.cheaper and not scenario.consider else []
+    cheaper += [name for name in scenario.consider if not book.has_model(name)]
+    models = default_models(scenario, book, today_model)
+    lists = [first] + [find_prices(book, name) for name in cheaper]
+    for model in models:
+        for item in book.models[model].sold_as:
+            try:
+                lists.append(find_prices(book, item.target))
+            except UnknownNameError:
+                continue  # the price source of this install no longer knows that seller
+    targets = Targets(
+        today=first.target,
+        cheaper=tuple(item.target for item in lists[1 : 1 + len(cheaper)]),
+        open_models=models,
+        today_model=today_model,
+    )
+    return targets, book.with_prices(lists)
+
+
+def find_prices(book: Book, name: str) -> PriceList:
+    """Find a target's prices: local rate cards first, then genai-prices."""
+    from breakeven.sources import genai
+
+    for target, prices in book.price_lists.items():
+        if name.lower() in (target.lower(), prices.model.lower()):
+            return prices
+    return genai.price_list(name)
+
+
+def run_claims(path: Path | None = None) -> tuple[ClaimResult, ...]:
+    """Recompute the published claims, or those of a user's file."""
+    from breakeven.sources.catalogue import load_book
+    from breakeven.sources.claims import read_claims
+    from breakeven.studies.claims import check_claims
+
+    return check_claims(read_claims(path), load_book())
+
+
+def catalogue_rows(section: Section, search: str | None) -> tuple[CatalogueRow, ...]:
+    """Return the rows of one section of the catalogue."""
+    from breakeven.sources import genai
+    from breakeven.sources.catalogue import load_book
+    from breakeven.studies.catalogue import priced_rows, rows
+
+    if section != "prices":
+        return rows(section, load_book(), current_date(), search)
+    wanted = [name for name in genai.known_targets() if search is None or search.lower() in name.lower()]
+    return priced_rows((genai.exact_price_list(name) for name in wanted), datetime.now(UTC), None)
+
+
+def sample_trace() -> Path:
+    """Return the bundled hour of a production chat trace."""
+    from breakeven.traffic.sample import sample_path
+
+    return sample_path()
+
+
+def _local_cards(scenario: Scenario, folder: Path) -> list[PriceList]:
+    from breakeven.sources.rate_cards import read_rate_cards
+
+    return [item for path in scenario.rate_cards for item in read_rate_cards(folder / path)]
+
+
+def _read(request: PlanRequest) -> Trace:
+    from breakeven.traffic.read import read_trace
+
+    return read_trace(
+        [Path(item) for item in request.files],
+        mapping=request.columns or None,
+        zone=request.zone,
+        tolerate_fraction=request.tolerate_fraction,
+    )
+
+
+def _profile(
+    trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int]
+) -> tuple[TrafficProfile, list[str]]:
+    from breakeven.traffic.profile import profile
+
+    thresholds = sorted({tokens for item in lists for tokens in item.thresholds_tokens()})
+    warnings = [*trace.notes, *(str(problem) for problem in trace.problems)]
+    return profile(trace, input_thresholds_tokens=thresholds, day_boundaries_s=boundaries), warnings
+
+
+def _dominant_model(trace: Trace | None) -> str:
+    """Return the model that most tokens went to, where the log names it."""
+    from breakeven.traffic.dominant import dominant_model
+
+    named = dominant_model(trace) if trace is not None else None
+    if named is None:
+        raise InputError(
+            "The traffic does not say what serves it now, so there is nothing to compare with. "
+            "Name it: --today gpt-4o (or today: in the scenario)."
+        )
+    return named
