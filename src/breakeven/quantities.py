@@ -86,7 +86,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not self.low <= self.likely <= self.high:
-            raise ValueError(f"an interval needs low <= likely <= high, got {self.low}, {self.likely}, {self.high}")
+            raise ValueError(
+                f"an interval needs low <= likely <= high, got {self.low}, {self.likely}, {self.high}"
+            )
 
     @classmethod
     def exact(cls, value: float) -> Interval:

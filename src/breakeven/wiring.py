@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from breakeven.sources.scenario import Scenario
     from breakeven.studies.catalogue import CatalogueRow, Section
     from breakeven.studies.claims import ClaimResult
+    from breakeven.studies.verdict.context import Targets
     from breakeven.studies.verdict.result import Verdict
-    from breakeven.studies.verdict.study import Targets
     from breakeven.traffic.trace import Trace
 
 
@@ -57,13 +57,17 @@ def run_plan(request: PlanRequest) -> Verdict:
     """Read everything a plan needs, then compute it."""
     require_plan_extra()
     from breakeven.sources.catalogue import load_book
-    from breakeven.sources.scenario import Scenario, own_assumptions, parse_scenario, read_scenario, stated_profile
+    from breakeven.sources.scenario import (
+        Scenario,
+        own_assumptions,
+        parse_scenario,
+        read_scenario,
+        stated_profile,
+    )
     from breakeven.studies.verdict.study import verdict
 
     book = load_book()
-    scenario, document = (
-        read_scenario(Path(request.scenario)) if request.scenario else parse_scenario("{}", "defaults")
-    )
+    scenario, document = read_scenario(Path(request.scenario)) if request.scenario else parse_scenario("{}", "defaults")
     on = request.as_of or scenario.as_of or current_date()
     book = book.with_assumptions(own_assumptions(scenario, document, book, on))
     scenario = scenario.model_copy(
@@ -100,7 +104,8 @@ def run_plan(request: PlanRequest) -> Verdict:
 
 def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets, Book]:
     """Find every target that the plan compares, and put its prices into the book."""
-    from breakeven.studies.verdict.study import Targets, default_models
+    from breakeven.studies.verdict.context import Targets
+    from breakeven.studies.verdict.select import default_models
 
     first = find_prices(book, today)
     sold = {item.target: model.id for model in book.models.values() for item in model.sold_as}
@@ -108,10 +113,10 @@ def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets
     if scenario.today_is_open_model:
         today_model = book.model(scenario.today_is_open_model).id
     own = book.api_models.get(first.target)
-    cheaper = [own.cheaper] if own and own.cheaper and not scenario.consider else []
-    cheaper += [name for name in scenario.consider if not book.has_model(name)]
+    others = [own.cheaper] if own and own.cheaper and not scenario.consider else []
+    others += [name for name in scenario.consider if not book.has_model(name)]
     models = default_models(scenario, book, today_model)
-    lists = [first] + [find_prices(book, name) for name in cheaper]
+    lists = [first, *(find_prices(book, name) for name in others)]
     for model in models:
         for item in book.models[model].sold_as:
             try:
@@ -120,7 +125,7 @@ def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets
                 continue  # the price source of this install no longer knows that seller
     targets = Targets(
         today=first.target,
-        cheaper=tuple(item.target for item in lists[1 : 1 + len(cheaper)]),
+        others=tuple(item.target for item in lists[1 : 1 + len(others)]),
         open_models=models,
         today_model=today_model,
     )
@@ -182,9 +187,7 @@ def _read(request: PlanRequest) -> Trace:
     )
 
 
-def _profile(
-    trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int]
-) -> tuple[TrafficProfile, list[str]]:
+def _profile(trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int]) -> tuple[TrafficProfile, list[str]]:
     from breakeven.traffic.profile import profile
 
     thresholds = sorted({tokens for item in lists for tokens in item.thresholds_tokens()})

@@ -38,7 +38,12 @@ class Service:
     fit_error_fraction: float | None = None
 
     def node_seconds(
-        self, *, input_tokens: float, output_tokens: float, input_output_tokens2: float, output_output_tokens2: float
+        self,
+        *,
+        input_tokens: float,
+        output_tokens: float,
+        input_output_tokens2: float,
+        output_output_tokens2: float,
     ) -> float:
         """Return the work of requests from their sums (see ``records.Moments``)."""
         return (
@@ -78,7 +83,10 @@ def stated_service(
         raise ValueError("state the throughput either in output tokens/s or in total tokens/s")
     if output_tokens_per_s is not None:
         return Service(
-            input_node_seconds=0.0, output_node_seconds=1 / output_tokens_per_s, kv_node_seconds=0.0, basis=basis
+            input_node_seconds=0.0,
+            output_node_seconds=1 / output_tokens_per_s,
+            kv_node_seconds=0.0,
+            basis=basis,
         )
     assert total_tokens_per_s is not None
     each = 1 / total_tokens_per_s

@@ -64,8 +64,14 @@ class Book:
         return tuple(sorted((r for r in self.rentals if r.gpu == gpu), key=lambda r: r.usd_per_gpu_hour))
 
     def measurements_of(self, model: str) -> tuple[Measurement, ...]:
-        """Return what was measured of one model."""
-        return tuple(m for m in self.measurements if m.model == model)
+        """Return what was measured of one model, its own rows first, then those of its twins.
+
+        Twins have the same architecture: speed does not depend on the values of the weights.
+        """
+        known = self.models.get(model)
+        twins = {m.id for m in self.models.values() if known and m.architecture == known.architecture}
+        rows = (m for m in self.measurements if m.model == model or m.model in twins)
+        return tuple(sorted(rows, key=lambda row: row.model != model))
 
     def with_prices(self, lists: Iterable[PriceList]) -> Book:
         """Return the book with more price lists; one for the same target replaces the older."""

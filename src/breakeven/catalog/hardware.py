@@ -57,8 +57,10 @@ class Rental:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedNode:
-    """What owning a node costs: a purchase price (power, space and upkeep are assumptions), or a
-    published model's cost per GPU-hour that includes them.
+    """What owning a node costs.
+
+    A purchase price (power, space and upkeep are assumptions), or a published model's cost per
+    GPU-hour that includes them.
     """
 
     gpu: str

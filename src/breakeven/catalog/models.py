@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
+Attention = Literal["mha", "gqa", "mla"]
 Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 BITS_PER_WEIGHT: Final[dict[str, int]] = {"bf16": 16, "fp16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
 
@@ -35,6 +36,21 @@ class SoldAs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """The shape of a model, without its weights: two models of one architecture are served equally fast."""
+
+    total_parameters: int
+    active_parameters: int
+    layers: int
+    kv_heads: int
+    head_size: int
+    attention: Attention
+    kv_latent_size: int | None
+    sliding_window_tokens: int | None
+    sliding_window_layers: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel:
     """An open-weight model's architecture, as published."""
 
@@ -47,7 +63,7 @@ class OpenModel:
     layers: int
     kv_heads: int
     head_size: int
-    attention: Literal["mha", "gqa", "mla"]
+    attention: Attention
     context_tokens: int
     precisions: tuple[str, ...]
     as_of: date
@@ -59,6 +75,21 @@ class OpenModel:
     aliases: tuple[str, ...] = ()
     quality: tuple[Score, ...] = ()
     sold_as: tuple[SoldAs, ...] = ()
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return what decides how fast the model is served, whatever its weights hold."""
+        return Architecture(
+            total_parameters=self.total_parameters,
+            active_parameters=self.active_parameters,
+            layers=self.layers,
+            kv_heads=self.kv_heads,
+            head_size=self.head_size,
+            attention=self.attention,
+            kv_latent_size=self.kv_latent_size,
+            sliding_window_tokens=self.sliding_window_tokens,
+            sliding_window_layers=self.sliding_window_layers,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,9 @@ class RateCard:
         """Return the token types that this card cannot price."""
         return tuple(name for name in ("input", "output") if getattr(self.prices, name) is None)
 
-    def price_usd(self, usage: TokenUsage, *, requests: int = 1, input_over_tokens: int | None = None) -> Decimal | None:
+    def price_usd(
+        self, usage: TokenUsage, *, requests: int = 1, input_over_tokens: int | None = None
+    ) -> Decimal | None:
         """Price one request, or many that lie in the same tier, to the last digit.
 
         For a sum over many requests ``input_over_tokens`` names their tier (the threshold they
@@ -214,11 +216,13 @@ class PriceList:
         return None
 
     def _no_price(self, at: datetime) -> str:
-        starts = sorted(e.starts_on for e in self.entries if e.starts_on)
-        ends = sorted(e.ends_on for e in self.entries if e.ends_on)
+        standard = [entry for entry in self.entries if entry.processing == "standard"]
+        starts = sorted(e.starts_on for e in standard if e.starts_on)
+        ends = sorted(e.ends_on for e in standard if e.ends_on)
         known = f"prices are known from {starts[0]}" if starts else "its prices carry no start"
         until = f" until {ends[-1]}" if ends else ""
         return (
             f"{self.target} has no price on {at.date()}: {known}{until} ({self.source}). "
-            "A missing price is never taken as zero; choose another date with --as-of, or add a rate card that covers it."
+            "A missing price is never taken as zero; "
+            "choose another date with --as-of, or add a rate card that covers it."
         )

@@ -18,31 +18,31 @@ Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 @app.command()
 def models(search: Search = None, as_json: Json = False) -> None:
-    """Open-weight models: parameters, layers, KV heads, context, precisions, public scores."""
+    """Show open-weight models: parameters, layers, KV heads, context, precisions, public scores."""
     _show("models", search, as_json)
 
 
 @app.command()
 def gpus(search: Search = None, as_json: Json = False) -> None:
-    """GPUs: memory, bandwidth, dense FLOPS, power."""
+    """Show GPUs: memory, bandwidth, dense FLOPS, power."""
     _show("gpus", search, as_json)
 
 
 @app.command()
 def rentals(search: Search = None, as_json: Json = False) -> None:
-    """Dated offers of GPU time: on demand, spot, reserved, serverless; and what owning costs."""
+    """Show dated offers of GPU time: on demand, spot, reserved, serverless; and what owning costs."""
     _show("rentals", search, as_json)
 
 
 @app.command()
 def assumptions(search: Search = None, as_json: Json = False) -> None:
-    """Assumptions: low, likely, high, unit, basis, source."""
+    """Show assumptions: low, likely, high, unit, basis, source."""
     _show("assumptions", search, as_json)
 
 
 @app.command()
 def prices(search: Search = None, as_json: Json = False) -> None:
-    """API prices per million tokens today, from genai-prices; --search narrows thousands of models."""
+    """Show API prices per million tokens today, from genai-prices; --search narrows thousands of models."""
     _show("prices", search, as_json)
 
 

@@ -15,15 +15,28 @@ if TYPE_CHECKING:
 
 
 def plan(
-    files: Annotated[list[Path] | None, typer.Argument(help="Traces, logs or bills: CSV, JSONL, Parquet (also .gz).")] = None,
-    scenario: Annotated[Path | None, typer.Option(help="YAML file of what you know: pools, prices, assumptions.")] = None,
-    today: Annotated[str | None, typer.Option(help="What serves the traffic now, such as gpt-4o or openai:gpt-4o.")] = None,
-    consider: Annotated[list[str] | None, typer.Option(help="A model or target to compare with; repeat for more.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Traces, logs or bills: CSV, JSONL, Parquet (also .gz).")
+    ] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(help="YAML file of what you know: pools, prices, assumptions.")
+    ] = None,
+    today: Annotated[
+        str | None, typer.Option(help="What serves the traffic now, such as gpt-4o or openai:gpt-4o.")
+    ] = None,
+    consider: Annotated[
+        list[str] | None, typer.Option(help="A model or target to compare with; repeat for more.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option(help="Price everything on this day (YYYY-MM-DD); default today.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="Column mapping NAME=COLUMN, such as input_tokens=prompt; repeat.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column mapping NAME=COLUMN, such as input_tokens=prompt; repeat."),
+    ] = None,
     zone: Annotated[str | None, typer.Option(help="Time zone of times that carry none, such as UTC.")] = None,
     tolerate: Annotated[float, typer.Option(help="Share of rows that may be unusable or out of order.")] = 0.05,
-    explain: Annotated[str | None, typer.Option(help="Show formula, inputs and sources of a line of the stack.")] = None,
+    explain: Annotated[
+        str | None, typer.Option(help="Show formula, inputs and sources of a line of the stack.")
+    ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show every option.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the verdict as one HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -70,7 +83,9 @@ def write_html(result: Verdict, path: Path) -> None:
     try:
         path.write_text(verdict_page(result), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place with --html FILE.") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}. Choose another place with --html FILE."
+        ) from error
     typer.echo(f"wrote {path}", err=True)
 
 

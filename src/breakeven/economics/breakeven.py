@@ -114,7 +114,8 @@ def break_even(pool: StairCost, api: FlatCost) -> BreakEven:
     stable = _cheaper_part(pool, api, joining) if joining >= first_step else None
     stable_mtok = stable.from_mtok if stable else _step_start(pool, whole_step)
     islands = tuple(
-        _cheaper_part(pool, api, nodes) for nodes in range(first_step, min(joining, first_step + LISTED_ISLANDS))
+        _cheaper_part(pool, api, nodes)
+        for nodes in range(first_step, min(joining, first_step + LISTED_ISLANDS))
     )
     return BreakEven(
         first_mtok=islands[0].from_mtok if islands else stable_mtok,

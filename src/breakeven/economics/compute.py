@@ -38,7 +38,9 @@ def annuity_per_year(discount_rate: float, lifetime_years: float) -> float:
     r / (1 - (1 + r)^-n); at a rate of 0 it is straight-line depreciation, 1 / n.
     """
     if lifetime_years <= 0 or discount_rate < 0:
-        raise ValueError(f"need a life above 0 and a rate of at least 0, got {lifetime_years} and {discount_rate}")
+        raise ValueError(
+            f"need a life above 0 and a rate of at least 0, got {lifetime_years} and {discount_rate}"
+        )
     if discount_rate == 0:
         return 1 / lifetime_years
     return discount_rate / -expm1(-lifetime_years * log1p(discount_rate))

@@ -34,5 +34,5 @@ def routed_saving_fraction(routed_fraction: float, *, price_ratio: float) -> flo
 
 
 def saving_fraction(before_usd: float, *, after_usd: float) -> float:
-    """Return the share of a bill that is saved: 1 - after / before (001's fintech firm); negative when it grew."""
+    """Return the share of a bill that is saved, negative when it grew: 1 - after / before (001's firm)."""
     return 1 - after_usd / before_usd

@@ -59,7 +59,9 @@ def swings(
     return tuple(sorted(found, key=lambda swing: (-swing.width_usd_per_month, swing.key)))
 
 
-def corner(assumptions: Mapping[str, Interval], moved: tuple[Swing, ...], *, lowest: bool) -> dict[str, float]:
+def corner(
+    assumptions: Mapping[str, Interval], moved: tuple[Swing, ...], *, lowest: bool
+) -> dict[str, float]:
     """Return all assumptions at the ends that make the result lowest (or highest)."""
     values = likely_values(assumptions)
     for swing in moved:

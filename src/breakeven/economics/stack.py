@@ -42,7 +42,7 @@ class StackLine:
     """Paid whatever is decided: hardware owned already, a team that exists."""
 
 
-def line(  # noqa: PLR0913 - one keyword for each field, and the inputs behind them
+def line(
     key: str,
     layer: Layer,
     usd_per_month: float,
@@ -55,7 +55,13 @@ def line(  # noqa: PLR0913 - one keyword for each field, and the inputs behind t
     """Build a line; the keyword arguments are the inputs its formula names."""
     pairs = tuple(LineInput(name=name, value=value) for name, value in inputs.items())
     return StackLine(
-        key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=pairs, drain=drain, sunk=sunk
+        key=key,
+        layer=layer,
+        usd_per_month=usd_per_month,
+        formula=formula,
+        inputs=pairs,
+        drain=drain,
+        sunk=sunk,
     )
 
 

@@ -58,7 +58,9 @@ def explain_view(result: Verdict, options: Sequence[OptionResult], key: str) -> 
         parts += [
             _heading(f"{row.key} of {option.title}"),
             Text(f"{row.key} = {row.formula}"),
-            Text(f"           = {usd(row.usd_per_month.likely)} USD a month ({usd_range(row.usd_per_month)}), layer {row.layer}"),
+            Text(
+                f"  = {usd(row.usd_per_month.likely)} USD a month ({usd_range(row.usd_per_month)}); layer: {row.layer}"
+            ),
         ]
         table = Table(box=None, pad_edge=False)
         for name in ("input", "likely", "low – high", "basis", "source"):
@@ -68,10 +70,20 @@ def explain_view(result: Verdict, options: Sequence[OptionResult], key: str) -> 
             own = next((fact for fact in option.facts), None)
             if known:
                 source = f"{known.source} ({known.as_of}, {known.age_days} days old{', stale' if known.stale else ''})"
-                table.add_row(item.name, f"{number(item.value)} {known.unit}", f"{number(known.low)} – {number(known.high)}", known.basis, source)
+                table.add_row(
+                    item.name,
+                    f"{number(item.value)} {known.unit}",
+                    f"{number(known.low)} – {number(known.high)}",
+                    known.basis,
+                    source,
+                )
             else:
                 is_price = item.name in ("usd_per_gpu_hour", "node_usd", "observed_usd") and own is not None
-                source = f"{own.source} ({own.as_of})" if is_price and own else "computed from the traffic and the lines above"
+                source = (
+                    f"{own.source} ({own.as_of})"
+                    if is_price and own
+                    else "computed from the traffic and the lines above"
+                )
                 table.add_row(item.name, number(item.value), "", "", source)
         parts.append(Padding(table, (0, 0, 0, 2)))
     return Group(*parts)
@@ -85,14 +97,19 @@ def _profile_lines(result: Verdict) -> list[RenderableType]:
         f"{profile.source}: {_counted(profile)}; {tokens(profile.usage.input_tokens)} input and "
         f"{tokens(profile.usage.output_tokens)} output tokens"
         + (f" ({ratio:.2f} : 1)" if ratio is not None else " (no output)")
-        + (f", {tokens(profile.usage.cached_input_tokens)} of them read from a cache" if profile.usage.cached_input_tokens else ""),
+        + (
+            f", {tokens(profile.usage.cached_input_tokens)} of them read from a cache"
+            if profile.usage.cached_input_tokens
+            else ""
+        ),
         f"a month: {tokens(volume.likely * 1e6)} tokens ({tokens(volume.low * 1e6)} – {tokens(volume.high * 1e6)})"
         + (f", {tokens(result.requests_per_month.likely)} requests" if result.requests_per_month else ""),
     ]
     if profile.input_lengths and profile.output_lengths:
         i, o = profile.input_lengths, profile.output_lengths
         lines.append(
-            f"lengths: input p50 {i.p50_tokens:,.0f}, p99 {i.p99_tokens:,.0f}; output p50 {o.p50_tokens:,.0f}, p99 {o.p99_tokens:,.0f} tokens"
+            f"lengths: input p50 {i.p50_tokens:,.0f}, p99 {i.p99_tokens:,.0f} tokens; "
+            f"output p50 {o.p50_tokens:,.0f}, p99 {o.p99_tokens:,.0f}"
         )
     if profile.times:
         t = profile.times
@@ -162,7 +179,13 @@ def _stack_table(option: OptionResult) -> Table:
     table.add_column("drain (001)", style="dim")
     for layer in LAYERS:
         for row in (item for item in option.lines if item.layer == layer):
-            table.add_row(layer, _name(row), usd(row.usd_per_month.likely), usd_range(row.usd_per_month), row.drain or "")
+            table.add_row(
+                layer,
+                _name(row),
+                usd(row.usd_per_month.likely),
+                usd_range(row.usd_per_month),
+                row.drain or "",
+            )
     table.add_row("", "total", usd(option.usd_per_month.likely), usd_range(option.usd_per_month), "", style="bold")
     base = option.bases
     table.add_row(
@@ -185,7 +208,8 @@ def _warnings(result: Verdict) -> list[str]:
     stale = [fact for fact in (best.facts if best else ()) if fact.stale]
     found = list(result.warnings)
     found += [
-        f"{fact.what}: {'no date' if fact.age_days is None else f'{fact.age_days} days old'} ({fact.source})" for fact in stale
+        f"{fact.what}: {'no date' if fact.age_days is None else f'{fact.age_days} days old'} ({fact.source})"
+        for fact in stale
     ]
     old = [item.key for item in result.assumptions if item.stale and item.basis != "user"]
     if old:

@@ -75,9 +75,7 @@ def read_claims(path: Path | None = None) -> tuple[Claim, ...]:
     for where, row in rows:
         found = _row_problems(where, row)
         if row["id"] in seen:
-            found.append(
-                Problem(where=where, what=f"the id {row['id']!r} stands already at {seen[row['id']]}.")
-            )
+            found.append(Problem(where=where, what=f"the id {row['id']!r} stands already at {seen[row['id']]}."))
         seen.setdefault(row["id"], where)
         problems += found
         if not found:
@@ -136,9 +134,7 @@ def _cells(
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_CLAIMS_BYTES:
-            raise InputError(
-                f"{path} is larger than {MAX_CLAIMS_BYTES:,} bytes: that is not a list of claims."
-            )
+            raise InputError(f"{path} is larger than {MAX_CLAIMS_BYTES:,} bytes: that is not a list of claims.")
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -160,9 +156,7 @@ def _header_problems(name: str, header: list[str]) -> list[Problem]:
             fix = f"Did you mean {near[0]!r}?" if near else ""
             problems.append(Problem(where=where, what=f"unknown column {column[:_MOST_SHOWN]!r}.", fix=fix))
         elif column in header[:index]:
-            problems.append(
-                Problem(where=where, what=f"the column {column!r} stands twice; only one can hold.")
-            )
+            problems.append(Problem(where=where, what=f"the column {column!r} stands twice; only one can hold."))
     return problems
 
 

@@ -173,9 +173,7 @@ def stated_profile(scenario: Scenario) -> TrafficProfile | None:
     traffic = scenario.traffic
     if traffic.input_tokens_per_month is None or traffic.output_tokens_per_month is None:
         return None
-    usage = TokenUsage(
-        input_tokens=traffic.input_tokens_per_month, output_tokens=traffic.output_tokens_per_month
-    )
+    usage = TokenUsage(input_tokens=traffic.input_tokens_per_month, output_tokens=traffic.output_tokens_per_month)
     requests = traffic.requests_per_month or 0
     return TrafficProfile(
         source=f"{scenario.name} (stated)",

@@ -3,147 +3,170 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from breakeven.errors import InputError, Problem
+from breakeven.sources.plain_yaml import load
+from breakeven.sources.shape import Place, keys_at, unknown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 T = TypeVar("T")
-Path_ = tuple[str | int, ...]
-MAX_YAML_BYTES = 8_000_000
-"""Larger files are refused: a scenario is a page, and the largest catalogue file is under 400 KB."""
+MAX_YAML_BYTES: Final = 1_000_000
+"""Larger files are refused: a scenario is a page, and the largest catalogue file has 72 KB."""
+
+MAX_PROBLEMS: Final = 100
+"""So many are listed; a file with more is of another kind."""
+
+_MOST_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Parsed YAML, and the line on which each of its keys stands."""
+    """Parsed YAML, the line on which each of its keys stands, and the keys that stand twice."""
 
     name: str
     data: Any
-    lines: Mapping[Path_, int]
+    lines: Mapping[Place, int]
+    problems: tuple[Problem, ...] = ()
 
-    def where(self, path: Path_) -> str:
+    def where(self, path: Place) -> str:
         """Return ``file:line key.path`` for a problem at that place, or at the nearest known parent."""
         line = next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
-        return f"{self.name}:{line} {'.'.join(str(part) for part in path)}".rstrip()
+        return f"{self.name}:{line} {'.'.join(_shown_key(part) for part in path)}".rstrip()
 
 
 def read_yaml(path: Path) -> Document:
     """Read one document.  Raises ``InputError`` when it is missing, too large, or not YAML."""
     try:
-        if path.stat().st_size > MAX_YAML_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_YAML_BYTES + 1)
+        if len(content) > MAX_YAML_BYTES:
             raise InputError(f"{path} is larger than {MAX_YAML_BYTES:,} bytes: that is not a file of settings.")
-        text = path.read_text(encoding="utf-8")
+        return parse_yaml(content.decode("utf-8-sig"), path.name)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}): it should be YAML.") from error
-    return parse_yaml(text, path.name)
+    except ValueError as error:  # a path that no file can have
+        raise InputError(f"{str(path)!r} cannot be read: {error}.") from error
 
 
 def parse_yaml(text: str, name: str) -> Document:
-    """Parse YAML text; ``name`` is what problems call it."""
-    lines: dict[Path_, int] = {}
+    """Parse YAML text; ``name`` is what problems call it.  Raises ``InputError`` when it is not YAML."""
+    lines: dict[Place, int] = {}
     problems: list[Problem] = []
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if node is not None:
-            _walk(node, (), lines, problems, name)
-        data = loader.construct_document(node) if node is not None else None  # type: ignore[no-untyped-call]
+        node, data = load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
-        why = getattr(error, "problem", None) or str(error)
-        raise InputError(f"{where}: this is not valid YAML: {why}.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: this is not valid YAML: {error}.") from error
-    if problems:
-        raise InputError(f"{name} has {len(problems)} problem(s):", tuple(problems))
-    return Document(name=name, data=data, lines=lines)
+        why = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        raise InputError(f"{where}: this cannot be read as YAML: {why}.") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name}: this is not text (character {error.start}).") from error
+    if node is not None:
+        _walk(node, (), lines, problems, name)
+    return Document(name=name, data=data, lines=lines, problems=tuple(problems))
 
 
 def check(document: Document, kind: type[T]) -> T:
-    """Validate the document as ``kind`` (a pydantic model, or a list of dataclasses)."""
+    """Validate the document as ``kind``.  Raises ``InputError`` with every problem, keys that stand twice too."""
     try:
-        return TypeAdapter(kind).validate_python(document.data)
+        checked = TypeAdapter(kind).validate_python(document.data)
     except ValidationError as error:
-        problems = tuple(_problem(document, item, kind) for item in error.errors(include_url=False))
-        raise InputError(f"{document.name} has {len(problems)} problem(s):", problems) from error
+        found = [_problem(document, item, kind) for item in error.errors(include_url=False)]
+        raise refusal(document, found) from error
+    if document.problems:
+        raise refusal(document, ())
+    return checked
 
 
 def check_rows(document: Document, kind: type[T]) -> tuple[T, ...]:
-    """Validate a list of mappings as frozen dataclasses; unknown keys are problems too."""
+    """Validate a list of mappings as frozen dataclasses; unknown keys are problems too, at any depth."""
     if not isinstance(document.data, list):
         raise InputError(f"{document.name}: this should be a list of entries, one '- ' each.")
-    known = {item.name for item in fields(kind)} if is_dataclass(kind) else set()
-    unknown = [
-        Problem(where=document.where((index, key)), what=f"unknown key {key!r}.", fix=_nearest(str(key), known))
-        for index, row in enumerate(document.data)
-        if isinstance(row, dict)
-        for key in row
-        if key not in known
-    ]
+    rows: Any = list[kind]  # type: ignore[valid-type]
+    unknown = [_unknown(document, place, rows) for place in unknown_keys(document.data, rows)]
+    try:
+        checked: list[T] = check(document, rows)
+    except InputError as error:
+        raise refusal(document, [*unknown, *error.problems], known=True) from error
     if unknown:
-        raise InputError(f"{document.name} has {len(unknown)} problem(s):", tuple(unknown))
-    return tuple(check(document, list[kind]))  # type: ignore[valid-type]
+        raise refusal(document, unknown)
+    return tuple(checked)
 
 
-def _walk(
-    node: yaml.Node, path: Path_, lines: dict[Path_, int], problems: list[Problem], name: str
-) -> None:
+def refusal(document: Document, found: Iterable[Problem], *, known: bool = False) -> InputError:
+    """Return the error that lists what was found, after the keys that stand twice unless those are ``known``."""
+    problems = (*(() if known else document.problems), *found)
+    more = len(problems) - MAX_PROBLEMS
+    count = f"{len(problems)} problem(s)" + (f", of which {MAX_PROBLEMS} are listed" if more > 0 else "")
+    return InputError(f"{document.name} has {count}:", problems[:MAX_PROBLEMS])
+
+
+def _walk(node: yaml.Node, path: Place, lines: dict[Place, int], problems: list[Problem], name: str) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         for key, value in node.value:
-            text = str(key.value)
+            text, line = str(key.value), key.start_mark.line + 1
             if text in seen:
-                where = f"{name}:{key.start_mark.line + 1}"
-                problems.append(Problem(where=where, what=f"the key {text!r} stands twice; only one can hold."))
-            seen.add(text)
-            lines[(*path, text)] = key.start_mark.line + 1
+                what = f"the key {text[:_MOST_SHOWN]!r} stands twice (first in line {seen[text]}); only one can hold."
+                where = f"{name}:{line} {'.'.join(_shown_key(part) for part in (*path, text))}"
+                problems.append(Problem(where=where, what=what))
+            seen.setdefault(text, line)
+            lines[(*path, text)] = line
             _walk(value, (*path, text), lines, problems, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _walk(value, (*path, index), lines, problems, name)
 
 
+_SAID: Final = {
+    "tuple_type": "this should be a list, one '- ' each",
+    "list_type": "this should be a list, one '- ' each",
+    "model_type": "this should be a mapping of keys to values",
+    "model_attributes_type": "this should be a mapping of keys to values",
+    "dataclass_type": "this should be a mapping of keys to values",
+    "dict_type": "this should be a mapping of keys to values",
+    "invalid_key": "a key should be text",
+    "finite_number": "this should be a finite number",
+}
+
+
 def _problem(document: Document, item: Any, kind: object) -> Problem:
-    path: Path_ = tuple(part for part in item["loc"] if not str(part).startswith("function-"))
+    path: Place = item["loc"]
     given = item.get("input")
     if item["type"] == "extra_forbidden":
-        return Problem(
-            where=document.where(path),
-            what=f"unknown key {path[-1]!r}.",
-            fix=_nearest(str(path[-1]), _siblings(kind, path[:-1])),
-        )
-    if item["type"] == "missing":
+        return _unknown(document, path, kind)
+    if item["type"] in ("missing", "missing_argument"):
         return Problem(where=document.where(path), what=f"the key {path[-1]!r} is missing.")
-    shown = repr(given) if not isinstance(given, dict | list) else type(given).__name__
-    message = item["msg"].removeprefix("Value error, ")
-    return Problem(where=document.where(path), what=f"{message} (given: {shown[:120]}).")
+    message = _SAID.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    if isinstance(given, dict | list):
+        return Problem(where=document.where(path), what=f"{message}.")
+    return Problem(where=document.where(path), what=f"{message} (given: {repr(given)[:_MOST_SHOWN]}).")
 
 
-def _siblings(kind: object, path: Path_) -> set[str]:
-    """Return the keys allowed at ``path`` below a pydantic model, as far as they can be told."""
-    for part in path:
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)) or part not in kind.model_fields:
-            return set()
-        kind = kind.model_fields[str(part)].annotation
-        kind = next((a for a in getattr(kind, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)), kind)
-    return set(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else set()
+def _unknown(document: Document, path: Place, kind: object) -> Problem:
+    fix = _nearest(str(path[-1]), keys_at(kind, path[:-1]))
+    return Problem(where=document.where(path), what=f"unknown key {str(path[-1])[:_MOST_SHOWN]!r}.", fix=fix)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name[:_MOST_SHOWN], known, n=1, cutoff=0.5)
     if near:
         return f"Did you mean {near[0]!r}?"
     return f"Known here: {', '.join(known)}." if known else ""
+
+
+def _shown_key(part: str | int) -> str:
+    text = str(part)[:_MOST_SHOWN]
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -106,13 +106,28 @@ def _rentals(book: Book) -> Iterable[tuple[object, tuple[str, ...], str, date]]:
         )
         yield item, cells, item.source, item.as_of
     for node in book.owned:
-        price = f"{node.usd_per_gpu_hour} (modelled)" if node.usd_per_gpu_hour else f"node {node.node_usd} USD"
-        yield node, (node.gpu, "your own", "owned", price, str(node.gpus_per_node), "", ""), node.source, node.as_of
+        price = (
+            f"{node.usd_per_gpu_hour} (modelled)" if node.usd_per_gpu_hour else f"node {node.node_usd} USD"
+        )
+        yield (
+            node,
+            (node.gpu, "your own", "owned", price, str(node.gpus_per_node), "", ""),
+            node.source,
+            node.as_of,
+        )
 
 
 def _assumptions(book: Book) -> Iterable[tuple[object, tuple[str, ...], str, date]]:
     for item in book.assumptions.values():
-        cells = (item.key, f"{item.low:g}", f"{item.likely:g}", f"{item.high:g}", item.unit, item.basis, item.meaning)
+        cells = (
+            item.key,
+            f"{item.low:g}",
+            f"{item.likely:g}",
+            f"{item.high:g}",
+            item.unit,
+            item.basis,
+            item.meaning,
+        )
         yield item, cells, item.source, item.as_of
 
 

@@ -79,9 +79,7 @@ def figures(text: str) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def compare(
-    published: Sequence[Figure], amounts: Sequence[float], *, otherwise: Verdict = "wrong"
-) -> Verdict:
+def compare(published: Sequence[Figure], amounts: Sequence[float], *, otherwise: Verdict = "wrong") -> Verdict:
     """Decide what arithmetic can: published figures against what their inputs give.
 
     holds: each within half a percent; rounded: within one unit of its own last digit; narrowed: a

@@ -87,9 +87,7 @@ def _value(node: ast.expr, depth: int) -> float:
             return _power(_value(left, depth + 1), _value(right, depth + 1))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(left, depth + 1), _value(right, depth + 1))
-    raise ValueError(
-        f"the expression holds a {type(node).__name__}; only numbers, + - * / ** and names are allowed"
-    )
+    raise ValueError(f"the expression holds a {type(node).__name__}; only numbers, + - * / ** and names are allowed")
 
 
 def _power(base: float, exponent: float) -> float:

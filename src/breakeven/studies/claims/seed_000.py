@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from breakeven.economics.tokens import output_price_ratio, tokens_of_characters, tokens_of_words
+from breakeven.errors import NoPriceError
 from breakeven.sources.genai import price_list
 from breakeven.studies.claims.compare import Recomputed
 from breakeven.studies.claims.seed_002 import CLAUDE_SONNET, GPT_4O
@@ -37,12 +38,11 @@ def paragraph_tokens(_claim: Claim, _book: Book) -> Recomputed:
 
 def output_multiple(_claim: Claim, book: Book) -> Recomputed:
     """Compare output with input prices: the seeds' own, and those of a newer model."""
-    gpt_5 = _listed(book, "openai:gpt-5")
-    ratios = {"gpt_4o": output_price_ratio(*GPT_4O), "claude": output_price_ratio(*CLAUDE_SONNET)}
-    ratios["gpt_5"] = output_price_ratio(*gpt_5)
+    gpt_4o, claude = output_price_ratio(*GPT_4O), output_price_ratio(*CLAUDE_SONNET)
+    gpt_5 = output_price_ratio(*_listed(book, "openai:gpt-5"))
     return Recomputed(
-        text=f"{ratios['gpt_4o']:g}x (GPT-4o) {ratios['claude']:g}x (002's own Claude prices) {ratios['gpt_5']:g}x (GPT-5)",
-        numbers=tuple((f"{name}_output_ratio", ratio) for name, ratio in ratios.items()),
+        text=f"{gpt_4o:g}x (GPT-4o) {claude:g}x (002's own Claude prices) {gpt_5:g}x (GPT-5)",
+        numbers=(("gpt_4o_output_ratio", gpt_4o), ("claude_output_ratio", claude), ("gpt_5_output_ratio", gpt_5)),
         verdict=None,
     )
 
@@ -50,8 +50,8 @@ def output_multiple(_claim: Claim, book: Book) -> Recomputed:
 def _listed(book: Book, target: str) -> tuple[float, float]:
     """Return a target's input and output price, from the book where it holds them."""
     prices = (book.price_lists.get(target) or price_list(target)).card_at(PRICES_OF).prices
-    assert prices.input is not None
-    assert prices.output is not None
+    if prices.input is None or prices.output is None:
+        raise NoPriceError(f"{target} quotes no price of input and output on {PRICES_OF.date()}.")
     return float(prices.input.usd_per_mtok), float(prices.output.usd_per_mtok)
 
 

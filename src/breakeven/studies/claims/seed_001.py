@@ -28,7 +28,7 @@ HYBRID_PRICE_RATIOS: Final = (0.5, 0.25, 0.1, 0.02)
 """What the small model costs over the large one: from half the price to a fiftieth."""
 
 LIGHT_LOAD_DRAW_RATIO: Final = 0.5
-"""An H100 draws about 300 W at batch 1 and 600 W at 128 (arXiv 2602.05116, 2601.22076); idle it draws less."""
+"""An H100 draws about 300 W at batch 1 and 600 W at 128 (arXiv 2602.05116, 2601.22076); idle, less."""
 
 
 def h100_year(claim: Claim, _book: Book) -> Recomputed:
@@ -81,9 +81,7 @@ def tiers_gap(claim: Claim, _book: Book) -> Recomputed:
     bands = ((0.0, first), (first, second), (second, third), (fourth, inf))
     gaps = [(below[1], above[0]) for below, above in pairwise(bands) if above[0] > below[1]]
     text = ", ".join(f"{low / 1e9:g}-{high / 1e9:g}B is in no band" for low, high in gaps)
-    numbers = tuple(
-        pair for low, high in gaps for pair in (("gap_from_tokens", low), ("gap_to_tokens", high))
-    )
+    numbers = tuple(pair for low, high in gaps for pair in (("gap_from_tokens", low), ("gap_to_tokens", high)))
     return Recomputed(text=text or "no gap", numbers=numbers, verdict="inconsistent" if gaps else "holds")
 
 
@@ -96,16 +94,13 @@ def fintech(claim: Claim, _book: Book) -> Recomputed:
 
 def hybrid_range(claim: Claim, _book: Book) -> Recomputed:
     """Route 80 % of tokens to cheaper and cheaper models; the range holds for some of them."""
-    savings = {
-        ratio: routed_saving_fraction(ROUTED_FRACTION, price_ratio=ratio) for ratio in HYBRID_PRICE_RATIOS
-    }
+    savings = {ratio: routed_saving_fraction(ROUTED_FRACTION, price_ratio=ratio) for ratio in HYBRID_PRICE_RATIOS}
     low, high = (figure.amount() for figure in figures(claim.published))
     least, most = HYBRID_PRICE_RATIOS[0], HYBRID_PRICE_RATIOS[-1]
+    span = f"{100 * savings[least]:.0f}-{savings[most]:.0%}"
     return Recomputed(
-        text=f"{100 * savings[least]:.0f}-{savings[most]:.0%} for 80% of tokens at a price ratio of {least} to {most}",
-        numbers=tuple(
-            (f"saved_at_price_ratio_{ratio:g}_fraction", saved) for ratio, saved in savings.items()
-        ),
+        text=f"{span} for 80% of tokens at a price ratio of {least} to {most}",
+        numbers=tuple((f"saved_at_price_ratio_{ratio:g}_fraction", saved) for ratio, saved in savings.items()),
         verdict=held_in(low - 1e-9 <= saved <= high + 1e-9 for saved in savings.values()),
     )
 

@@ -68,12 +68,8 @@ def _pool(
     )
 
 
-LOW_POOL: Final = _pool(
-    LOW_ENGINEERING_USD + LOW_INFRASTRUCTURE_USD, A100_USD_PER_HOUR[0], A100_TOKENS_PER_S[1]
-)
-HIGH_POOL: Final = _pool(
-    HIGH_ENGINEERING_USD + HIGH_INFRASTRUCTURE_USD, A100_USD_PER_HOUR[1], A100_TOKENS_PER_S[0]
-)
+LOW_POOL: Final = _pool(LOW_ENGINEERING_USD + LOW_INFRASTRUCTURE_USD, A100_USD_PER_HOUR[0], A100_TOKENS_PER_S[1])
+HIGH_POOL: Final = _pool(HIGH_ENGINEERING_USD + HIGH_INFRASTRUCTURE_USD, A100_USD_PER_HOUR[1], A100_TOKENS_PER_S[0])
 """2xA100 at the cheap end (low cost, high throughput) and at the dear end."""
 
 
@@ -100,9 +96,7 @@ def fit_405b(_claim: Claim, book: Book) -> Recomputed:
     nodes = ((book.gpu("a100-80gb-sxm"), 8), (book.gpu("h100-sxm"), 4))
     full, half = weights_gb(405e9, "fp16"), weights_gb(405e9, "fp8")
     memory = [gpu.memory_gb * gpus for gpu, gpus in nodes]
-    fits = [
-        weights_fit(405e9, precision, gpu, gpus=gpus) for precision in ("fp16", "fp8") for gpu, gpus in nodes
-    ]
+    fits = [weights_fit(405e9, precision, gpu, gpus=gpus) for precision in ("fp16", "fp8") for gpu, gpus in nodes]
     text = f"{full:.0f} GB at FP16 and {half:.0f} GB at FP8 against {memory[0]:.0f} and {memory[1]:.0f} GB"
     return Recomputed(
         text=text,
@@ -134,8 +128,7 @@ def infrastructure_sum(claim: Claim, _book: Book) -> Recomputed:
     low, high = (
         CostStack(
             lines=tuple(
-                line(name, "infrastructure", ends[end], "as published")
-                for name, ends in INFRASTRUCTURE_USD.items()
+                line(name, "infrastructure", ends[end], "as published") for name, ends in INFRASTRUCTURE_USD.items()
             )
         ).usd_per_month
         for end in (0, 1)
@@ -145,16 +138,12 @@ def infrastructure_sum(claim: Claim, _book: Book) -> Recomputed:
 
 def fixed_total(claim: Claim, _book: Book) -> Recomputed:
     """Return the bill of one node with its people and infrastructure."""
-    return interval(
-        claim, "usd_per_month", (LOW_POOL.step_usd_per_month(1), HIGH_POOL.step_usd_per_month(1)), ".0f"
-    )
+    return interval(claim, "usd_per_month", (LOW_POOL.step_usd_per_month(1), HIGH_POOL.step_usd_per_month(1)), ".0f")
 
 
 def capacity_60(claim: Claim, _book: Book) -> Recomputed:
     """Return what one node serves in a month at 60 %."""
-    return interval(
-        claim, "mtok_per_month", (HIGH_POOL.node_mtok_per_month, LOW_POOL.node_mtok_per_month), ".0f"
-    )
+    return interval(claim, "mtok_per_month", (HIGH_POOL.node_mtok_per_month, LOW_POOL.node_mtok_per_month), ".0f")
 
 
 def cost_at_capacity(claim: Claim, _book: Book) -> Recomputed:
@@ -194,9 +183,7 @@ def break_even_nodes(claim: Claim, _book: Book) -> Recomputed:
     solved = node_break_evens()
     first = sorted(_or_never(item.first_mtok) / 1000 for item in solved)
     stable = sorted(_or_never(item.stable_mtok) / 1000 for item in solved)
-    span = interval(
-        claim, "first_billion_tokens_per_month", (first[0], first[-1]), ".3g", otherwise="inconsistent"
-    )
+    span = interval(claim, "first_billion_tokens_per_month", (first[0], first[-1]), ".3g", otherwise="inconsistent")
     numbers = (
         *span.numbers,
         ("low_stable_billion_tokens_per_month", stable[0]),
@@ -212,9 +199,7 @@ def break_even_nodes(claim: Claim, _book: Book) -> Recomputed:
 def token_type(_claim: Claim, _book: Book) -> Recomputed:
     """Return how much more a throughput of output tokens serves than one of all tokens."""
     factor = total_tokens_per_s(1.0, input_output_ratio=3)
-    return Recomputed(
-        text=f"factor {factor:g} at 3:1", numbers=(("total_over_output_ratio", factor),), verdict=None
-    )
+    return Recomputed(text=f"factor {factor:g} at 3:1", numbers=(("total_over_output_ratio", factor),), verdict=None)
 
 
 def conversations(_claim: Claim, book: Book) -> Recomputed:
@@ -345,9 +330,7 @@ RECOMPUTE: Final[Mapping[str, Callable[[Claim, Book], Recomputed]]] = {
         tokens_per_s=(A10G_TOKENS_PER_S, A10G_TOKENS_PER_S),
         spec=".3f",
     ),
-    "compute-70b": partial(
-        compute, usd_per_hour=A100_USD_PER_HOUR, tokens_per_s=A100_TOKENS_PER_S, spec=".3f"
-    ),
+    "compute-70b": partial(compute, usd_per_hour=A100_USD_PER_HOUR, tokens_per_s=A100_TOKENS_PER_S, spec=".3f"),
     "compute-405b": partial(compute, usd_per_hour=(20, 32), tokens_per_s=(200, 400), spec=".2f"),
     "fit-405b": fit_405b,
     "util-40": at_40_percent,

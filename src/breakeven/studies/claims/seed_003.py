@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from breakeven.economics.breakeven import FlatCost, StairCost, break_even, break_even_utilisation
@@ -22,9 +23,7 @@ INPUT_TOKENS: Final = 1000
 OUTPUT_TOKENS: Final = 500
 REQUEST_TOKENS: Final = INPUT_TOKENS + OUTPUT_TOKENS
 REQUESTS_PER_S: Final = 2.0
-REQUEST_USD: Final = request_usd(
-    INPUT_TOKENS, OUTPUT_TOKENS, input_usd_per_mtok=0.50, output_usd_per_mtok=1.50
-)
+REQUEST_USD: Final = request_usd(INPUT_TOKENS, OUTPUT_TOKENS, input_usd_per_mtok=0.50, output_usd_per_mtok=1.50)
 GPU_USD: Final = rented_node_usd_per_month(2.00, gpus=1, hours_per_month=SEED_HOURS)
 API_USD_PER_MTOK: Final = REQUEST_USD / REQUEST_TOKENS * TOKENS_PER_MTOK
 FULL_CAPACITY_MTOK: Final = capacity_mtok(REQUESTS_PER_S * REQUEST_TOKENS, hours=SEED_HOURS)
@@ -69,19 +68,16 @@ def break_even_share(_claim: Claim, _book: Book) -> Recomputed:
     assert loaded.first_mtok is not None
     assert loaded.first_nodes is not None
     assert loaded.stable_mtok is not None
-    per_request = TOKENS_PER_MTOK / REQUEST_TOKENS
+    per_mtok = TOKENS_PER_MTOK / REQUEST_TOKENS
     return Recomputed(
         text=f"{alone:.2%}",
         numbers=(
             ("gpu_only_fraction", alone),
             ("with_standby_fraction", with_standby),
             ("loaded_gpus", float(loaded.first_nodes)),
-            ("loaded_first_requests", loaded.first_mtok * per_request),
-            *(
-                (f"loaded_island_end_requests", (island.to_mtok or 0.0) * per_request)
-                for island in loaded.islands[:1]
-            ),
-            ("loaded_stable_requests", loaded.stable_mtok * per_request),
+            ("loaded_first_requests", loaded.first_mtok * per_mtok),
+            *(("loaded_island_end_requests", (i.to_mtok or inf) * per_mtok) for i in loaded.islands[:1]),
+            ("loaded_stable_requests", loaded.stable_mtok * per_mtok),
         ),
         verdict=None,
     )
@@ -117,10 +113,7 @@ def _pool(fixed_usd: float, *, utilisation_fraction: float) -> StairCost:
 RECOMPUTE: Final[Mapping[str, Callable[[Claim, Book], Recomputed]]] = {
     "request-api": request_api,
     "gpu-month": gpu_month,
-    **{
-        f"util-{share}": partial(at_utilisation, utilisation_fraction=share / 100)
-        for share in (5, 25, 60, 90)
-    },
+    **{f"util-{share}": partial(at_utilisation, utilisation_fraction=share / 100) for share in (5, 25, 60, 90)},
     "breakeven-util": break_even_share,
     "busy-20": busy_share,
 }

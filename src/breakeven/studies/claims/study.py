@@ -51,7 +51,8 @@ class ClaimResult:
     """One claim with its recomputation.
 
     ``agrees_with_file``: the reviewer's figure and verdict are those given here, or there is nothing
-    to compare: the file leaves them open, or the program cannot compute the figure.  ``numbers`` are the figures behind ``recomputed``, each with its unit in its name.
+    to compare: the file leaves them open, or the program cannot compute the figure.  ``numbers`` are
+    the figures behind ``recomputed``, each with its unit in its name.
     """
 
     id: str
@@ -82,9 +83,7 @@ def check_claims(claims: tuple[Claim, ...], book: Book) -> tuple[ClaimResult, ..
             amount = evaluate(claim.expression)
         except ValueError as error:
             fix = f"Use numbers, + - * / ** ( ) and {', '.join(NAMES)}."
-            problems.append(
-                Problem(where=f"{claim.where} expression", what=f"{claim.id!r}: {error}.", fix=fix)
-            )
+            problems.append(Problem(where=f"{claim.where} expression", what=f"{claim.id!r}: {error}.", fix=fix))
         else:
             results.append(_own(claim, amount))
     if problems:
@@ -100,9 +99,8 @@ def _reviewed(claim: Claim, found: Recomputed | None) -> ClaimResult:
     """Return the result of a claim that a reviewer has judged, with what the program computes of it."""
     text = found.text if found else NOT_RECOMPUTABLE
     verdict = (found.verdict if found else None) or claim.verdict or "unchecked"
-    lacking = (
-        _LACKING.get(claim.id, "") if claim.built_in else ("" if found else "the file gives no expression")
-    )
+    same_figure = found is None or claim.recomputed in {"", text}
+    lacking = _LACKING.get(claim.id, "") if claim.built_in else ("" if found else "the file gives no expression")
     return ClaimResult(
         id=claim.id,
         seed=claim.seed,
@@ -112,7 +110,7 @@ def _reviewed(claim: Claim, found: Recomputed | None) -> ClaimResult:
         verdict=verdict,
         why="; ".join(part for part in (lacking, claim.why) if part),
         decided_by="computed" if found and found.verdict else "reviewer",
-        agrees_with_file=(found is None or claim.recomputed in {"", text}) and claim.verdict in {None, verdict},
+        agrees_with_file=same_figure and claim.verdict in {None, verdict},
         numbers=found.numbers if found else (),
     )
 

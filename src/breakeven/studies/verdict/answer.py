@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from breakeven.economics.sensitivity import likely_values
 from breakeven.studies.verdict.result import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from breakeven.economics.breakeven import BreakEven
     from breakeven.quantities import Interval
-    from breakeven.studies.verdict.result import CrossingResult, OptionResult
-    from breakeven.studies.verdict.workload import Workload
+    from breakeven.studies.verdict.context import Context
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult, TurningPoint
 
 POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
 SHOWN_DRIVERS: Final = 3
+SHOWN_TURNS: Final = 5
 
 
-def answer(options: Sequence[OptionResult], workload: Workload, assumptions: Mapping[str, Interval]) -> Answer:
+def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[TurningPoint]) -> Answer:
     """Return the verdict in words for ranked options."""
     today = next(item for item in options if item.kind == "today")
-    allowed = [item for item in options if not item.excluded_by and item.quality.standing != "no evidence"]
+    allowed = [item for item in options if may_be_recommended(item)]
     pools = [item for item in options if item.kind in POOL_KINDS and not item.excluded_by]
-    volume = workload.month(likely_values(assumptions)).volume_mtok
+    volume = context.workload.month(context.likely()).volume_mtok
     if not allowed:
         return _nothing_allowed(options, today)
     best = allowed[0]
@@ -37,9 +37,14 @@ def answer(options: Sequence[OptionResult], workload: Workload, assumptions: Map
     return Answer(
         recommended=best.id,
         paragraph=" ".join(text for text in sentences if text),
-        would_change=tuple(_would_change(best, pools, allowed)),
+        would_change=tuple(_would_change(best, pools, turns, volume)),
         next_step=_next_step(best, today, options),
     )
+
+
+def may_be_recommended(item: OptionResult) -> bool:
+    """Whether nothing stands before cost: no constraint excludes it, its quality has evidence, its bill is whole."""
+    return not item.excluded_by and not item.partial and item.quality.standing != "no evidence"
 
 
 def usd(value: float) -> str:
@@ -59,7 +64,8 @@ def break_even_text(result: BreakEven) -> str:
     if result.never:
         return "never"
     assert result.first_mtok is not None
-    first = f"{volume_text(result.first_mtok)} tokens a month ({result.first_nodes} node{'s' if result.first_nodes != 1 else ''})"
+    plural = "" if result.first_nodes == 1 else "s"
+    first = f"{volume_text(result.first_mtok)} tokens a month ({result.first_nodes} node{plural})"
     if result.stable_mtok is None:
         return f"from {first} on {result.island_count} island(s), and never for good"
     if result.island_count == 0:
@@ -133,35 +139,39 @@ def _if_good_enough(options: Sequence[OptionResult], best: OptionResult) -> str:
     first = min(cheaper, key=lambda item: item.usd_per_month.likely)
     loss = first.paying_quality_loss_fraction or 0.0
     return (
-        f"Cheaper if good enough: {first.title} at {usd(first.usd_per_month.likely)} a month, which pays against today as "
-        f"long as fewer than {loss:.0%} more of its answers fail; there is no evidence that they do not."
+        f"Cheaper if good enough: {first.title} at {usd(first.usd_per_month.likely)} a month; repeating failed answers "
+        f"eats the gain over today when {loss:.0%} of them fail, and nothing shows yet how many do."
     )
 
 
-def _would_change(best: OptionResult, pools: Sequence[OptionResult], allowed: Sequence[OptionResult]) -> list[str]:
-    """Name the assumptions that move the figures most, and say which of them turn the ranking."""
-    found: list[str] = []
-    second = next((item for item in allowed if item.id != best.id), None)
-    for swing in best.swings[:SHOWN_DRIVERS]:
-        worst = max(swing.low_usd_per_month, swing.high_usd_per_month)
-        text = f"{swing.key}: {best.title} between {usd(min(swing.low_usd_per_month, swing.high_usd_per_month))} and {usd(worst)}"
-        found.append(text + _turned(second, worst))
-    rival = next((item for item in pools if item.id != best.id), None)
-    if rival is not None and rival.swings:
-        swing = rival.swings[0]
-        lowest = min(swing.low_usd_per_month, swing.high_usd_per_month)
-        wins = lowest < best.usd_per_month.likely
+def _would_change(
+    best: OptionResult, pools: Sequence[OptionResult], turns: Sequence[TurningPoint], volume: float
+) -> list[str]:
+    """Say which assumptions turn the ranking; where none does, which move the winner's bill most."""
+    found = [
+        f"{turn.key} at {turn.value:,.4g} instead of {turn.likely:,.4g}: {turn.winner_title} would be cheapest, at "
+        f"{usd(turn.usd_per_month)} a month."
+        for turn in turns[:SHOWN_TURNS]
+    ]
+    if not turns:
         found.append(
-            f"{swing.key}: at its best end {rival.title} falls to {usd(lowest)}"
-            + (", which would win" if wins else ", which does not win")
+            "No single assumption, anywhere in its interval, turns the recommendation. What moves its bill most:"
         )
+        for swing in best.swings[:SHOWN_DRIVERS]:
+            low, high = sorted((swing.low_usd_per_month, swing.high_usd_per_month))
+            found.append(f"{swing.key}: between {usd(low)} and {usd(high)} a month.")
+    elif len(turns) > SHOWN_TURNS:
+        found.append(f"{len(turns) - SHOWN_TURNS} more single changes turn it (--json lists them).")
+    crossings = [
+        (crossing.likely.first_mtok, item, crossing)
+        for item in pools
+        for crossing in item.break_even
+        if crossing.against == best.id and (crossing.likely.first_mtok or 0) > volume
+    ]
+    if crossings:
+        _, item, crossing = min(crossings, key=lambda entry: entry[0] or 0)
+        found.append(f"Volume: {item.title} becomes cheaper than that {break_even_text(crossing.likely)}.")
     return found
-
-
-def _turned(second: OptionResult | None, worst_usd: float) -> str:
-    if second is not None and worst_usd > second.usd_per_month.likely:
-        return f" (above {second.title}, if that one did not move with it)"
-    return ""
 
 
 def _next_step(best: OptionResult, today: OptionResult, options: Sequence[OptionResult]) -> str:
@@ -179,7 +189,8 @@ def _next_step(best: OptionResult, today: OptionResult, options: Sequence[Option
         unproven = [item for item in options if item.quality.standing == "no evidence"]
         cheaper = [item for item in unproven if item.usd_per_month.likely < best.usd_per_month.likely]
         if cheaper:
-            return f"Label 100 to 200 answers of {min(cheaper, key=lambda i: i.usd_per_month.likely).model} on your own tasks."
+            candidate = min(cheaper, key=lambda item: item.usd_per_month.likely).model
+            return f"Label 100 to 200 answers of {candidate} on your own tasks; it is cheaper if it is good enough."
         return "Keep the API, and run the plan again when volume doubles or a price changes."
     return (
         f"Send a sample of your traffic to {best.title} beside today's model, compare 100 to 200 answers, then move by "
@@ -188,12 +199,16 @@ def _next_step(best: OptionResult, today: OptionResult, options: Sequence[Option
 
 
 def _nothing_allowed(options: Sequence[OptionResult], today: OptionResult) -> Answer:
-    reasons = "; ".join(dict.fromkeys(reason for item in options for reason in item.excluded_by)) or "no evidence of quality"
+    reasons = dict.fromkeys(reason for item in options for reason in item.excluded_by)
+    why = "; ".join(reasons) or "there is no evidence of quality, or a price is missing"
     return Answer(
         recommended="",
-        paragraph=f"No option may be recommended: {reasons}. Today's {today.title} costs {usd(today.usd_per_month.likely)} a month.",
+        paragraph=(
+            f"No option may be recommended: {why}. Today's {today.title} costs "
+            f"{usd(today.usd_per_month.likely)} a month."
+        ),
         would_change=("Loosen a constraint, or add evidence of quality, in the scenario.",),
-        next_step="Add a pool that meets the constraints under pools:, or evidence under quality:, and run the plan again.",
+        next_step="Add a pool that meets the constraints (pools:) or evidence (quality:) and run the plan again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which options are compared: today's API and its alternatives, and the plausible ways to self-host."""
+"""The ways to run a model on GPUs: those that the catalogue has measured and priced, and stated ones."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from breakeven.capacity.memory import weights_fit
+from breakeven.capacity.memory import weights_fit, weights_gb
 from breakeven.capacity.service import MIN_POINTS, Service, fit_service, stated_service
-from breakeven.catalog.assumptions import Assumption
+from breakeven.catalog.assumptions import Assumption, Basis
 from breakeven.errors import InputError
-from breakeven.studies.verdict.pool_option import CAPITAL_KEY, PRICE_KEY, PoolOption, ServerlessOption
+from breakeven.studies.verdict.elastic_option import ServerlessOption
+from breakeven.studies.verdict.node_cost import CAPITAL_KEY, PRICE_KEY
+from breakeven.studies.verdict.pool_option import PoolOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
     from breakeven.catalog.book import Book
-    from breakeven.catalog.hardware import Measurement, OwnedNode, Purchase, Rental
+    from breakeven.catalog.hardware import Gpu, Measurement, OwnedNode, Purchase, Rental
     from breakeven.catalog.models import OpenModel
     from breakeven.sources.scenario import Pool
-    from breakeven.studies.verdict.workload import Workload
-
-DEFAULT_MODELS: Final = ("llama-3.3-70b", "gpt-oss-120b", "qwen3-235b-a22b", "llama-3.1-8b")
-"""Open models compared when none is named: three of the frontier's weight classes and a small one."""
+    from breakeven.studies.verdict.context import Context
 
 MAX_OFFER_AGE_DAYS: Final = 400
 """Older offers are left out of a price interval; the catalogue still shows them."""
+
+_RENTED: Final[tuple[Purchase, ...]] = ("on-demand", "reserved", "spot", "serverless")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,11 @@ class Candidate:
 
     option: PoolOption
     price: Assumption
-    price_as_of: date
     measured: Measurement | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Config:
+class Config:
     """One measured way to run a model: how many GPUs, at which precision, on which engine."""
 
     gpu: str
@@ -50,102 +50,103 @@ class _Config:
     engine: str
     points: tuple[Measurement, ...]
 
+    def service(self, replicas: int) -> Service:
+        """Return the service of a node that holds that many copies of this configuration."""
+        return fit_service(self.points, basis=f"measured table: {self.points[0].source}").replicated(replicas)
 
-def pool_candidates(
-    model: OpenModel, book: Book, workload: Workload, *, same_model: bool, on: date, team_is_sunk: bool
-) -> list[Candidate]:
+
+def catalogue_candidates(model: OpenModel, context: Context) -> list[Candidate]:
     """Return every way to run ``model`` that the catalogue has both measured and priced."""
     found: list[Candidate] = []
-    for config in _configs(model, book):
-        service = fit_service(config.points, basis=f"measured table: {config.points[0].source}")
-        for purchase in ("on-demand", "reserved", "spot", "serverless"):
-            offers = _current(book.rentals_of(config.gpu), purchase, on)
+    for config in _configs(model, context.book):
+        for purchase in _RENTED:
+            offers = _current(context.book.rentals_of(config.gpu), purchase, context.on)
             if offers:
-                found.append(
-                    _rented(model, config, service, offers, workload, same_model=same_model, team=team_is_sunk)
-                )
-        owned = [node for node in book.owned if node.gpu == config.gpu]
+                found.append(_rented(model, config, offers, context))
+        owned = [node for node in context.book.owned if node.gpu == config.gpu]
         if owned:
-            found.append(_owned(model, config, service, owned, workload, same_model=same_model, team=team_is_sunk))
+            found.append(_owned(model, config, owned, context))
     return found
 
 
-def stated_candidate(
-    pool: Pool, book: Book, workload: Workload, *, same_model: bool, on: date, team_is_sunk: bool
-) -> Candidate:
-    """Return the pool that a scenario describes in its own figures."""
-    model = book.model(pool.model)
-    gpu = book.gpu(pool.gpu)
-    if pool.throughput is None:
-        match = [c for c in _configs(model, book) if c.gpu == gpu.id and c.gpus <= pool.gpus_per_node]
-        match = [c for c in match if c.precision == pool.precision] or match
-        if not match:
-            raise InputError(
-                f"No measured throughput is known for {model.id} on {gpu.id}, so what a node of {pool.gpus_per_node} "
-                "serves cannot be said. State it: pools[].throughput.output_tokens_per_s (with isl_tokens, osl_tokens)."
-            )
-        config = max(match, key=lambda c: c.gpus)
-        service = fit_service(config.points, basis=f"measured table: {config.points[0].source}")
-        service = service.replicated(pool.gpus_per_node // config.gpus)
-        precision, engine = config.precision, config.engine
-        measured: Measurement | None = config.points[0]
-    else:
+def stated_candidate(pool: Pool, context: Context) -> Candidate:
+    """Return the pool that a scenario describes in its own figures.
+
+    Raises ``InputError`` when the model does not fit, or its throughput or price is not known.
+    """
+    model, gpu = context.book.model(pool.model), context.book.gpu(pool.gpu)
+    config = None if pool.throughput else _matching_config(pool, model, gpu, context.book)
+    precision = config.precision if config else pool.precision
+    if not weights_fit(model.total_parameters, precision, gpu, gpus=pool.gpus_per_node):
+        need, have = weights_gb(model.total_parameters, precision), gpu.memory_gb * pool.gpus_per_node
+        raise InputError(
+            f"{model.id} at {precision} needs {need:,.0f} GB for its weights alone, and {pool.gpus_per_node}x {gpu.id} "
+            f"have {have:,.0f} GB. Take more GPUs per node or a lower precision."
+        )
+    if pool.throughput:
         service = stated_service(
             output_tokens_per_s=pool.throughput.output_tokens_per_s,
             total_tokens_per_s=pool.throughput.total_tokens_per_s,
             basis=pool.throughput.source,
         )
-        precision, engine, measured = pool.precision, pool.engine, None
-    if not weights_fit(model.total_parameters, precision, gpu, gpus=pool.gpus_per_node):
-        raise InputError(
-            f"{model.id} at {precision} needs {model.total_parameters * _bytes(precision) / 1e9:,.0f} GB for its weights alone, "
-            f"and {pool.gpus_per_node}x {gpu.id} have {gpu.memory_gb * pool.gpus_per_node:,.0f} GB. "
-            "Take more GPUs per node or a lower precision."
-        )
-    price = _stated_price(pool, book, gpu.id, on)
-    option_class = ServerlessOption if pool.purchase == "serverless" else PoolOption
-    option = option_class(
+    else:
+        assert config is not None
+        service = config.service(pool.gpus_per_node // config.gpus)
+    kind = ServerlessOption if pool.purchase == "serverless" else PoolOption
+    option = kind(
         id=f"{pool.purchase}:{model.id}:{pool.gpus_per_node}x{gpu.id}:stated",
         title=f"{model.name} on {pool.gpus_per_node}x {gpu.name}, {pool.purchase} (your figures)",
         model=model.id,
         gpu=gpu.id,
         gpus_per_node=pool.gpus_per_node,
         precision=precision,
-        engine=engine,
+        engine=config.engine if config else pool.engine,
         purchase=pool.purchase,
         provider=pool.price_source,
         parameters=model.total_parameters,
         service=service,
-        workload=workload,
-        same_model=same_model,
+        workload=context.workload,
+        same_model=context.same_model(model.id),
         min_nodes=pool.min_nodes,
         node_power_w=pool.node_power_w or gpu.tdp_w * pool.gpus_per_node,
         modelled_tco=pool.purchase == "owned" and pool.node_usd is None,
         hardware_is_sunk=pool.already_owned,
-        team_is_sunk=team_is_sunk,
+        team_is_sunk=context.scenario.team_exists,
         regions=pool.regions,
         compliance=pool.compliance,
     )
-    return Candidate(option=option, price=price, price_as_of=price.as_of, measured=measured)
+    price = _stated_price(pool, gpu, context)
+    return Candidate(option=option, price=price, measured=config.points[0] if config else None)
 
 
-def _bytes(precision: str) -> float:
-    from breakeven.catalog.models import BITS_PER_WEIGHT  # noqa: PLC0415
-
-    return BITS_PER_WEIGHT[precision] / 8
-
-
-def _configs(model: OpenModel, book: Book) -> list[_Config]:
-    """Return the measured configurations with enough lengths; twins in architecture count as one model."""
+def _configs(model: OpenModel, book: Book) -> list[Config]:
+    """Return the configurations of the model that were measured at enough lengths to fit."""
     groups: dict[tuple[str, int, str, str], list[Measurement]] = defaultdict(list)
     for item in book.measurements_of(model.id):
-        if item.basis == "measured-max-throughput" and item.gpu in book.gpus:
+        if item.basis == "measured-max-throughput" and item.concurrency_count is None and item.gpu in book.gpus:
             groups[(item.gpu, item.gpus, item.precision, item.engine)].append(item)
     return [
-        _Config(gpu=gpu, gpus=gpus, precision=precision, engine=engine, points=tuple(points))
+        Config(gpu=gpu, gpus=gpus, precision=precision, engine=engine, points=tuple(points))
         for (gpu, gpus, precision, engine), points in groups.items()
         if len(points) >= MIN_POINTS
     ]
+
+
+def _matching_config(pool: Pool, model: OpenModel, gpu: Gpu, book: Book) -> Config:
+    """Return the measured configuration that fits a stated pool best."""
+    match = [
+        config
+        for config in _configs(model, book)
+        if config.gpu == gpu.id and config.precision == pool.precision and pool.gpus_per_node % config.gpus == 0
+    ]
+    if not match:
+        known = sorted({f"{c.gpus}x {c.gpu} {c.precision}" for c in _configs(model, book)})
+        raise InputError(
+            f"No throughput of {model.id} at {pool.precision} on {pool.gpus_per_node}x {gpu.id} is in the catalogue, "
+            "so what a node serves cannot be said. State it in the pool, as throughput: {output_tokens_per_s: 1500}, "
+            f"or take a measured one: {', '.join(known) or 'none for this model'}."
+        )
+    return max(match, key=lambda config: config.gpus)
 
 
 def _current(rentals: Sequence[Rental], purchase: Purchase, on: date) -> list[Rental]:
@@ -161,149 +162,146 @@ def _current(rentals: Sequence[Rental], purchase: Purchase, on: date) -> list[Re
     return list(latest.values())
 
 
-def _rented(
-    model: OpenModel,
-    config: _Config,
-    service: Service,
-    offers: list[Rental],
-    workload: Workload,
-    *,
-    same_model: bool,
-    team: bool,
-) -> Candidate:
+def _rented(model: OpenModel, config: Config, offers: list[Rental], context: Context) -> Candidate:
     """Return the option at the median of the offers, its price interval spanning them.
 
     Offers of larger nodes than the configuration needs count only when there are no smaller ones;
-    then a node holds several replicas.
+    then a node holds several copies.
     """
     fitting = [offer for offer in offers if offer.gpus_per_node <= config.gpus] or offers
-    node_gpus = max(config.gpus, _round_up(min(o.gpus_per_node for o in fitting), config.gpus))
-    prices = sorted(float(offer.usd_per_gpu_hour) for offer in fitting)
-    purchase = fitting[0].purchase
+    gpus = max(config.gpus, _round_up(min(offer.gpus_per_node for offer in fitting), config.gpus))
+    oldest, newest = min(offer.as_of for offer in fitting), max(offer.as_of for offer in fitting)
     names = ", ".join(sorted({offer.provider for offer in fitting}))
-    newest = max(offer.as_of for offer in fitting)
-    oldest = min(offer.as_of for offer in fitting)
-    price = Assumption(
-        key=PRICE_KEY,
-        meaning=f"{purchase} price of one {config.gpu}",
-        unit="USD/GPU/hour",
-        low=prices[0],
-        likely=median(prices),
-        high=prices[-1],
-        distribution="triangular",
-        basis="published",
-        as_of=oldest,
-        source=f"{len(fitting)} dated offer(s), {oldest} to {newest}: {names}",
+    purchase = fitting[0].purchase
+    return Candidate(
+        option=_option(
+            model,
+            config,
+            context,
+            purchase=purchase,
+            gpus=gpus,
+            provider=names,
+            regions=tuple(sorted({region for offer in fitting for region in offer.regions})),
+            compliance=_shared(offer.compliance for offer in fitting),
+        ),
+        price=_spread(
+            PRICE_KEY,
+            f"{purchase} price of one {config.gpu}",
+            [float(offer.usd_per_gpu_hour) for offer in fitting],
+            as_of=oldest,
+            source=f"{len(fitting)} dated offer(s), {oldest} to {newest}: {names}",
+        ),
+        measured=config.points[0],
     )
-    option_class = ServerlessOption if purchase == "serverless" else PoolOption
-    option = option_class(
-        id=f"{purchase}:{model.id}:{node_gpus}x{config.gpu}:{config.precision}",
-        title=f"{model.name} on {node_gpus}x {config.gpu}, {purchase} ({config.precision}, {config.engine})",
+
+
+def _owned(model: OpenModel, config: Config, nodes: list[OwnedNode], context: Context) -> Candidate:
+    """Return the option that owns its nodes: by purchase price where one is known, else by a published model."""
+    bought = [node for node in nodes if node.kind == "purchase"]
+    used = bought or nodes
+    gpus = _round_up(max(config.gpus, used[0].gpus_per_node), config.gpus)
+    share = gpus / used[0].gpus_per_node
+    if bought:
+        ends = (used[0].node_usd_low, used[0].node_usd, used[0].node_usd_high)
+        prices = [float(value) * share for value in ends if value is not None]
+        key, meaning = CAPITAL_KEY, f"purchase price of {gpus}x {config.gpu}"
+    else:
+        prices = [float(node.usd_per_gpu_hour) for node in used if node.usd_per_gpu_hour is not None]
+        key, meaning = PRICE_KEY, f"modelled cost of owning one {config.gpu}"
+    # A price without its own power draw is taken at the GPUs' rated power.
+    rated_w = context.book.gpus[config.gpu].tdp_w * gpus
+    power_w = used[0].node_power_w * share if used[0].node_power_w else rated_w
+    return Candidate(
+        option=_option(
+            model,
+            config,
+            context,
+            purchase="owned",
+            gpus=gpus,
+            provider="your own",
+            regions=("your own",),
+            compliance=(),
+            node_power_w=power_w,
+            modelled_tco=not bought,
+        ),
+        price=_spread(
+            key,
+            meaning,
+            prices,
+            as_of=min(node.as_of for node in used),
+            source="; ".join(dict.fromkeys(node.source for node in used)),
+        ),
+        measured=config.points[0],
+    )
+
+
+def _option(  # noqa: PLR0913 - one builder for all catalogue options
+    model: OpenModel,
+    config: Config,
+    context: Context,
+    *,
+    purchase: Purchase,
+    gpus: int,
+    provider: str,
+    regions: tuple[str, ...],
+    compliance: tuple[str, ...],
+    node_power_w: float | None = None,
+    modelled_tco: bool = False,
+) -> PoolOption:
+    kind = ServerlessOption if purchase == "serverless" else PoolOption
+    return kind(
+        id=f"{purchase}:{model.id}:{gpus}x{config.gpu}:{config.precision}",
+        title=f"{model.name} on {gpus}x {config.gpu}, {purchase} ({config.precision}, {config.engine})",
         model=model.id,
         gpu=config.gpu,
-        gpus_per_node=node_gpus,
+        gpus_per_node=gpus,
         precision=config.precision,
         engine=config.engine,
         purchase=purchase,
-        provider=names,
+        provider=provider,
         parameters=model.total_parameters,
-        service=service.replicated(node_gpus // config.gpus),
-        workload=workload,
-        same_model=same_model,
-        team_is_sunk=team,
-        regions=tuple(sorted({region for offer in fitting for region in offer.regions})),
-        compliance=_shared(offer.compliance for offer in fitting),
+        service=config.service(gpus // config.gpus),
+        workload=context.workload,
+        same_model=context.same_model(model.id),
+        node_power_w=node_power_w,
+        modelled_tco=modelled_tco,
+        team_is_sunk=context.scenario.team_exists,
+        regions=regions,
+        compliance=compliance,
     )
-    return Candidate(option=option, price=price, price_as_of=oldest, measured=config.points[0])
 
 
-def _owned(
-    model: OpenModel,
-    config: _Config,
-    service: Service,
-    nodes: list[OwnedNode],
-    workload: Workload,
-    *,
-    same_model: bool,
-    team: bool,
-) -> Candidate:
-    """Return the option that owns its nodes: by purchase price where one is known, else by a published model."""
-    bought = [node for node in nodes if node.kind == "purchase" and node.node_usd is not None]
-    used = bought or nodes
-    first = used[0]
-    node_gpus = _round_up(max(config.gpus, first.gpus_per_node), config.gpus)
-    share = node_gpus / first.gpus_per_node
-    if bought:
-        assert first.node_usd is not None
-        low, likely, high = (
-            float(value if value is not None else first.node_usd) * share
-            for value in (first.node_usd_low, first.node_usd, first.node_usd_high)
-        )
-        key, meaning, unit = CAPITAL_KEY, f"purchase price of {node_gpus}x {config.gpu}", "USD"
-    else:
-        prices = sorted(float(node.usd_per_gpu_hour or 0) for node in used)
-        low, likely, high = prices[0], median(prices), prices[-1]
-        key, meaning, unit = PRICE_KEY, f"modelled cost of owning one {config.gpu}", "USD/GPU/hour"
-    price = Assumption(
-        key=key,
-        meaning=meaning,
-        unit=unit,
-        low=low,
-        likely=likely,
-        high=high,
-        distribution="triangular",
-        basis="published",
-        as_of=min(node.as_of for node in used),
-        source="; ".join(dict.fromkeys(node.source for node in used)),
-    )
-    option = PoolOption(
-        id=f"owned:{model.id}:{node_gpus}x{config.gpu}:{config.precision}",
-        title=f"{model.name} on {node_gpus}x {config.gpu}, owned ({config.precision}, {config.engine})",
-        model=model.id,
-        gpu=config.gpu,
-        gpus_per_node=node_gpus,
-        precision=config.precision,
-        engine=config.engine,
-        purchase="owned",
-        provider="your own",
-        parameters=model.total_parameters,
-        service=service.replicated(node_gpus // config.gpus),
-        workload=workload,
-        same_model=same_model,
-        node_power_w=(first.node_power_w or 0) * share or None,
-        modelled_tco=not bought,
-        team_is_sunk=team,
-        regions=("your own",),
-        compliance=(),
-    )
-    return Candidate(option=option, price=price, price_as_of=price.as_of, measured=config.points[0])
-
-
-def _stated_price(pool: Pool, book: Book, gpu: str, on: date) -> Assumption:
+def _stated_price(pool: Pool, gpu: Gpu, context: Context) -> Assumption:
     stated = pool.node_usd if pool.node_usd is not None else pool.usd_per_gpu_hour
-    key = CAPITAL_KEY if pool.node_usd is not None else PRICE_KEY
     if stated is not None:
-        low = likely = high = float(stated)
-        source, as_of = pool.price_source, on
-    else:
-        offers = _current(book.rentals_of(gpu), pool.purchase, on)
-        if not offers:
-            raise InputError(
-                f"No current {pool.purchase} price of {gpu} is in the catalogue, and a missing price is never zero. "
-                "Give pools[].usd_per_gpu_hour."
-            )
-        prices = sorted(float(offer.usd_per_gpu_hour) for offer in offers)
-        low, likely, high = prices[0], median(prices), prices[-1]
-        source, as_of = ", ".join(sorted(o.provider for o in offers)), min(o.as_of for o in offers)
+        key = CAPITAL_KEY if pool.node_usd is not None else PRICE_KEY
+        meaning = "price of the pool's nodes, as stated"
+        return _spread(key, meaning, [float(stated)], as_of=context.on, source=pool.price_source, basis="user")
+    offers = _current(context.book.rentals_of(gpu.id), pool.purchase, context.on)
+    if not offers:
+        raise InputError(
+            f"No current {pool.purchase} price of {gpu.id} is in the catalogue, and a missing price is never zero. "
+            "Give pools[].usd_per_gpu_hour."
+        )
+    prices = [float(offer.usd_per_gpu_hour) for offer in offers]
+    names = ", ".join(sorted(offer.provider for offer in offers))
+    oldest = min(offer.as_of for offer in offers)
+    return _spread(PRICE_KEY, f"{pool.purchase} price of one {gpu.id}", prices, as_of=oldest, source=names)
+
+
+def _spread(
+    key: str, meaning: str, prices: list[float], *, as_of: date, source: str, basis: Basis = "published"
+) -> Assumption:
+    """Return prices as an assumption: their median, between the cheapest and the dearest."""
     return Assumption(
         key=key,
-        meaning="price of the pool's nodes",
+        meaning=meaning,
         unit="USD" if key == CAPITAL_KEY else "USD/GPU/hour",
-        low=low,
-        likely=likely,
-        high=high,
+        low=min(prices),
+        likely=median(prices),
+        high=max(prices),
         distribution="triangular",
-        basis="user" if stated is not None else "published",
+        basis=basis,
         as_of=as_of,
         source=source,
     )
@@ -315,5 +313,4 @@ def _round_up(count: int, step: int) -> int:
 
 def _shared(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """Return what every offer shows: one without an attestation spoils the claim for a mix of offers."""
-    sets = [set(group) for group in groups]
-    return tuple(sorted(set.intersection(*sets))) if sets else ()
+    return tuple(sorted(set.intersection(*(set(group) for group in groups))))

@@ -9,7 +9,8 @@ from breakeven.economics.breakeven import BreakEven, FlatCost, StairCost, break_
 from breakeven.economics.sensitivity import corner, likely_values, swings
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.api_option import ApiOption
-from breakeven.studies.verdict.pool_option import PoolOption, ServerlessOption
+from breakeven.studies.verdict.elastic_option import ServerlessOption
+from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import Bases, CrossingResult, LineResult, Nodes
 
 if TYPE_CHECKING:
@@ -135,12 +136,12 @@ def crossing(
         likely=break_even(pool, flat),
         unfavourable=_solve(option, rival, bad, workload),
         utilisation_fraction=max(0.0, utilisation) if utilisation is not None else None,
+        pool=pool,
+        api=flat,
     )
 
 
-def _solve(
-    option: PoolOption, rival: ApiOption, values: Mapping[str, float], workload: Workload
-) -> BreakEven:
+def _solve(option: PoolOption, rival: ApiOption, values: Mapping[str, float], workload: Workload) -> BreakEven:
     return break_even(_stair(option, values), _flat(rival, values, workload))
 
 

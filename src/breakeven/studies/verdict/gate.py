@@ -52,9 +52,7 @@ def evidence(model: str, today: str, book: Book, stated: Sequence[Quality]) -> Q
         return QualityEvidence(
             standing="no evidence", reason=f"{text}: below {GOOD_ENOUGH_RATIO:.0%}", score_ratio=middle
         )
-    return QualityEvidence(
-        standing="evidence", reason=f"{text}; public scores are not your tasks", score_ratio=middle
-    )
+    return QualityEvidence(standing="evidence", reason=f"{text}; public scores are not your tasks", score_ratio=middle)
 
 
 def exclusions(
@@ -93,10 +91,10 @@ def _stated(own: Quality) -> QualityEvidence:
     if own.accuracy_ratio is None:
         return QualityEvidence(standing="evidence", reason=reason)
     good = own.accuracy_ratio >= GOOD_ENOUGH_RATIO
-    text = f"{reason}: {own.accuracy_ratio:.0%} of today's accuracy" + ("" if good else f", below {GOOD_ENOUGH_RATIO:.0%}")
-    return QualityEvidence(
-        standing="evidence" if good else "no evidence", reason=text, score_ratio=own.accuracy_ratio
+    text = f"{reason}: {own.accuracy_ratio:.0%} of today's accuracy" + (
+        "" if good else f", below {GOOD_ENOUGH_RATIO:.0%}"
     )
+    return QualityEvidence(standing="evidence" if good else "no evidence", reason=text, score_ratio=own.accuracy_ratio)
 
 
 def _scores(model: str, book: Book) -> tuple[Score, ...]:

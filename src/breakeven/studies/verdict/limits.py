@@ -35,14 +35,15 @@ def limits_of(workload: Workload, book: Book) -> tuple[str, ...]:
             )
     elif days < SHORT_DAYS:
         found.append(
-            f"The trace covers {workload.profile.times.span_hours:.2f} hours: it shows no night, no week and no growth."  # type: ignore[union-attr]
-            f" Assumed instead: a month's average hour is {_span(book, 'mean_to_observed_hour_ratio')} of the one observed,"
-            f" and its peak hours {_span(book, 'hourly_peak_to_mean_ratio')} of its average."
+            f"The trace covers {days * 24:.2f} hours: it shows no night, no week and no growth. Assumed instead: "
+            f"a month's average hour is {_span(book, 'mean_to_observed_hour_ratio')} the one observed, "
+            f"and its peak hours {_span(book, 'hourly_peak_to_mean_ratio')} its average."
         )
     elif days < LONG_DAYS:
         found.append(
-            f"The trace covers {days:.1f} days: it shows no month and no growth. Assumed instead: the average day is "
-            f"{_span(book, 'mean_to_observed_days_ratio')} of those observed, and the peak {_span(book, 'weekly_peak_ratio')}."
+            f"The trace covers {days:.1f} days: it shows no month and no growth. Assumed instead: the average day "
+            f"is {_span(book, 'mean_to_observed_days_ratio')} those observed, and the peak "
+            f"{_span(book, 'weekly_peak_ratio')}."
         )
     if days is not None and days < STABLE_DAYS:
         found.append(f"A stable verdict wants three months of data; this is {days:.2g} days. Growth is taken as none.")

@@ -37,7 +37,15 @@ def engineering_lines(
         formula = f"({fte_key} + engineering_per_node_fte x (nodes - 1)) x engineer_usd_per_year / 12"
         labour_inputs |= {"engineering_per_node_fte": per_node, "nodes": nodes}
     return (
-        line("engineering labour", "engineering", labour_usd, formula, drain="engineering labour", sunk=sunk, **labour_inputs),
+        line(
+            "engineering labour",
+            "engineering",
+            labour_usd,
+            formula,
+            drain="engineering labour",
+            sunk=sunk,
+            **labour_inputs,
+        ),
         line(
             "opportunity cost",
             "engineering",
@@ -50,7 +58,12 @@ def engineering_lines(
     )
 
 
-_SUPPORT = ("load_balancer_usd_per_month", "monitoring_usd_per_month", "cache_usd_per_month", "logging_usd_per_month")
+_SUPPORT = (
+    "load_balancer_usd_per_month",
+    "monitoring_usd_per_month",
+    "cache_usd_per_month",
+    "logging_usd_per_month",
+)
 
 
 def infrastructure_lines(values: Mapping[str, float], *, weights_gb: float) -> tuple[StackLine, ...]:
@@ -97,7 +110,11 @@ def reliability_lines(values: Mapping[str, float], side: Side) -> tuple[StackLin
             incidents_usd_per_month(incidents, hours_per_incident=hours, engineer_usd_per_year=salary_usd),
             f"{side}_incidents_per_month x hours_per_incident x engineer_usd_per_year / 2080",
             drain="incident response",
-            **{f"{side}_incidents_per_month": incidents, "hours_per_incident": hours, "engineer_usd_per_year": salary_usd},
+            **{
+                f"{side}_incidents_per_month": incidents,
+                "hours_per_incident": hours,
+                "engineer_usd_per_year": salary_usd,
+            },
         ),
         line(
             "expected data breach",

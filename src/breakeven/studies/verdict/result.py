@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import date
 
-    from breakeven.economics.breakeven import BreakEven
+    from breakeven.economics.breakeven import BreakEven, FlatCost, StairCost
     from breakeven.economics.sensitivity import Swing
     from breakeven.economics.stack import Drain, Layer, LineInput
     from breakeven.quantities import Interval
@@ -84,6 +84,11 @@ class CrossingResult:
     likely: BreakEven
     unfavourable: BreakEven
     utilisation_fraction: float | None
+    pool: StairCost
+    """The option's bill over volume, at likely values."""
+
+    api: FlatCost
+    """The alternative's bill over volume, at likely values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,21 @@ class OptionResult:
     swings: tuple[Swing, ...]
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurningPoint:
+    """An assumption at an end of its interval that makes another option the cheapest.
+
+    ``likely`` and ``value`` are in the assumption's own unit.
+    """
+
+    key: str
+    likely: float
+    value: float
+    winner: str
+    winner_title: str
+    usd_per_month: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +181,7 @@ class Verdict:
     """Ranked: those that may be recommended first, by fully loaded cost; excluded ones last."""
 
     answer: Answer
+    turning_points: tuple[TurningPoint, ...]
     assumptions: tuple[AssumptionUsed, ...]
     limits: tuple[str, ...]
     """What the data cannot show, and what was assumed instead."""

@@ -85,9 +85,7 @@ class Workload:
             return scale / self._mean_ratio(values) * values["weekly_peak_ratio"]
         return scale
 
-    def month(
-        self, values: Mapping[str, float], *, input_ratio: float = 1.0, output_ratio: float = 1.0
-    ) -> Month:
+    def month(self, values: Mapping[str, float], *, input_ratio: float = 1.0, output_ratio: float = 1.0) -> Month:
         """Return the month's sums, with token counts rescaled to another model's."""
         ratio = self.month_ratio(values)
         usage, seen = self.profile.usage, self.profile.moments

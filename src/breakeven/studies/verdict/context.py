@@ -1,0 +1,60 @@
+"""What every part of a verdict needs to know: the book, the workload, the assumptions, the day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from breakeven.economics.sensitivity import likely_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from breakeven.catalog.assumptions import Assumption
+    from breakeven.catalog.book import Book
+    from breakeven.quantities import Interval
+    from breakeven.sources.scenario import Scenario
+    from breakeven.studies.verdict.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What is compared, by name: resolved before the study, so that their prices are in the book."""
+
+    today: str
+    others: tuple[str, ...]
+    """Further API targets: a cheaper sibling, and those that the user names."""
+
+    open_models: tuple[str, ...]
+    today_model: str
+    """What today's target serves: an open model's id, or the target itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The fixed surroundings of one verdict."""
+
+    book: Book
+    workload: Workload
+    scenario: Scenario
+    targets: Targets
+    day_boundaries_s: tuple[int, ...]
+    on: date
+
+    @property
+    def assumptions(self) -> Mapping[str, Interval]:
+        """Every assumption's interval, by key."""
+        return {key: item.interval for key, item in self.book.assumptions.items()}
+
+    def with_price(self, price: Assumption) -> Mapping[str, Interval]:
+        """Return the assumptions with the price of one option's nodes among them."""
+        return {**self.assumptions, price.key: price.interval}
+
+    def likely(self) -> Mapping[str, float]:
+        """Return every assumption at its likely value."""
+        return likely_values(self.assumptions)
+
+    def same_model(self, model: str) -> bool:
+        """Whether a model is the one that serves the traffic today."""
+        return model == self.targets.today_model

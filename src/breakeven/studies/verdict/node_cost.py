@@ -1,0 +1,109 @@
+"""What one node costs a month, by part: rented by the GPU-hour, or owned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.economics.compute import (
+    owned_capital_usd_per_month,
+    power_usd_per_month,
+    rented_node_usd_per_month,
+)
+from breakeven.economics.stack import StackLine, line
+from breakeven.quantities import MONTHS_PER_YEAR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRICE_KEY: Final = "usd_per_gpu_hour"
+"""The offer's price, an assumption of the option itself: its interval spans the dated offers."""
+
+CAPITAL_KEY: Final = "node_usd"
+"""Likewise the purchase price of an owned node."""
+
+
+def rented_parts(
+    values: Mapping[str, float], *, gpus_per_node: int, spot: bool, modelled_tco: bool, hardware_is_sunk: bool
+) -> tuple[StackLine, ...]:
+    """Return what a node costs a month that is paid by the GPU-hour."""
+    interrupted = values["spot_interruption_fraction"] if spot else 0.0
+    rent_usd = rented_node_usd_per_month(
+        values[PRICE_KEY],
+        gpus=gpus_per_node,
+        hours_per_month=values["hours_per_month"],
+        interruption_fraction=interrupted,
+    )
+    inputs = {
+        PRICE_KEY: values[PRICE_KEY],
+        "gpus_per_node": gpus_per_node,
+        "hours_per_month": values["hours_per_month"],
+    }
+    formula = "usd_per_gpu_hour x gpus_per_node x hours_per_month"
+    if interrupted:
+        formula += " / (1 - spot_interruption_fraction)"
+        inputs["spot_interruption_fraction"] = interrupted
+    name = "cost of ownership (published model)" if modelled_tco else "node rent, busy hours"
+    return (
+        line(name, "compute", rent_usd, formula, sunk=hardware_is_sunk, **inputs),
+        line("hardware decay", "compute", 0.0, "the owner's, inside that price", drain="hardware decay"),
+    )
+
+
+def owned_parts(values: Mapping[str, float], *, node_power_w: float, hardware_is_sunk: bool) -> tuple[StackLine, ...]:
+    """Return what an owned node costs a month: its decay, power, space and upkeep."""
+    capital = values[CAPITAL_KEY]
+    rate, life = values["discount_rate_per_year"], values["lifetime_years"]
+    decay_usd = owned_capital_usd_per_month(
+        capital, residual_fraction=values["residual_fraction"], discount_rate=rate, lifetime_years=life
+    )
+    average_w = node_power_w * values["node_load_fraction"]
+    power_usd = power_usd_per_month(
+        average_w,
+        pue_ratio=values["pue_ratio"],
+        electricity_usd_per_kwh=values["electricity_usd_per_kwh"],
+        hours_per_month=values["hours_per_month"],
+    )
+    space_usd = node_power_w / 1000 * values["colocation_usd_per_kw_month"]
+    upkeep_usd = capital * values["maintenance_fraction_per_year"] / MONTHS_PER_YEAR
+    return (
+        line(
+            "hardware decay",
+            "compute",
+            decay_usd,
+            "(node_usd - node_usd x residual_fraction / (1 + discount_rate_per_year)^lifetime_years)"
+            " x annuity(discount_rate_per_year, lifetime_years) / 12",
+            drain="hardware decay",
+            sunk=hardware_is_sunk,
+            node_usd=capital,
+            residual_fraction=values["residual_fraction"],
+            discount_rate_per_year=rate,
+            lifetime_years=life,
+        ),
+        line(
+            "power",
+            "compute",
+            power_usd,
+            "node_power_w x node_load_fraction / 1000 x pue_ratio x hours_per_month x electricity_usd_per_kwh",
+            node_power_w=node_power_w,
+            node_load_fraction=values["node_load_fraction"],
+            pue_ratio=values["pue_ratio"],
+            hours_per_month=values["hours_per_month"],
+            electricity_usd_per_kwh=values["electricity_usd_per_kwh"],
+        ),
+        line(
+            "space",
+            "compute",
+            space_usd,
+            "node_power_w / 1000 x colocation_usd_per_kw_month",
+            node_power_w=node_power_w,
+            colocation_usd_per_kw_month=values["colocation_usd_per_kw_month"],
+        ),
+        line(
+            "upkeep",
+            "compute",
+            upkeep_usd,
+            "node_usd x maintenance_fraction_per_year / 12",
+            node_usd=capital,
+            maintenance_fraction_per_year=values["maintenance_fraction_per_year"],
+        ),
+    )
