@@ -30,6 +30,7 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_usd_per_mtok": "US dollars for a million tokens",
     "_usd_per_request": "US dollars for a request",
     "_usd_per_hour": "US dollars for an hour",
+    "_usd_per_unit_hour": "US dollars for one unit of provisioned throughput for an hour",
     "_usd_per_gpu_hour": "US dollars for one GPU for an hour",
     "_usd_per_gpu_second": "US dollars for one GPU for a second",
     "_usd_per_month": "US dollars a month",
@@ -59,6 +60,8 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_gb_per_s": "gigabytes a second",
     "_tflops": "dense tera-operations a second",
     "_w": "watts",
+    "_px": "pixels",
+    "_lines": "lines of a file",
     "_fraction": "a share between 0 and 1 (never percent)",
     "_ratio": "a quotient of two quantities of one unit",
     "_fte": "full-time engineers",
@@ -86,9 +89,7 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not self.low <= self.likely <= self.high:
-            raise ValueError(
-                f"an interval needs low <= likely <= high, got {self.low}, {self.likely}, {self.high}"
-            )
+            raise ValueError(f"an interval needs low <= likely <= high, got {self.low}, {self.likely}, {self.high}")
 
     @classmethod
     def exact(cls, value: float) -> Interval:

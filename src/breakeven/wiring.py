@@ -90,15 +90,13 @@ def run_plan(request: PlanRequest) -> Verdict:
         )
     folder = Path(request.scenario).parent if request.scenario else Path()
     book = book.with_prices(_local_cards(scenario, folder))
-    trace = None if stated else _read(request)
+    trace = _read(request) if stated is None else None
     today = scenario.today or _dominant_model(trace)
     targets, book = resolve_targets(scenario, book, today)
     lists = book.price_lists.values()
     boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
-    if stated is not None:
-        profile, warnings = stated, []
-    else:
-        profile, warnings = _profile(trace, lists, boundaries)
+    profile, warnings = _profile(trace, lists, boundaries) if trace is not None else (stated, [])
+    assert profile is not None, "there is either a trace or a stated profile"
     return verdict(profile, book, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
 
 

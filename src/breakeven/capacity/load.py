@@ -74,9 +74,7 @@ class Load:
 def windows_of(times: TrafficTimes) -> Windows:
     """Return the windows of a trace as arrays."""
     moments = [window.moments for window in times.windows]
-    sums = [
-        (m.input_tokens, m.output_tokens, m.input_output_tokens2, m.output_output_tokens2) for m in moments
-    ]
+    sums = [(m.input_tokens, m.output_tokens, m.input_output_tokens2, m.output_output_tokens2) for m in moments]
     return Windows(
         sums=np.array(sums, dtype=float).reshape(-1, 4),
         index=np.array([window.index for window in times.windows], dtype=np.int64),

@@ -69,8 +69,8 @@ class OwnedNode:
     as_of: date
     source: str
     node_usd: Decimal | None = None
-    node_usd_low: Decimal | None = None
-    node_usd_high: Decimal | None = None
+    low_node_usd: Decimal | None = None
+    high_node_usd: Decimal | None = None
     node_power_w: float | None = None
     usd_per_gpu_hour: Decimal | None = None
     lifetime_months: int | None = None

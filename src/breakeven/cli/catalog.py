@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from breakeven.studies.catalogue import Section
 
 app = typer.Typer(
     help="Show models, GPUs, rentals, prices and assumptions, with date, age and source.",
@@ -46,7 +49,7 @@ def prices(search: Search = None, as_json: Json = False) -> None:
     _show("prices", search, as_json)
 
 
-def _show(section: str, search: str | None, as_json: bool) -> None:
+def _show(section: Section, search: str | None, as_json: bool) -> None:
     from breakeven.cli.output import console
     from breakeven.reports.as_json import to_json
     from breakeven.reports.catalogue import catalogue_table

@@ -105,17 +105,14 @@ def break_even(pool: StairCost, api: FlatCost) -> BreakEven:
     if margin_usd <= 0:
         return _melting(pool, api, margin_usd, head_usd)
     first_step = max(pool.min_nodes, _at_least(head_usd / margin_usd))
-    whole_step = max(
-        first_step, _at_least((head_usd + api.usd_per_mtok * pool.node_mtok_per_month) / margin_usd)
-    )
+    whole_step = max(first_step, _at_least((head_usd + api.usd_per_mtok * pool.node_mtok_per_month) / margin_usd))
     # The step before the first whole one is cheaper towards its end, and joins it; on the very first
     # step of all "whole" would mean from no volume at all, which holds only when the crossing is at 0.
     joining = whole_step if whole_step == pool.min_nodes else whole_step - 1
     stable = _cheaper_part(pool, api, joining) if joining >= first_step else None
     stable_mtok = stable.from_mtok if stable else _step_start(pool, whole_step)
     islands = tuple(
-        _cheaper_part(pool, api, nodes)
-        for nodes in range(first_step, min(joining, first_step + LISTED_ISLANDS))
+        _cheaper_part(pool, api, nodes) for nodes in range(first_step, min(joining, first_step + LISTED_ISLANDS))
     )
     return BreakEven(
         first_mtok=islands[0].from_mtok if islands else stable_mtok,

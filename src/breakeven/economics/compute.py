@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from math import expm1, log1p
+from math import exp, expm1, log1p
 
 from breakeven.economics.tokens import capacity_mtok
 from breakeven.quantities import MONTHS_PER_YEAR
 
 
-def compute_usd_per_mtok(
-    node_usd_per_hour: float, tokens_per_s: float, *, utilisation_fraction: float = 1.0
-) -> float:
+def compute_usd_per_mtok(node_usd_per_hour: float, tokens_per_s: float, *, utilisation_fraction: float = 1.0) -> float:
     """Return the bare compute cost of a million tokens, of the type that the throughput counts.
 
     usd/h / (tokens/s x 3600 x utilisation) x 10^6.  This is the formula everybody uses, and it is
@@ -38,9 +36,7 @@ def annuity_per_year(discount_rate: float, lifetime_years: float) -> float:
     r / (1 - (1 + r)^-n); at a rate of 0 it is straight-line depreciation, 1 / n.
     """
     if lifetime_years <= 0 or discount_rate < 0:
-        raise ValueError(
-            f"need a life above 0 and a rate of at least 0, got {lifetime_years} and {discount_rate}"
-        )
+        raise ValueError(f"need a life above 0 and a rate of at least 0, got {lifetime_years} and {discount_rate}")
     if discount_rate == 0:
         return 1 / lifetime_years
     return discount_rate / -expm1(-lifetime_years * log1p(discount_rate))
@@ -53,7 +49,7 @@ def owned_capital_usd_per_month(
 
     (capital - residual / (1 + r)^n) x annuity / 12: the residual is worth its present value.
     """
-    residual_now_usd = capital_usd * residual_fraction / (1 + discount_rate) ** lifetime_years
+    residual_now_usd = capital_usd * residual_fraction * exp(-lifetime_years * log1p(discount_rate))
     yearly_usd = (capital_usd - residual_now_usd) * annuity_per_year(discount_rate, lifetime_years)
     return yearly_usd / MONTHS_PER_YEAR
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 
-def usd_per_success(
-    attempt_usd: float, *, success_fraction: float, correction_usd_per_failure: float = 0.0
-) -> float:
+def usd_per_success(attempt_usd: float, *, success_fraction: float, correction_usd_per_failure: float = 0.0) -> float:
     """Return the expected cost of one success when failures are retried until one works.
 
     Attempts are geometric with mean 1/p, of which 1/p - 1 fail and cost their handling:

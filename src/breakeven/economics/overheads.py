@@ -39,9 +39,7 @@ def breach_usd_per_month(breach_probability_per_year: float, *, breach_usd: floa
     return breach_probability_per_year * breach_usd / MONTHS_PER_YEAR
 
 
-def one_off_usd_per_month(
-    engineer_weeks: float, *, engineer_usd_per_year: float, horizon_months: float
-) -> float:
+def one_off_usd_per_month(engineer_weeks: float, *, engineer_usd_per_year: float, horizon_months: float) -> float:
     """Return the cost of moving, spread evenly over the months in which it should pay back."""
     return engineer_weeks / 52 * engineer_usd_per_year / horizon_months
 

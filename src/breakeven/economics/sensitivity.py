@@ -53,15 +53,11 @@ def swings(
         low = result_usd_per_month({**base, key: item.low})
         high = result_usd_per_month({**base, key: item.high})
         if low != likely or high != likely:
-            found.append(
-                Swing(key=key, low_usd_per_month=low, likely_usd_per_month=likely, high_usd_per_month=high)
-            )
+            found.append(Swing(key=key, low_usd_per_month=low, likely_usd_per_month=likely, high_usd_per_month=high))
     return tuple(sorted(found, key=lambda swing: (-swing.width_usd_per_month, swing.key)))
 
 
-def corner(
-    assumptions: Mapping[str, Interval], moved: tuple[Swing, ...], *, lowest: bool
-) -> dict[str, float]:
+def corner(assumptions: Mapping[str, Interval], moved: tuple[Swing, ...], *, lowest: bool) -> dict[str, float]:
     """Return all assumptions at the ends that make the result lowest (or highest)."""
     values = likely_values(assumptions)
     for swing in moved:

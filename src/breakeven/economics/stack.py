@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Layer = Literal["tokens", "compute", "standby", "engineering", "infrastructure", "reliability", "one-off"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
@@ -47,21 +50,15 @@ def line(
     layer: Layer,
     usd_per_month: float,
     formula: str,
+    inputs: Mapping[str, float] | None = None,
     *,
     drain: Drain | None = None,
     sunk: bool = False,
-    **inputs: float,
 ) -> StackLine:
-    """Build a line; the keyword arguments are the inputs its formula names."""
-    pairs = tuple(LineInput(name=name, value=value) for name, value in inputs.items())
+    """Build a line; ``inputs`` are the numbers that its formula names."""
+    pairs = tuple(LineInput(name=name, value=value) for name, value in (inputs or {}).items())
     return StackLine(
-        key=key,
-        layer=layer,
-        usd_per_month=usd_per_month,
-        formula=formula,
-        inputs=pairs,
-        drain=drain,
-        sunk=sunk,
+        key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=pairs, drain=drain, sunk=sunk
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
 
 
-def blended_usd_per_mtok(
-    input_usd_per_mtok: float, output_usd_per_mtok: float, *, input_output_ratio: float
-) -> float:
+def blended_usd_per_mtok(input_usd_per_mtok: float, output_usd_per_mtok: float, *, input_output_ratio: float) -> float:
     """Return the price of a million tokens of which ``ratio`` are input for each output token.
 
     (ratio x input + output) / (ratio + 1).  A ratio of 3 is an assumption of 002; measured traces

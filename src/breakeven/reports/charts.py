@@ -151,9 +151,7 @@ def _volume_chart(crossings: Sequence[CrossingResult], volume: Interval, size: _
     low_usd = max(1.0, min(costs) / 1.5) if logarithmic else 0.0
     kind = "log" if logarithmic else "linear"
     x = alt.X("x:Q", scale=alt.Scale(type=kind, domain=[first, last], nice=False), axis=_volume_axis(size))
-    y = alt.Y(
-        "y:Q", scale=alt.Scale(type=kind, domain=[low_usd, max(costs) * 1.04], nice=False), axis=_usd_axis(size)
-    )
+    y = alt.Y("y:Q", scale=alt.Scale(type=kind, domain=[low_usd, max(costs) * 1.04], nice=False), axis=_usd_axis(size))
     colour = alt.Color(
         "who:N", scale=alt.Scale(domain=["pool", "today", "open"], range=[POOL, TODAY, OPEN]), legend=None
     )
@@ -230,21 +228,22 @@ def _crossing_marks(
         "y": crossing.pool.usd_per_month(mtok),
         "low": max(first, good if good is not None else mtok),
         "high": min(last, bad) if bad is not None else last,
-        "head": f"break-even {tokens(mtok * 1e6)}",
-        "range": f"({ends[0]} – {ends[1]})",
+        "text": f"break-even {tokens(mtok * 1e6)} ({ends[0]} – {ends[1]})",
     }
     base = alt.Chart(_data([row]))
-    align = _align(mtok, first, last, logarithmic=first > 0)
-    dx = {"left": 9, "center": 0, "right": -9}[align] if size is _WIDE else 0
-    text = {"align": align, "dx": dx, "color": POOL, "fontWeight": "bold"}
-    return [
+    # The alternative's line passes below the label left of a crossing, and above it on the right.
+    left = _align(mtok, first, last, logarithmic=first > 0) == "left"
+    place = {"align": "left", "dx": 8, "dy": 15} if left else {"align": "right", "dx": -6, "dy": -14}
+    tick = {"color": POOL, "thickness": 1.5, "size": 11, "orient": "vertical"}
+    parts = [
         base.mark_rule(color=POOL, strokeWidth=1.2, strokeDash=[2, 2]).encode(x=_at(x, "low"), x2="high:Q", y=y),
-        base.mark_tick(color=POOL, thickness=1.5, size=11, orient="vertical").encode(x=_at(x, "low"), y=y),
-        base.mark_tick(color=POOL, thickness=1.5, size=11, orient="vertical").encode(x=_at(x, "high"), y=y),
+        base.mark_tick(**tick).encode(x=_at(x, "low"), y=y),
         base.mark_point(color=POOL, filled=True, size=95, opacity=1).encode(x=x, y=y),
-        base.mark_text(**text, dy=-30).encode(x=x, y=y, text="head:N"),
-        base.mark_text(**{**text, "fontWeight": "normal"}, dy=-15).encode(x=x, y=y, text="range:N"),
+        base.mark_text(color=POOL, fontWeight="bold", **place).encode(x=x, y=y, text="text:N"),
     ]
+    if bad is not None and bad <= last:
+        parts.append(base.mark_tick(**tick).encode(x=_at(x, "high"), y=y))
+    return parts
 
 
 def _align(mtok: float, first: float, last: float, *, logarithmic: bool) -> str:
@@ -267,7 +266,7 @@ def _stack_chart(options: Sequence[OptionResult], reach_usd: float, size: _Size)
         titles += [{"y": top + 15 * index, "text": text} for index, text in enumerate(lines)]
         if wide:
             totals.append({"y": top, "text": total})
-        bar = top + 15 * len(lines) - 7
+        bar = top + 15 * len(lines) - 5
         bars += _segments(item, bar)
         middle = bar + 7
         whiskers.append({"x": item.usd_per_month.low, "end": item.usd_per_month.high, "y": middle})

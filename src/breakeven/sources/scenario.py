@@ -4,40 +4,42 @@ Everything is optional.  Unknown keys, wrong units and contradictions are refuse
 with file, line and key; the JSON Schema is published from these classes.
 """
 
-from __future__ import annotations
-
 from datetime import date
-from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from breakeven.catalog.assumptions import Assumption
+from breakeven.catalog.assumptions import Assumption, Distribution
 from breakeven.catalog.book import Book
 from breakeven.catalog.hardware import Purchase
-from breakeven.errors import InputError, Problem
+from breakeven.catalog.models import Precision
+from breakeven.errors import Problem
 from breakeven.records import Moments, PriceCell, TrafficProfile
-from breakeven.sources.yaml_file import Document, check, parse_yaml, read_yaml
+from breakeven.sources.written import (
+    AtLeastOne,
+    Count,
+    Day,
+    Dollars,
+    Finite,
+    Positive,
+    Price,
+    Strict,
+    as_fraction,
+    single_number,
+)
+from breakeven.sources.yaml_file import Document, check, need_mapping, parse_yaml, read_yaml, refusal
 from breakeven.usage import TokenUsage
 
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=10**16)]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Traffic(_Strict):
+class Traffic(Strict):
     """The traffic to plan for, where a file does not say it, or how to scale what a file says."""
 
     input_tokens_per_month: Count | None = None
     output_tokens_per_month: Count | None = None
     requests_per_month: Count | None = None
-    total_tokens_per_month: Count | None = Field(
+    total_tokens_per_month: Annotated[Count, Field(gt=0)] | None = Field(
         None, description="Scale the observed traffic to this many tokens a month, its mix unchanged."
     )
 
@@ -47,10 +49,14 @@ class Traffic(_Strict):
             raise ValueError("give input_tokens_per_month and output_tokens_per_month together: tokens are typed")
         if self.input_tokens_per_month is not None and self.total_tokens_per_month is not None:
             raise ValueError("give either tokens by type or total_tokens_per_month, not both")
+        if self.requests_per_month is not None and self.input_tokens_per_month is None:
+            raise ValueError("requests_per_month counts only beside input_ and output_tokens_per_month")
+        if self.input_tokens_per_month == 0 and self.output_tokens_per_month == 0:
+            raise ValueError("no input and no output tokens: there is no traffic to plan for")
         return self
 
 
-class Throughput(_Strict):
+class Throughput(Strict):
     """A throughput of one node that you state or measured: of output tokens, or of all tokens."""
 
     output_tokens_per_s: Positive | None = None
@@ -66,23 +72,21 @@ class Throughput(_Strict):
         return self
 
 
-class Pool(_Strict):
+class Pool(Strict):
     """A self-hosted pool to consider, in your own figures."""
 
     model: str
     gpu: str
-    gpus_per_node: Annotated[int, Field(ge=1, le=1024)] = 1
-    precision: str = "fp8"
+    gpus_per_node: Annotated[AtLeastOne, Field(le=1024)] = 1
+    precision: Precision = "fp8"
     engine: str = "vllm"
     purchase: Purchase = "on-demand"
-    usd_per_gpu_hour: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = None
-    node_usd: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        None, description="Purchase price of an owned node."
-    )
+    usd_per_gpu_hour: Price | None = None
+    node_usd: Dollars | None = Field(None, description="Purchase price of an owned node.")
     node_power_w: Positive | None = None
     throughput: Throughput | None = None
-    min_nodes: Annotated[int, Field(ge=1)] = 1
-    already_owned: bool = Field(False, description="The hardware is paid for: its capital is sunk.")
+    min_nodes: AtLeastOne = 1
+    already_owned: bool = Field(default=False, description="The hardware is paid for: its capital is sunk.")
     price_source: str = "stated in the scenario"
     regions: tuple[str, ...] = ()
     compliance: tuple[str, ...] = ()
@@ -94,34 +98,34 @@ class Pool(_Strict):
         return self
 
 
-class Constraints(_Strict):
+class Constraints(Strict):
     """What excludes options before any cost."""
 
     data_may_leave: bool = True
     regions: tuple[str, ...] = Field((), description="The workload must run in one of these.")
     compliance: tuple[str, ...] = Field((), description="Attestations that every option must show.")
-    fine_tuning: bool = Field(False, description="The model must be one whose weights you can change.")
+    fine_tuning: bool = Field(default=False, description="The model must be one whose weights you can change.")
     models: tuple[str, ...] = Field((), description="Only these models may serve (empty: any).")
 
 
-class Quality(_Strict):
+class Quality(Strict):
     """Evidence that a model is good enough for this workload."""
 
     model: str
     evidence: Literal["word", "labelled-pairs", "shadow"]
-    accuracy_ratio: Annotated[float, Field(gt=0, le=2)] | None = Field(
+    accuracy_ratio: Annotated[Positive, Field(le=2)] | None = Field(
         None, description="Its success over that of today's model on your work."
     )
-    as_of: date | None = None
+    as_of: Day | None = None
     note: str = ""
 
 
-class AssumptionRange(_Strict):
+class AssumptionRange(Strict):
     """Your own figure for an assumption."""
 
-    low: float
-    likely: float
-    high: float
+    low: Finite
+    likely: Finite
+    high: Finite
     source: str = "stated in the scenario"
 
     @model_validator(mode="after")
@@ -131,11 +135,20 @@ class AssumptionRange(_Strict):
         return self
 
 
-class Scenario(_Strict):
+def _as_range(value: Any) -> Any:
+    """Take one number for a figure that is not in doubt."""
+    number = single_number(value)
+    return value if number is None else {"low": number, "likely": number, "high": number}
+
+
+Stated = Annotated[AssumptionRange, BeforeValidator(_as_range, json_schema_input_type=AssumptionRange | float)]
+
+
+class Scenario(Strict):
     """A file of what you know: traffic, models, prices, constraints and assumptions."""
 
     name: str = "scenario"
-    as_of: date | None = Field(None, description="Price everything on this date (default: today).")
+    as_of: Day | None = Field(None, description="Price everything on this date (default: today).")
     today: str | None = Field(None, description="What serves the traffic now: provider:model, or a model's name.")
     today_is_open_model: str | None = Field(None, description="Catalogue id, if today's model has open weights.")
     consider: tuple[str, ...] = Field((), description="Models and targets to compare with.")
@@ -143,8 +156,8 @@ class Scenario(_Strict):
     pools: tuple[Pool, ...] = ()
     constraints: Constraints = Constraints()
     quality: tuple[Quality, ...] = ()
-    team_exists: bool = Field(False, description="The engineers who would run a pool are paid anyway.")
-    assumptions: dict[str, AssumptionRange | float] = Field(
+    team_exists: bool = Field(default=False, description="The engineers who would run a pool are paid anyway.")
+    assumptions: dict[str, Stated] = Field(
         default_factory=dict, description="Your own figures, by key (see `breakeven catalog assumptions`)."
     )
     rate_cards: tuple[Path, ...] = Field((), description="YAML files of local rate cards, beside this file.")
@@ -161,10 +174,7 @@ def parse_scenario(text: str, name: str = "scenario") -> tuple[Scenario, Documen
 
 
 def _scenario(document: Document) -> tuple[Scenario, Document]:
-    if document.data is None:
-        raise InputError(f"{document.name} is empty: a scenario is a YAML mapping, such as 'today: gpt-4o'.")
-    if not isinstance(document.data, dict):
-        raise InputError(f"{document.name}: a scenario is a mapping of keys to values, such as 'today: gpt-4o'.")
+    need_mapping(document, "a scenario is a mapping of keys to values, such as 'today: gpt-4o'")
     return check(document, Scenario), document
 
 
@@ -200,60 +210,75 @@ def stated_profile(scenario: Scenario) -> TrafficProfile | None:
 def own_assumptions(scenario: Scenario, document: Document, book: Book, today: date) -> tuple[Assumption, ...]:
     """Return the assumptions that the scenario replaces.
 
-    Raises ``InputError`` for unknown keys, and for shares outside 0 to 1.
+    Raises ``InputError`` for unknown keys, for shares outside 0 to 1 and for other figures that cannot be.
     """
     found: list[Assumption] = []
     problems: list[Problem] = []
-    for key, given in scenario.assumptions.items():
+    for key, stated in scenario.assumptions.items():
         where = document.where(("assumptions", key))
         known = book.assumptions.get(key)
         if known is None:
-            keys = ", ".join(_near(key, book))
-            problems.append(Problem(where=where, what=f"unknown assumption {key!r}.", fix=f"Did you mean {keys}?"))
-            continue
-        stated = given if isinstance(given, AssumptionRange) else AssumptionRange(low=given, likely=given, high=given)
-        if problem := _out_of_range(known, stated, where):
+            problems.append(Problem(where=where, what=f"unknown assumption {key[:80]!r}.", fix=_near(key, book)))
+        elif problem := _out_of_range(known, stated, where):
             problems.append(problem)
-            continue
-        found.append(
-            Assumption(
-                key=key,
-                meaning=known.meaning,
-                unit=known.unit,
-                low=stated.low,
-                likely=stated.likely,
-                high=stated.high,
-                distribution=known.distribution,
-                basis="user",
-                as_of=scenario.as_of or today,
-                source=stated.source,
-            )
-        )
+        else:
+            found.append(_own(known, stated, scenario.as_of or today))
     if problems:
-        raise InputError(f"{document.name} has {len(problems)} problem(s):", tuple(problems))
+        raise refusal(document, problems)
     return tuple(found)
 
 
-def _near(key: str, book: Book) -> list[str]:
-    return get_close_matches(key, book.assumptions, n=2, cutoff=0.3) or sorted(book.assumptions)[:5]
+def _own(known: Assumption, stated: AssumptionRange, as_of: date) -> Assumption:
+    return Assumption(
+        key=known.key,
+        meaning=known.meaning,
+        unit=known.unit,
+        low=stated.low,
+        likely=stated.likely,
+        high=stated.high,
+        distribution=_distribution(known, stated),
+        basis="user",
+        as_of=as_of,
+        source=stated.source,
+    )
 
 
-_ABOVE_ZERO = ("hours_per_month", "horizon_months", "lifetime_years", "engineer_usd_per_year")
+def _distribution(known: Assumption, stated: AssumptionRange) -> Distribution:
+    """Return the catalogue's distribution, unless the stated figures cannot have it."""
+    if stated.low == stated.high:
+        return "fixed"
+    if known.distribution == "fixed" or (known.distribution == "lognormal" and stated.low <= 0):
+        return "triangular"
+    return known.distribution
+
+
+def _near(key: str, book: Book) -> str:
+    near = get_close_matches(key[:80], book.assumptions, n=2, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else "`breakeven catalog assumptions` lists them all."
+
+
+_SHARES = ("fraction", "1/year")
+"""Units of which none can exceed 1: shares, and yearly rates of interest, upkeep and chance."""
+
+_POSITIVE_UNITS = ("ratio", "tokens")
+_POSITIVE = (
+    "hours_per_month",
+    "horizon_months",
+    "lifetime_years",
+    "engineer_usd_per_year",
+    "target_utilisation_fraction",
+    "slo_capacity_fraction",
+    "peak_quantile_fraction",
+)
+"""What the models divide by."""
 
 
 def _out_of_range(known: Assumption, stated: AssumptionRange, where: str) -> Problem | None:
     if stated.low < 0:
         return Problem(where=where, what=f"{known.key} cannot be negative (given: {stated.low:g} {known.unit}).")
-    if known.unit == "fraction" and stated.high > 1:
-        return Problem(
-            where=where,
-            what=f"{known.key} is a share between 0 and 1 (given: {stated.high:g}).",
-            fix="Write 60 % as 0.6.",
-        )
-    needs_more = known.unit == "ratio" or known.key in _ABOVE_ZERO or known.key.endswith(_POSITIVE_SHARES)
-    if needs_more and stated.low <= 0:
+    if known.unit in _SHARES and stated.high > 1:
+        what = f"{known.key} is a share between 0 and 1 (given: {stated.high:g})."
+        return Problem(where=where, what=what, fix=f"If that is percent, {as_fraction(stated.high)}.")
+    if (known.unit in _POSITIVE_UNITS or known.key in _POSITIVE) and stated.low <= 0:
         return Problem(where=where, what=f"{known.key} must be above 0 (given: {stated.low:g} {known.unit}).")
     return None
-
-
-_POSITIVE_SHARES = ("target_utilisation_fraction", "slo_capacity_fraction", "peak_quantile_fraction")

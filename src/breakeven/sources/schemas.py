@@ -14,4 +14,5 @@ from breakeven.sources.scenario import Scenario
 def schema_text(kind: Literal["scenario", "rate-cards"]) -> str:
     """Return the schema as JSON text, ending in a newline."""
     model = Scenario if kind == "scenario" else RateCardFile
-    return json.dumps(TypeAdapter(model).json_schema(), indent=2) + "\n"
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(model).json_schema()}
+    return json.dumps(schema, indent=2) + "\n"

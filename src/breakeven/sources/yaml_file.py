@@ -76,6 +76,14 @@ def parse_yaml(text: str, name: str) -> Document:
     return Document(name=name, data=data, lines=lines, problems=tuple(problems))
 
 
+def need_mapping(document: Document, what: str) -> None:
+    """Raise ``InputError`` when the document is empty or no mapping; ``what`` says what it should be."""
+    if document.data is None:
+        raise InputError(f"{document.name} is empty: {what}.")
+    if not isinstance(document.data, dict):
+        raise InputError(f"{document.name}: {what}.")
+
+
 def check(document: Document, kind: type[T]) -> T:
     """Validate the document as ``kind``.  Raises ``InputError`` with every problem, keys that stand twice too."""
     try:

@@ -106,9 +106,7 @@ def _rentals(book: Book) -> Iterable[tuple[object, tuple[str, ...], str, date]]:
         )
         yield item, cells, item.source, item.as_of
     for node in book.owned:
-        price = (
-            f"{node.usd_per_gpu_hour} (modelled)" if node.usd_per_gpu_hour else f"node {node.node_usd} USD"
-        )
+        price = f"{node.usd_per_gpu_hour} (modelled)" if node.usd_per_gpu_hour else f"node {node.node_usd} USD"
         yield (
             node,
             (node.gpu, "your own", "owned", price, str(node.gpus_per_node), "", ""),

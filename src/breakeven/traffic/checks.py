@@ -4,6 +4,8 @@ Rows out of order and repeated rows are used (no figure of the profile depends o
 because many of them mean that files were joined or exported wrongly.
 """
 
+# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by staging.text
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,7 @@ def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
         raise InputError(
             f"{rows.head.file}: {naive:,} rows have a time without a zone (first in line {lines[first_naive]}) and "
             f"{sum(count for count, _ in zoned):,} have one (first in line {lines[first_zoned]}). "
-            "Those without cannot be placed among the others. Say what they mean: --zone UTC, or --zone Europe/Berlin."
+            "The first kind cannot be placed among the second. Say what they mean: --zone UTC, or --zone Europe/Berlin."
         )
     return tuple(_form_notes(rows, forms))
 
@@ -62,8 +64,8 @@ def check_share(count: int, rows: int, what: str, tolerate_fraction: float, prob
         return
     needed = min(1.0, -(-count * 100 // rows) / 100)
     raise InputError(
-        f"{count:,} of {rows:,} rows ({count / rows:.1%}) {what}; {tolerate_fraction:.1%} are tolerated, because figures "
-        f"from the rest could mislead. Mend the file, or accept it with --tolerate {needed:g}.",
+        f"{count:,} of {rows:,} rows ({count / rows:.1%}) {what}; {tolerate_fraction:.1%} are tolerated, because "
+        f"figures from the rest could mislead. Mend the file, or accept it with --tolerate {needed:g}.",
         tuple(problems),
     )
 
@@ -115,14 +117,15 @@ def repeat_problem(backend: Any, files: Sequence[Rows]) -> tuple[int, Problem | 
 def check_usable(backend: Any, files: Sequence[Rows], source: str) -> None:
     """Raise where no rate or no cost could follow: no tokens at all, or one instant."""
     union = " UNION ALL ".join(
-        f"SELECT time, {INPUT_TOKENS} + {OUTPUT_TOKENS} AS tokens FROM {rows.view} WHERE fault IS NULL" for rows in files
+        f"SELECT time, {INPUT_TOKENS} + {OUTPUT_TOKENS} AS tokens FROM {rows.view} WHERE fault IS NULL"
+        for rows in files
     )
     query = f"SELECT count(*), min(time)::VARCHAR, max(time)::VARCHAR, sum(tokens) FROM ({union})"
     count, first, last, tokens = ask(backend, query)[0]
     if not tokens:
         raise InputError(
-            f"{source}: the {count:,} usable rows hold no tokens at all (every input and output count is 0), so there is "
-            "nothing to price. Check which columns were read; name others with --column."
+            f"{source}: the {count:,} usable rows hold no tokens at all (every input and output count is 0), so there "
+            "is nothing to price. Check which columns were read; name others with --column."
         )
     if files[0].layout.kind == "trace" and first == last:
         raise InputError(

@@ -1,5 +1,7 @@
 """Rows that cannot be used, told to a person: which line, which value, why it matters, what to do."""
 
+# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by staging.text
+
 from __future__ import annotations
 
 import csv
@@ -53,7 +55,10 @@ _MESSAGES: Final[dict[str, tuple[str, str]]] = {
 }
 _REJECTS: Final = {
     "MISSING COLUMNS": ("the row has {values} values where the header names {columns}.", "Complete the row."),
-    "TOO MANY COLUMNS": ("the row has {values} values where the header names {columns}.", "Quote values that hold {delimiter!r}."),
+    "TOO MANY COLUMNS": (
+        "the row has {values} values where the header names {columns}.",
+        "Quote values that hold {delimiter!r}.",
+    ),
     "UNQUOTED VALUE": ("a quote is opened and not closed as it should be ({text}).", "Mend the quotes."),
     "INVALID ENCODING": ("the row is not UTF-8 text ({text}).", "Save the file as UTF-8."),
 }

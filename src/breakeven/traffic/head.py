@@ -94,7 +94,9 @@ def read_head(path: Path) -> Head:
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise InputError(f"{path} is a directory, and a trace is one or more files. Name the files, as in {path}/*.csv.")
+        raise InputError(
+            f"{path} is a directory, and a trace is one or more files. Name the files, as in {path}/*.csv."
+        )
     if not path.exists():
         raise InputError(f"{path}: there is no such file. Check the name and the folder.")
     if not path.is_file():
@@ -133,7 +135,9 @@ def _text_head(path: Path, data: bytes, *, gzipped: bool) -> Head:
 def _decoded(name: str, data: bytes) -> str:
     for magic, (what, fix) in FOREIGN_MAGIC.items():
         if data.startswith(magic):
-            raise InputError(f"{name} is {what}; CSV, JSON lines and Parquet are read (the first two also as .gz). {fix}")
+            raise InputError(
+                f"{name} is {what}; CSV, JSON lines and Parquet are read (the first two also as .gz). {fix}"
+            )
     if (position := data.find(b"\0")) >= 0:
         raise InputError(
             f"{name} is binary (a zero byte at offset {position}), neither text nor Parquet. "
@@ -211,11 +215,15 @@ def _parquet_head(path: Path) -> Head:
     try:
         with pq.ParquetFile(path) as file:
             if file.metadata.num_rows == 0:
-                raise InputError(f"{path.name} holds columns and no rows: there is no traffic in it. Export the log again.")
+                raise InputError(
+                    f"{path.name} holds columns and no rows: there is no traffic in it. Export the log again."
+                )
             columns = tuple(_parquet_columns(file.schema_arrow))
             first = next(file.iter_batches(batch_size=SAMPLE_ROWS)).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path.name} starts like Parquet but is damaged ({error}). Copy or export it again.") from error
+        raise InputError(
+            f"{path.name} starts like Parquet but is damaged ({error}). Copy or export it again."
+        ) from error
     sample: dict[str, list[str]] = {}
     for keys, value in (leaf for row in first for leaf in _leaves(row)):
         sample.setdefault(".".join(keys), []).append(value)

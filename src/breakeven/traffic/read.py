@@ -7,6 +7,8 @@ value; what would mislead is refused.  It does not sum anything up; that is the 
 from __future__ import annotations
 
 import tempfile
+import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -25,12 +27,11 @@ from breakeven.traffic.head import Head, read_head
 from breakeven.traffic.layout import Options
 from breakeven.traffic.readers import detect
 from breakeven.traffic.schema import BILL_COLUMNS, BILL_SCHEMA, MONTH, REQUEST_COLUMNS, REQUEST_SCHEMA
-from breakeven.traffic.staging import ask, text
+from breakeven.traffic.staging import ask
 from breakeven.traffic.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from ibis.expr.types import Table
 
@@ -94,12 +95,15 @@ def _heads(paths: Sequence[Path]) -> list[Head]:
 
 
 def _backend(zone: str | None) -> Any:
-    """Open a database for one trace: in memory, spilling to the system's temporary folder."""
-    backend = ibis.duckdb.connect(temp_directory=tempfile.gettempdir())
+    """Open a database for one trace: in memory, with a folder of its own to spill to.
+
+    DuckDB makes that folder only when it needs it, and removes it; its default is the working directory.
+    """
+    spill = Path(tempfile.gettempdir()) / f"breakeven-{uuid.uuid4().hex}"
+    backend = ibis.duckdb.connect(temp_directory=str(spill))
     backend.raw_sql("SET TimeZone = 'UTC'")
-    if zone is not None:
-        if not ask(backend, f"SELECT name FROM pg_timezone_names() WHERE name = {text(zone)}"):
-            raise InputError(f"--zone {zone}: there is no such time zone. Give an IANA name: UTC, Europe/Berlin.")
+    if zone is not None and zone not in {name for (name,) in ask(backend, "SELECT name FROM pg_timezone_names()")}:
+        raise InputError(f"--zone {zone}: there is no such time zone. Give an IANA name: UTC, Europe/Berlin.")
     return backend
 
 

@@ -9,6 +9,8 @@ Everything is read as text and then converted, because a typed read would round 
 13 without a word.  The SQL here is DuckDB's own; the profile's is not.
 """
 
+# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by staging.text
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -71,7 +73,9 @@ def stage(backend: Any, head: Head, layout: Layout) -> Rows:
             backend.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT rowid + 1 AS row, * FROM {table}")
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{head.file}: cannot be read to its end ({reason}). Check the file, or export it anew.") from error
+        raise InputError(
+            f"{head.file}: cannot be read to its end ({reason}). Check the file, or export it anew."
+        ) from error
     return Rows(head=head, layout=layout, view=view, rejects=rejects if head.form == "csv" else None)
 
 

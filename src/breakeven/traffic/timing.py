@@ -6,6 +6,7 @@ Times become whole microseconds since 1970 first; all further arithmetic is on i
 from __future__ import annotations
 
 import math
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
@@ -54,8 +55,8 @@ def spread_over_time(table: Table, first_at: datetime, last_at: datetime, reques
     count = max(math.ceil(span_s / window_s), windows[-1].index + 1)
     in_windows = [window.moments.requests for window in windows]
     return TrafficTimes(
-        first_at=first_at,
-        last_at=last_at,
+        first_at=first_at.astimezone(UTC),
+        last_at=last_at.astimezone(UTC),
         span_s=span_s,
         window_s=float(window_s),
         window_count=count,
@@ -86,7 +87,9 @@ def _index(row: Mapping[str, Any]) -> int:
 def _hours_of_week(table: Table, first_s: float, span_s: float) -> tuple[float | None, ...]:
     """Divide the requests of each hour of the week by the seconds of it that were observed."""
     hour = (table.at_us // (HOUR_S * MICROSECONDS) + EPOCH_HOUR_OF_WEEK) % HOURS_PER_WEEK
-    requests = {row["hour"]: row["requests"] for row in fetch(table.group_by(hour=hour).aggregate(requests=table.count()))}
+    requests = {
+        row["hour"]: row["requests"] for row in fetch(table.group_by(hour=hour).aggregate(requests=table.count()))
+    }
     observed_s = _observed_s(first_s, first_s + span_s)
     return tuple(
         requests.get(hour, 0) / observed_s[hour] if hour in observed_s else None for hour in range(HOURS_PER_WEEK)
@@ -107,9 +110,7 @@ def _peak_to_mean(in_windows: Sequence[int], window_count: int) -> float:
     ranked = sorted(in_windows)
     empty = window_count - len(ranked)
     position = PEAK_QUANTILE * (window_count - 1)
-    below, above = (
-        0 if rank < empty else ranked[rank - empty] for rank in (math.floor(position), math.ceil(position))
-    )
+    below, above = (0 if rank < empty else ranked[rank - empty] for rank in (math.floor(position), math.ceil(position)))
     peak = below + (above - below) * (position - math.floor(position))
     return peak / (sum(ranked) / window_count)
 

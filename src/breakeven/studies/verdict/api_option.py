@@ -63,7 +63,7 @@ class ApiOption:
                     "tokens",
                     shortfall,
                     "max(0, committed_usd_per_month - token bill)",
-                    committed_usd_per_month=commitment,
+                    {"committed_usd_per_month": commitment},
                 ),
             )
         weeks = () if self.target_is_today else one_off_lines(values, "api_switch_weeks")
@@ -89,16 +89,14 @@ class ApiOption:
                 "tokens",
                 -cached_usd * ratio,
                 "-(input at full price - input at cached price) x cacheable_input_fraction",
-                cacheable_input_fraction=cacheable,
-                month_over_observed_ratio=ratio,
+                {"cacheable_input_fraction": cacheable, "month_over_observed_ratio": ratio},
             ),
             line(
                 "saved by shorter outputs",
                 "tokens",
                 -trimmed_usd * ratio,
                 "-output tokens x output_trim_fraction",
-                output_trim_fraction=values["output_trim_fraction"],
-                month_over_observed_ratio=ratio,
+                {"output_trim_fraction": values["output_trim_fraction"], "month_over_observed_ratio": ratio},
             ),
         ]
         if self.batch is not None:
@@ -111,8 +109,7 @@ class ApiOption:
                     "tokens",
                     -(full_usd - batch_usd) * values["batchable_fraction"] * ratio,
                     "-(bill after caching and trimming - bill at batch prices) x batchable_fraction",
-                    batchable_fraction=values["batchable_fraction"],
-                    month_over_observed_ratio=ratio,
+                    {"batchable_fraction": values["batchable_fraction"], "month_over_observed_ratio": ratio},
                 )
             )
         return [item for item in lines if item.usd_per_month]
@@ -123,4 +120,10 @@ def _token_line(
 ) -> StackLine:
     formula = "observed_usd x month_over_observed_ratio" + (" x token ratio" if named else "")
     usd = observed_usd * month_ratio * token_ratio
-    return line(key, "tokens", usd, formula, observed_usd=observed_usd, month_over_observed_ratio=month_ratio, **named)
+    return line(
+        key,
+        "tokens",
+        usd,
+        formula,
+        {"observed_usd": observed_usd, "month_over_observed_ratio": month_ratio, **named},
+    )

@@ -202,7 +202,7 @@ def _owned(model: OpenModel, config: Config, nodes: list[OwnedNode], context: Co
     gpus = _round_up(max(config.gpus, used[0].gpus_per_node), config.gpus)
     share = gpus / used[0].gpus_per_node
     if bought:
-        ends = (used[0].node_usd_low, used[0].node_usd, used[0].node_usd_high)
+        ends = (used[0].low_node_usd, used[0].node_usd, used[0].high_node_usd)
         prices = [float(value) * share for value in ends if value is not None]
         key, meaning = CAPITAL_KEY, f"purchase price of {gpus}x {config.gpu}"
     else:

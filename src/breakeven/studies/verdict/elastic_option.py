@@ -58,29 +58,31 @@ class ServerlessOption(PoolOption):
                 "compute",
                 node_usd * mean,
                 "usd_per_gpu_hour x gpus_per_node x hours_per_month x mean_busy_nodes",
-                usd_per_gpu_hour=values[PRICE_KEY],
-                gpus_per_node=self.gpus_per_node,
-                hours_per_month=values["hours_per_month"],
-                mean_busy_nodes=mean,
+                {
+                    "usd_per_gpu_hour": values[PRICE_KEY],
+                    "gpus_per_node": self.gpus_per_node,
+                    "hours_per_month": values["hours_per_month"],
+                    "mean_busy_nodes": mean,
+                },
             ),
             line(
                 "idle capacity",
                 "compute",
                 node_usd * (up - mean),
                 "node_usd_per_month x (mean_up_nodes - mean_busy_nodes)",
+                {"node_usd_per_month": node_usd, "mean_up_nodes": up, "mean_busy_nodes": mean},
                 drain="idle capacity",
-                node_usd_per_month=node_usd,
-                mean_up_nodes=up,
-                mean_busy_nodes=mean,
             ),
             line(
                 "cold starts",
                 "compute",
                 node_usd / values["hours_per_month"] * cold_hours,
                 "node_usd_per_hour x starts_per_month x cold_start_s / 3600",
-                node_usd_per_hour=node_usd / values["hours_per_month"],
-                starts_per_month=starts,
-                cold_start_s=values["cold_start_s"],
+                {
+                    "node_usd_per_hour": node_usd / values["hours_per_month"],
+                    "starts_per_month": starts,
+                    "cold_start_s": values["cold_start_s"],
+                },
             ),
         )
         return CostStack(
@@ -133,8 +135,7 @@ class ProvisionedOption(PoolOption):
                 "tokens",
                 self.unit_usd_per_hour * hours,
                 "unit_usd_per_hour x hours_per_month",
-                unit_usd_per_hour=self.unit_usd_per_hour,
-                hours_per_month=hours,
+                {"unit_usd_per_hour": self.unit_usd_per_hour, "hours_per_month": hours},
             ),
         )
 

@@ -42,18 +42,20 @@ def engineering_lines(
             "engineering",
             labour_usd,
             formula,
+            labour_inputs,
             drain="engineering labour",
             sunk=sunk,
-            **labour_inputs,
         ),
         line(
             "opportunity cost",
             "engineering",
             labour_usd * values["opportunity_cost_fraction"],
             "engineering labour x opportunity_cost_fraction",
+            {
+                "opportunity_cost_fraction": values["opportunity_cost_fraction"],
+                "engineering_labour_usd_per_month": labour_usd,
+            },
             drain="opportunity cost",
-            opportunity_cost_fraction=values["opportunity_cost_fraction"],
-            engineering_labour_usd_per_month=labour_usd,
         ),
     )
 
@@ -75,17 +77,16 @@ def infrastructure_lines(values: Mapping[str, float], *, weights_gb: float) -> t
             "infrastructure",
             sum(support.values()),
             " + ".join(support),
+            support,
             drain="MLOps infrastructure",
-            **support,
         ),
         line(
             "weight storage",
             "infrastructure",
             weights_gb * values["storage_usd_per_gb_month"],
             "weights_gb x storage_usd_per_gb_month",
+            {"weights_gb": weights_gb, "storage_usd_per_gb_month": values["storage_usd_per_gb_month"]},
             drain="MLOps infrastructure",
-            weights_gb=weights_gb,
-            storage_usd_per_gb_month=values["storage_usd_per_gb_month"],
         ),
     )
 
@@ -102,26 +103,26 @@ def reliability_lines(values: Mapping[str, float], side: Side) -> tuple[StackLin
             "reliability",
             downtime_usd_per_month(down, downtime_usd_per_hour=cost),
             f"{side}_downtime_hours_per_month x downtime_usd_per_hour",
-            **{f"{side}_downtime_hours_per_month": down, "downtime_usd_per_hour": cost},
+            {f"{side}_downtime_hours_per_month": down, "downtime_usd_per_hour": cost},
         ),
         line(
             "incident response",
             "reliability",
             incidents_usd_per_month(incidents, hours_per_incident=hours, engineer_usd_per_year=salary_usd),
             f"{side}_incidents_per_month x hours_per_incident x engineer_usd_per_year / 2080",
-            drain="incident response",
-            **{
+            {
                 f"{side}_incidents_per_month": incidents,
                 "hours_per_incident": hours,
                 "engineer_usd_per_year": salary_usd,
             },
+            drain="incident response",
         ),
         line(
             "expected data breach",
             "reliability",
             breach_usd_per_month(probability, breach_usd=breach_usd),
             f"{side}_breach_probability_per_year x breach_usd / 12",
-            **{f"{side}_breach_probability_per_year": probability, "breach_usd": breach_usd},
+            {f"{side}_breach_probability_per_year": probability, "breach_usd": breach_usd},
         ),
     )
 
@@ -135,6 +136,6 @@ def one_off_lines(values: Mapping[str, float], weeks_key: str) -> tuple[StackLin
             "one-off",
             one_off_usd_per_month(weeks, engineer_usd_per_year=salary_usd, horizon_months=months),
             f"{weeks_key} / 52 x engineer_usd_per_year / horizon_months",
-            **{weeks_key: weeks, "engineer_usd_per_year": salary_usd, "horizon_months": months},
+            {weeks_key: weeks, "engineer_usd_per_year": salary_usd, "horizon_months": months},
         ),
     )

@@ -44,66 +44,90 @@ def rented_parts(
         inputs["spot_interruption_fraction"] = interrupted
     name = "cost of ownership (published model)" if modelled_tco else "node rent, busy hours"
     return (
-        line(name, "compute", rent_usd, formula, sunk=hardware_is_sunk, **inputs),
-        line("hardware decay", "compute", 0.0, "the owner's, inside that price", drain="hardware decay"),
+        line(
+            name,
+            "compute",
+            rent_usd,
+            formula,
+            inputs,
+            sunk=hardware_is_sunk,
+        ),
+        line(
+            "hardware decay",
+            "compute",
+            0.0,
+            "the owner's, inside that price",
+            drain="hardware decay",
+        ),
     )
 
 
 def owned_parts(values: Mapping[str, float], *, node_power_w: float, hardware_is_sunk: bool) -> tuple[StackLine, ...]:
     """Return what an owned node costs a month: its decay, power, space and upkeep."""
-    capital = values[CAPITAL_KEY]
-    rate, life = values["discount_rate_per_year"], values["lifetime_years"]
-    decay_usd = owned_capital_usd_per_month(
-        capital, residual_fraction=values["residual_fraction"], discount_rate=rate, lifetime_years=life
-    )
-    average_w = node_power_w * values["node_load_fraction"]
-    power_usd = power_usd_per_month(
-        average_w,
-        pue_ratio=values["pue_ratio"],
-        electricity_usd_per_kwh=values["electricity_usd_per_kwh"],
-        hours_per_month=values["hours_per_month"],
-    )
     space_usd = node_power_w / 1000 * values["colocation_usd_per_kw_month"]
-    upkeep_usd = capital * values["maintenance_fraction_per_year"] / MONTHS_PER_YEAR
+    upkeep_usd = values[CAPITAL_KEY] * values["maintenance_fraction_per_year"] / MONTHS_PER_YEAR
     return (
-        line(
-            "hardware decay",
-            "compute",
-            decay_usd,
-            "(node_usd - node_usd x residual_fraction / (1 + discount_rate_per_year)^lifetime_years)"
-            " x annuity(discount_rate_per_year, lifetime_years) / 12",
-            drain="hardware decay",
-            sunk=hardware_is_sunk,
-            node_usd=capital,
-            residual_fraction=values["residual_fraction"],
-            discount_rate_per_year=rate,
-            lifetime_years=life,
-        ),
-        line(
-            "power",
-            "compute",
-            power_usd,
-            "node_power_w x node_load_fraction / 1000 x pue_ratio x hours_per_month x electricity_usd_per_kwh",
-            node_power_w=node_power_w,
-            node_load_fraction=values["node_load_fraction"],
-            pue_ratio=values["pue_ratio"],
-            hours_per_month=values["hours_per_month"],
-            electricity_usd_per_kwh=values["electricity_usd_per_kwh"],
-        ),
+        _decay(values, hardware_is_sunk=hardware_is_sunk),
+        _power(values, node_power_w),
         line(
             "space",
             "compute",
             space_usd,
             "node_power_w / 1000 x colocation_usd_per_kw_month",
-            node_power_w=node_power_w,
-            colocation_usd_per_kw_month=values["colocation_usd_per_kw_month"],
+            {"node_power_w": node_power_w, "colocation_usd_per_kw_month": values["colocation_usd_per_kw_month"]},
         ),
         line(
             "upkeep",
             "compute",
             upkeep_usd,
             "node_usd x maintenance_fraction_per_year / 12",
-            node_usd=capital,
-            maintenance_fraction_per_year=values["maintenance_fraction_per_year"],
+            {"node_usd": values[CAPITAL_KEY], "maintenance_fraction_per_year": values["maintenance_fraction_per_year"]},
         ),
+    )
+
+
+def _decay(values: Mapping[str, float], *, hardware_is_sunk: bool) -> StackLine:
+    inputs = {
+        CAPITAL_KEY: values[CAPITAL_KEY],
+        "residual_fraction": values["residual_fraction"],
+        "discount_rate_per_year": values["discount_rate_per_year"],
+        "lifetime_years": values["lifetime_years"],
+    }
+    decay_usd = owned_capital_usd_per_month(
+        values[CAPITAL_KEY],
+        residual_fraction=values["residual_fraction"],
+        discount_rate=values["discount_rate_per_year"],
+        lifetime_years=values["lifetime_years"],
+    )
+    formula = (
+        "(node_usd - node_usd x residual_fraction / (1 + discount_rate_per_year)^lifetime_years)"
+        " x annuity(discount_rate_per_year, lifetime_years) / 12"
+    )
+    return line(
+        "hardware decay",
+        "compute",
+        decay_usd,
+        formula,
+        inputs,
+        drain="hardware decay",
+        sunk=hardware_is_sunk,
+    )
+
+
+def _power(values: Mapping[str, float], node_power_w: float) -> StackLine:
+    keys = ("node_load_fraction", "pue_ratio", "hours_per_month", "electricity_usd_per_kwh")
+    power_usd = power_usd_per_month(
+        node_power_w * values["node_load_fraction"],
+        pue_ratio=values["pue_ratio"],
+        electricity_usd_per_kwh=values["electricity_usd_per_kwh"],
+        hours_per_month=values["hours_per_month"],
+    )
+    formula = "node_power_w / 1000 x node_load_fraction x pue_ratio x hours_per_month x electricity_usd_per_kwh"
+    inputs = {"node_power_w": node_power_w} | {key: values[key] for key in keys}
+    return line(
+        "power",
+        "compute",
+        power_usd,
+        formula,
+        inputs,
     )

@@ -67,6 +67,8 @@ def find_columns(
 
 
 def _is_anthropic(columns: Columns) -> bool:
-    (first, *_), cached, written = (columns.get(name, (None,)) for name in (INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS))
+    (first, *_), cached, written = (
+        columns.get(name, (None,)) for name in (INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS)
+    )
     names = [normal(column.keys[-1]) if column else None for column in (first, cached[0], written[0])]
     return names[0] == ANTHROPIC_PARTS[0] and (names[1] == ANTHROPIC_PARTS[1] or names[2] == ANTHROPIC_PARTS[2])

@@ -70,7 +70,10 @@ KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 BILL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     TIME: ("month", "billing_period", "billing_month", "period"),
     REQUESTS: ("requests", "num_requests", "request_count", "n_requests", "num_model_requests"),
-    **{name: KNOWN_NAMES[name] for name in (INPUT_TOKENS, OUTPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, MODEL)},
+    **{
+        name: KNOWN_NAMES[name]
+        for name in (INPUT_TOKENS, OUTPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, MODEL)
+    },
 }
 
 ANTHROPIC_PARTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -90,7 +93,9 @@ def guess(head: Head, names: Iterable[str]) -> Column | None:
     return next((found for name in names if (found := by_full.get(name) or by_last.get(name))), None)
 
 
-def resolve(head: Head, mapping: Mapping[str, str], known: Mapping[str, Sequence[str]]) -> dict[str, tuple[Column, ...]]:
+def resolve(
+    head: Head, mapping: Mapping[str, str], known: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[Column, ...]]:
     """Return the columns that the user named; raises with every name that is unknown or not in the file."""
     problems = [problem for name, wanted in mapping.items() for problem in _mapping_problems(head, name, wanted, known)]
     if problems:
@@ -122,7 +127,9 @@ def _mapping_problems(head: Head, name: str, wanted: str, known: Mapping[str, Se
         )
 
 
-def require(head: Head, columns: Mapping[str, object], needed: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
+def require(
+    head: Head, columns: Mapping[str, object], needed: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> None:
     """Raise where a needed column is neither named nor guessed."""
     missing = [name for name in needed if name not in columns]
     if not missing:

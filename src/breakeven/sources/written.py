@@ -1,0 +1,75 @@
+"""How people write numbers, dates and times of day in a file, and what is refused because it can be misread."""
+
+import math
+import re
+from datetime import date, time
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+LARGEST: Final = 1e15
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+
+
+class Strict(BaseModel):
+    """A mapping in a file: no keys but those it knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _number(value: Any) -> Any:
+    """Refuse true and false, which Python takes for 1 and 0, and percent signs."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "this should be a number")
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        raise PydanticCustomError("number", "{fix}", {"fix": as_fraction(value.rstrip().removesuffix("%"))})
+    return value
+
+
+def as_fraction(percent: str | float) -> str:
+    """Return the advice to write a percentage as a share: "write 60 % as 0.6"."""
+    try:
+        share = f"{float(percent) / 100:g}"
+    except ValueError:
+        return "write a share as a number between 0 and 1"
+    return f"write {float(percent):g} % as {share}"
+
+
+def _day(value: Any) -> Any:
+    """Refuse numbers, which would be read as seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return value
+    raise PydanticCustomError("day", "write a date as 2026-11-21")
+
+
+def _time(value: Any) -> Any:
+    """Refuse offsets, and numbers, which would be read as seconds since midnight."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return value
+    raise PydanticCustomError("time", "write a time of day as 16:30; it is read as UTC")
+
+
+def single_number(value: Any) -> float | None:
+    """Return a value that is written as one finite number; None for a mapping.  Anything else is refused."""
+    if isinstance(value, dict):
+        return None
+    try:
+        number = float(_number(value))
+    except (TypeError, ValueError) as error:
+        raise PydanticCustomError("number", "write a number, or a mapping of low, likely and high") from error
+    if not math.isfinite(number) or abs(number) > LARGEST:
+        raise PydanticCustomError("number", "this should be a finite number, up to 1e15")
+    return number
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+TimeOfDay = Annotated[time, BeforeValidator(_time), WithJsonSchema({"type": "string", "pattern": f"^{_TIME.pattern}$"})]
+Finite = Annotated[float, BeforeValidator(_number), Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10**16)]
+AtLeastOne = Annotated[int, BeforeValidator(_number), Field(ge=1, le=10**9)]
+Dollars = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
+Price = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
