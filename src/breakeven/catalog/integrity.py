@@ -124,7 +124,7 @@ def _owned(book: Book) -> Iterator[Problem]:
         if node.usd_per_gpu_hour is not None and not _is_plausible(node.usd_per_gpu_hour):
             yield _broken("owned.yaml", where, f"{node.usd_per_gpu_hour} USD for a GPU-hour is not plausible.")
         if node.node_usd is not None:
-            low, high = node.node_usd_low or node.node_usd, node.node_usd_high or node.node_usd
+            low, high = node.low_node_usd or node.node_usd, node.high_node_usd or node.node_usd
             if not 0 < low <= node.node_usd <= high:
                 yield _broken(
                     "owned.yaml", where, f"need 0 < low <= price <= high, got {low}, {node.node_usd}, {high}."

@@ -222,13 +222,16 @@ def _crossing_marks(
     if not mtok or mtok > last:
         return []
     good, bad = crossing.favourable.first_mtok, crossing.unfavourable.first_mtok
-    ends = [f"{tokens(end * 1e6)}" if end is not None else "never" for end in (good, bad)]
+    text = f"break-even {tokens(mtok * 1e6)}"
+    if size is _WIDE:
+        ends = [tokens(end * 1e6) if end is not None else "never" for end in (good, bad)]
+        text += f" ({ends[0]} – {ends[1]})"
     row: Row = {
         "x": mtok,
         "y": crossing.pool.usd_per_month(mtok),
         "low": max(first, good if good is not None else mtok),
         "high": min(last, bad) if bad is not None else last,
-        "text": f"break-even {tokens(mtok * 1e6)} ({ends[0]} – {ends[1]})",
+        "text": text,
     }
     base = alt.Chart(_data([row]))
     # The alternative's line passes below the label left of a crossing, and above it on the right.
@@ -320,14 +323,19 @@ def _volume_axis(size: _Size) -> alt.Axis:
 
 
 def _usd_axis(size: _Size) -> alt.Axis:
-    form = ",.0f" if size is _WIDE else "~s"
     title = {"titleAngle": 0, "titleAlign": "left", "titleX": -52, "titleY": -26}
-    return alt.Axis(title="USD a month", format=form, tickCount=5, domain=False, ticks=False, **title)
+    return alt.Axis(
+        title="USD a month", labelExpr=_usd_label(size), tickCount=5, domain=False, ticks=False, **title
+    )
 
 
 def _stack_axis(size: _Size) -> alt.Axis:
-    form, count = (",.0f", 8) if size is _WIDE else ("~s", 4)
-    return alt.Axis(title="USD a month", format=form, tickCount=count, domain=False, ticks=False)
+    count = 8 if size is _WIDE else 4
+    return alt.Axis(title="USD a month", labelExpr=_usd_label(size), tickCount=count, domain=False, ticks=False)
+
+
+def _usd_label(size: _Size) -> str:
+    return "format(datum.value, ',.0f')" if size is _WIDE else "datum.value ? format(datum.value, '~s') : '0'"
 
 
 def _at(channel: alt.X, field: str) -> alt.X:
@@ -344,7 +352,7 @@ def _data(rows: Sequence[Row]) -> alt.InlineData:
 def _svg(chart: alt.TopLevelMixin, prefix: str) -> str:
     """Render to an SVG element whose ids start with ``prefix``, so that charts share a page."""
     spec = (
-        chart.configure(background="transparent", font="sans-serif")
+        chart.configure(background="transparent", font="sans-serif", padding=1)
         .configure_view(stroke=None)
         .configure_text(fontSize=13)
         .configure_axis(

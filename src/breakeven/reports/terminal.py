@@ -134,6 +134,8 @@ def _option_tables(options: Sequence[OptionResult], *, full: bool) -> list[Rende
             parts += [Text(title, style="bold"), _table(group if full else group[:SHOWN_PER_GROUP])]
             if not full and len(group) > SHOWN_PER_GROUP:
                 parts.append(Text(f"  … and {len(group) - SHOWN_PER_GROUP} dearer (--all shows them)", style="dim"))
+            known = {item.model: item.quality.reason for item in group if standing != "same model"}
+            parts += [Text(f"  {model}: {reason}", style="dim") for model, reason in known.items()]
     excluded = [item for item in options if item.excluded_by]
     if excluded:
         parts.append(Text("Excluded", style="bold"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from breakeven.errors import InputError, Problem
-from breakeven.traffic.faults import rejected
+from breakeven.traffic.faults import many, rejected
 from breakeven.traffic.lines import locate
 from breakeven.traffic.schema import CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from breakeven.traffic.staging import ask
@@ -33,8 +33,8 @@ def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
         first_zoned = min(row for _, row in zoned)
         lines = line_numbers(backend, rows, [first_naive, first_zoned])
         raise InputError(
-            f"{rows.head.file}: {naive:,} rows have a time without a zone (first in line {lines[first_naive]}) and "
-            f"{sum(count for count, _ in zoned):,} have one (first in line {lines[first_zoned]}). "
+            f"{rows.head.file}: {many(naive, 'time')} without a zone (first in line {lines[first_naive]}) and "
+            f"{many(sum(count for count, _ in zoned), 'time')} with one (first in line {lines[first_zoned]}). "
             "The first kind cannot be placed among the second. Say what they mean: --zone UTC, or --zone Europe/Berlin."
         )
     return tuple(_form_notes(rows, forms))
@@ -43,13 +43,15 @@ def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
 def _form_notes(rows: Rows, forms: dict[int, tuple[int, int]]) -> list[str]:
     file, notes = rows.head.file, []
     if NAIVE in forms:
-        said = f"read as {rows.layout.zone}" if rows.layout.zone else "taken for UTC; say --zone NAME if they are not"
-        notes.append(f"{file}: {forms[NAIVE][0]:,} times have no zone and were {said}")
+        said = f"read as {rows.layout.zone}" if rows.layout.zone else "taken for UTC (say --zone NAME if that is wrong)"
+        notes.append(f"{file}: {many(forms[NAIVE][0], 'time')} without a zone, {said}")
     if OFFSET in forms:
-        notes.append(f"{file}: {forms[OFFSET][0]:,} times have an offset other than UTC and were converted")
+        notes.append(f"{file}: {many(forms[OFFSET][0], 'time')} with an offset other than UTC, converted")
     for form, unit in EPOCH_UNITS.items():
         if form in forms:
-            notes.append(f"{file}: {forms[form][0]:,} times are numbers, read as {unit} since 1970 by their size")
+            notes.append(
+                f"{file}: {many(forms[form][0], 'time')} given as a number, read by its size as {unit} since 1970"
+            )
     return notes
 
 
@@ -64,7 +66,7 @@ def check_share(count: int, rows: int, what: str, tolerate_fraction: float, prob
         return
     needed = min(1.0, -(-count * 100 // rows) / 100)
     raise InputError(
-        f"{count:,} of {rows:,} rows ({count / rows:.1%}) {what}; {tolerate_fraction:.1%} are tolerated, because "
+        f"{what}: {count:,} of {many(rows, 'row')} ({count / rows:.1%}); {tolerate_fraction:.1%} is tolerated, because "
         f"figures from the rest could mislead. Mend the file, or accept it with --tolerate {needed:g}.",
         tuple(problems),
     )
@@ -82,8 +84,8 @@ def order_problem(backend: Any, rows: Rows) -> tuple[int, Problem | None]:
     line = line_numbers(backend, rows, [row])[row]
     return count, Problem(
         where=f"{rows.head.file}:{line}",
-        what=f"{count:,} rows are earlier than the row before them; the first is of {time}, after {before}.",
-        fix="They are used: order does not matter. If it surprises you, files may have been joined wrongly.",
+        what=f"{many(count, 'row')} earlier than the row before; the first is of {time}, after {before}.",
+        fix="No figure depends on order; but if it surprises you, files may have been joined wrongly.",
     )
 
 
@@ -108,9 +110,9 @@ def repeat_problem(backend: Any, files: Sequence[Rows]) -> tuple[int, Problem | 
     line = line_numbers(backend, rows, [row])[row]
     return count, Problem(
         where=f"{rows.head.file}:{line}",
-        what=f"{count:,} rows repeat an earlier row in every column; the first is of {time} with {given_input:,} input "
-        f"and {given_output:,} output tokens.",
-        fix="They are used. If a log was exported twice, leave the repeated rows out.",
+        what=f"{many(count, 'row')} the same as an earlier one in every column; the first is of {time} with "
+        f"{given_input:,} input and {given_output:,} output tokens.",
+        fix="They count like any other; if a log was exported twice, leave the repeated rows out.",
     )
 
 
@@ -124,14 +126,26 @@ def check_usable(backend: Any, files: Sequence[Rows], source: str) -> None:
     count, first, last, tokens = ask(backend, query)[0]
     if not tokens:
         raise InputError(
-            f"{source}: the {count:,} usable rows hold no tokens at all (every input and output count is 0), so there "
-            "is nothing to price. Check which columns were read; name others with --column."
+            f"{source}: no tokens at all in {many(count, 'usable row')} (every input and output count is 0), so there is "
+            "nothing to price. Check which columns were read; name others with --column."
         )
     if files[0].layout.kind == "trace" and first == last:
         raise InputError(
-            f"{source}: all {count:,} usable rows have the same time ({first}), so no rate can be derived. "
+            f"{source}: no time but {first} in {many(count, 'usable row')}, so no rate can be derived. "
             "Give a log that spans some time, or monthly totals with a month column."
         )
+
+
+def month_note(backend: Any, files: Sequence[Rows]) -> tuple[str, ...]:
+    """Say where a bill skips months: they count neither as months nor as empty ones."""
+    union = " UNION ALL ".join(f"SELECT time FROM {rows.view} WHERE fault IS NULL" for rows in files)
+    query = f"SELECT count(DISTINCT time), date_diff('month', min(time), max(time)) + 1 FROM ({union})"
+    months, spanned = ask(backend, query)[0]
+    return (
+        (f"the bill holds {months} of the {spanned} months it spans; the others are left out",)
+        if months < spanned
+        else ()
+    )
 
 
 def cached_note(files: Sequence[Rows]) -> tuple[str, ...]:

@@ -81,6 +81,11 @@ class _Reject:
     text: str
 
 
+def many(count: int, thing: str) -> str:
+    """Return ``1 row`` or ``2,000 rows``."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def collect_faults(backend: Any, rows: Rows) -> Faults:
     """Count every row of a staged file and describe those that cannot be used."""
     counts = dict(ask(backend, f"SELECT fault, count(*) FROM {rows.view} GROUP BY fault"))
@@ -138,14 +143,14 @@ def _reject_problems(rows: Rows, rejects: list[_Reject], lines: Lines) -> Iterat
 def _fault_problems(
     rows: Rows, counts: dict[str, int], listed: list[tuple[str, int, str | None]], lines: Lines
 ) -> Iterator[Problem]:
-    for fault, count in counts.items():
+    for fault in dict.fromkeys(fault for fault, _, _ in listed):  # in the order of their first rows
         name, kind = fault.split("|")
         template, fix = _MESSAGES.get(fault) or _MESSAGES[kind]
         column = _column_label(rows, name)
         for _, row, given in (entry for entry in listed if entry[0] == fault):
             what = template.format(column=column, given=given, text=lines.texts.get(row), limit=_limit(rows))
             yield Problem(where=f"{rows.head.file}:{lines.rows[row]}", what=what, fix=fix)
-        yield from _summary(rows, count, f"{column}: {kind.replace('_', ' ')}")
+        yield from _summary(rows, counts[fault], f"{column}: {kind.replace('_', ' ')}")
 
 
 def _summary(rows: Rows, count: int, kind: str) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from breakeven.traffic.checks import (
     check_share,
     check_usable,
     check_zones,
+    month_note,
     order_problem,
     repeat_problem,
 )
@@ -62,6 +63,8 @@ def read_trace(
     notes = [note for rows in files for note in rows.layout.notes]
     if kind == "trace":
         notes += [note for rows in files for note in check_zones(backend, rows)]
+    else:
+        notes += month_note(backend, files)
     faults = [collect_faults(backend, rows) for rows in files]
     problems = _judge(backend, files, faults, tolerate_fraction)
     check_usable(backend, files, source)
@@ -125,15 +128,15 @@ def _judge(
     problems = [problem for fault in faults for problem in fault.problems]
     read, lost = sum(fault.rows_read for fault in faults), sum(fault.rows_lost for fault in faults)
     if read == lost:
-        raise InputError(f"none of the {read:,} rows can be used.", tuple(problems))
-    check_share(lost, read, "cannot be used", tolerate_fraction, problems)
+        raise InputError(f"no row can be used, of {read:,} read.", tuple(problems))
+    check_share(lost, read, "rows that cannot be used", tolerate_fraction, problems)
     if files[0].layout.kind == "trace":
         disorders = [order_problem(backend, rows) for rows in files]
         problems += [problem for _, problem in disorders if problem]
-        check_share(sum(n for n, _ in disorders), read - lost, "are out of order", tolerate_fraction, problems)
+        check_share(sum(n for n, _ in disorders), read - lost, "rows out of order", tolerate_fraction, problems)
     repeats, problem = repeat_problem(backend, files)
     problems += [problem] if problem else []
-    check_share(repeats, read - lost, "repeat an earlier row", tolerate_fraction, problems)
+    check_share(repeats, read - lost, "repeated rows", tolerate_fraction, problems)
     return tuple(problems)
 
 

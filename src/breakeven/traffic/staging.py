@@ -121,7 +121,7 @@ def _checked(head: Head, layout: Layout, source: str) -> str:
         f"marked AS (SELECT *, {marks_sql(when)} FROM given), "
         f"read AS (SELECT *, {time}, {numbers} FROM marked), "
         f"judged AS (SELECT *, {_fault(layout, counts)} AS fault FROM read) "
-        f"SELECT {row}time, form, {texts}, {whole}, fault, {_given_at_fault(counts)} AS given, row_hash FROM judged"
+        f"SELECT {row}time, form, {texts}, {whole}, fault, {_given_at_fault(layout, counts)} AS given, row_hash FROM judged"
     )
 
 
@@ -197,13 +197,13 @@ def _fault(layout: Layout, counts: tuple[str, ...]) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
-def _given_at_fault(counts: tuple[str, ...]) -> str:
+def _given_at_fault(layout: Layout, counts: tuple[str, ...]) -> str:
     """Build the text to show for a faulty row: the value as given, or the sums that contradict each other."""
-    numbers = {name: f"CAST({name}_number AS VARCHAR)" for name in counts}
-    exceeds = (
-        f"CAST(CAST({CACHED_INPUT_TOKENS}_number + {CACHE_WRITE_TOKENS}_number AS BIGINT) AS VARCHAR) || ' of ' || "
-        f"CAST(CAST({INPUT_TOKENS}_number AS BIGINT) AS VARCHAR)"
-    )
-    cases = [f"WHEN fault LIKE '%|exceeds' THEN {exceeds}", "WHEN fault LIKE 'time|%' THEN CAST(time_0 AS VARCHAR)"]
-    cases += [f"WHEN fault LIKE '{name}|%' THEN {number}" for name, number in numbers.items()]
+    whole = "CAST(CAST({} AS BIGINT) AS VARCHAR)"
+    parts = whole.format(f"{CACHED_INPUT_TOKENS}_number + {CACHE_WRITE_TOKENS}_number")
+    cases = [f"WHEN fault LIKE '%|exceeds' THEN {parts} || ' of ' || {whole.format(f'{INPUT_TOKENS}_number')}"]
+    for name in (TIME, *counts):
+        if columns := layout.columns.get(name):
+            values = ", ".join(f"CAST({name}_{part} AS VARCHAR)" for part in range(len(columns)))
+            cases.append(f"WHEN starts_with(fault, '{name}|') THEN concat_ws(' + ', {values})")
     return f"CASE WHEN fault IS NULL THEN NULL {' '.join(cases)} END"

@@ -31,6 +31,7 @@ def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[Tu
     sentences = [
         _opening(today, best, volume),
         _confidence(today, best),
+        _premium(options, best),
         _self_hosting(pools, best, volume),
         _if_good_enough(options, best),
     ]
@@ -96,6 +97,17 @@ def _confidence(today: OptionResult, best: OptionResult) -> str:
     if best.usd_per_month.high < today.usd_per_month.low:
         return "It stays cheaper with every assumption against it."
     return "The two intervals overlap, so read it as likely, not as certain."
+
+
+def _premium(options: Sequence[OptionResult], best: OptionResult) -> str:
+    """Say what the constraints cost: the best option left over the cheapest one that they exclude."""
+    excluded = [item for item in options if item.excluded_by and item.quality.standing != "no evidence"]
+    cheaper = [item for item in excluded if item.usd_per_month.likely < best.usd_per_month.likely]
+    if not cheaper:
+        return ""
+    first = min(cheaper, key=lambda item: item.usd_per_month.likely)
+    premium_usd = best.usd_per_month.likely - first.usd_per_month.likely
+    return f"The constraints cost {usd(premium_usd)} a month over {first.title}, which they exclude."
 
 
 def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: float) -> str:

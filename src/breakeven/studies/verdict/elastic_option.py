@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import expm1
+from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.memory import weights_gb
 from breakeven.economics.stack import CostStack, StackLine, line
@@ -19,6 +20,9 @@ from breakeven.studies.verdict.pool_option import PoolOption, Sizing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+KEEP_ALIVE_S: Final = 60.0
+"""How long a serverless node stays up after a request: the width of a trace's windows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,10 @@ class ServerlessOption(PoolOption):
         """Return mean nodes up over the month, and node starts in it."""
         mean = self.mean_busy_nodes(values)
         if self.workload.windows is None:
-            return mean / values["target_utilisation_fraction"], 0.0
+            # Without times, requests are taken as a Poisson stream: a node is up while one is near.
+            requests_per_s = self.workload.month(values).requests / (values["hours_per_month"] * SECONDS_PER_HOUR)
+            near = -expm1(-requests_per_s * KEEP_ALIVE_S)
+            return max(near, mean / values["target_utilisation_fraction"]), 0.0
         observed = self.load(values)
         scale = mean / observed.mean_nodes if observed.mean_nodes else 0.0
         up, starts_per_hour = observed.started_nodes(scale)

@@ -50,8 +50,11 @@ def api_options(context: Context) -> tuple[list[ApiOption], list[str]]:
     if today.standard.partial:
         missing = " and ".join(today.standard.partial)
         raise NoPriceError(f"{today_list.target} has no {missing} on {context.on}: what it costs cannot be said.")
-    found = [today, _api(context, today_list, "today-optimised", targets.today_model)]
-    left_out: list[str] = []
+    optimised = _api(context, today_list, "today-optimised", targets.today_model)
+    found, left_out = [today, optimised], list[str]()
+    if optimised.batch is None and today.standard.plain_as_cached_usd == today.standard.plain_input_usd:
+        found = [today]
+        left_out.append(f"{targets.today} quotes neither a cached nor a batch price: nothing to save there by price")
     best: dict[str, ApiOption] = {}
     for name, kind, model in _wanted(context):
         try:

@@ -60,9 +60,9 @@ def find_columns(
             f"{head.file}: these are Anthropic's names, whose input_tokens leaves out cached ones, so they are added; "
             f"if yours counts them already, say --column {INPUT_TOKENS}={guessed[INPUT_TOKENS][0].name}"
         )
-    if guessed:
-        told = ", ".join(f"{name} = {'+'.join(part.name for part in parts)}" for name, parts in guessed.items())
-        notes.insert(0, f"{head.file}: columns were guessed from their names: {told}")
+    told = {name: "+".join(part.name for part in parts) for name, parts in guessed.items()}
+    if other := ", ".join(f"{name} = {column}" for name, column in told.items() if column != name):
+        notes.insert(0, f"{head.file}: columns were guessed from their names: {other}")
     return columns, tuple(notes)
 
 
