@@ -24,22 +24,18 @@ DRAINS: tuple[Drain, ...] = get_args(Drain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineInput:
-    """A number that went into a line; an assumption when ``name`` is the key of one."""
-
-    name: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StackLine:
-    """One line of a monthly bill.  ``formula`` is written in the names of ``inputs``."""
+    """One line of a monthly bill.
+
+    ``formula`` is written in the names of ``inputs``: the numbers that went into it, of which those
+    that are assumptions carry their keys.
+    """
 
     key: str
     layer: Layer
     usd_per_month: float
     formula: str
-    inputs: tuple[LineInput, ...]
+    inputs: Mapping[str, float]
     drain: Drain | None = None
     sunk: bool = False
     """Paid whatever is decided: hardware owned already, a team that exists."""
@@ -56,9 +52,8 @@ def line(
     sunk: bool = False,
 ) -> StackLine:
     """Build a line; ``inputs`` are the numbers that its formula names."""
-    pairs = tuple(LineInput(name=name, value=value) for name, value in (inputs or {}).items())
     return StackLine(
-        key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=pairs, drain=drain, sunk=sunk
+        key=key, layer=layer, usd_per_month=usd_per_month, formula=formula, inputs=inputs or {}, drain=drain, sunk=sunk
     )
 
 

@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import altair as alt
 import vl_convert
@@ -58,7 +58,7 @@ PALETTE: Final[dict[str, str]] = {
 """Light colour → the same on a dark page."""
 
 LOG_FROM_RATIO: Final = 25.0
-"""Axes are logarithmic when the chart must reach this many times today's volume."""
+"""Axes are logarithmic when the chart reaches this many times today's volume, or the crossing."""
 
 DRAWN_STEPS: Final = 240
 CURVE_POINTS: Final = 80
@@ -79,6 +79,28 @@ class _Size:
     name: str
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """The axes of a chart of cost against volume; it runs from ``first`` to ``last`` million tokens."""
+
+    size: _Size
+    first: float
+    last: float
+    x: alt.X
+    y: alt.Y
+
+    def clipped(self, mtok: float) -> float:
+        """Return the nearest volume inside the chart."""
+        return min(max(mtok, self.first), self.last)
+
+    def side(self, mtok: float) -> Literal["left", "center", "right"]:
+        """Return how to align a label at this volume so that it stays inside the chart."""
+        share = mtok / self.last
+        if self.first > 0:
+            share = math.log(self.clipped(mtok) / self.first) / math.log(self.last / self.first)
+        return "left" if share < 0.35 else ("right" if share > 0.65 else "center")
 
 
 _WIDE, _NARROW = _Size(name="w", width=880, height=380), _Size(name="n", width=310, height=300)
@@ -138,31 +160,40 @@ def hour_of_week(times: TrafficTimes, *, name: str) -> Drawing:
 def _volume_chart(crossings: Sequence[CrossingResult], volume: Interval, size: _Size) -> alt.LayerChart:
     main = crossings[0]
     last = reach_mtok(main, volume)
-    logarithmic = last > LOG_FROM_RATIO * volume.likely
+    logarithmic = last > LOG_FROM_RATIO * min(volume.likely, main.likely.first_mtok or last)
     first = _first_mtok(main, volume) if logarithmic else 0.0
     stairs = _stairs(main.pool, first, last)
-    grid = _spaced(first, last, logarithmic=logarithmic)
-    lines = [
+    grid = _spaced(first, last) if logarithmic else [first, last]
+    lines: list[Row] = [
         {"who": "today" if item.against.startswith("today") else "open", "x": mtok, "y": item.api.usd_per_month(mtok)}
         for item in crossings
         for mtok in grid
     ]
-    costs = [float(row["y"]) for row in (*stairs, *lines)]
-    low_usd = max(1.0, min(costs) / 1.5) if logarithmic else 0.0
-    kind = "log" if logarithmic else "linear"
-    x = alt.X("x:Q", scale=alt.Scale(type=kind, domain=[first, last], nice=False), axis=_volume_axis(size))
-    y = alt.Y("y:Q", scale=alt.Scale(type=kind, domain=[low_usd, max(costs) * 1.04], nice=False), axis=_usd_axis(size))
+    frame = _frame(first, last, [float(row["y"]) for row in (*stairs, *lines)], size)
     colour = alt.Color(
         "who:N", scale=alt.Scale(domain=["pool", "today", "open"], range=[POOL, TODAY, OPEN]), legend=None
     )
+    line, stair = {"strokeWidth": 2.2}, {"strokeWidth": 2.6, "interpolate": "step-before"}
     parts = [
-        *_today_marks(volume, x, first, last, size),
-        _cheaper_strip(main.likely, first, last, size, x),
-        alt.Chart(_data(lines)).mark_line(strokeWidth=2.2).encode(x=x, y=y, color=colour),
-        alt.Chart(_data(stairs)).mark_line(strokeWidth=2.6, interpolate="step-before").encode(x=x, y=y, color=colour),
-        *_crossing_marks(main, x, y, first, last, size),
+        *_today_marks(volume, frame),
+        _cheaper_strip(main.likely, frame),
+        alt.Chart(_data(lines)).mark_line(**line).encode(x=frame.x, y=frame.y, color=colour),
+        alt.Chart(_data(stairs)).mark_line(**stair).encode(x=frame.x, y=frame.y, color=colour),
+        *_crossing_marks(main, frame),
     ]
     return alt.layer(*parts).properties(width=size.width, height=size.height)
+
+
+def _frame(first: float, last: float, costs_usd: Sequence[float], size: _Size) -> _Frame:
+    """Return axes for volumes and costs, logarithmic where the first volume is above 0."""
+    low, high = 0.0, max(costs_usd) * 1.04
+    kind, x_axis, y_axis = "linear", _volume_axis(size), _usd_axis(size)
+    if first > 0:
+        kind, low = "log", max(1.0, min(costs_usd) / 1.5)
+        x_axis.values, y_axis.values = _log_ticks(first, last, size), _log_ticks(low, high, size)
+    x = alt.X("x:Q", scale=alt.Scale(type=kind, domain=[first, last], nice=False), axis=x_axis)
+    y = alt.Y("y:Q", scale=alt.Scale(type=kind, domain=[low, high], nice=False), axis=y_axis)
+    return _Frame(size=size, first=first, last=last, x=x, y=y)
 
 
 def _first_mtok(crossing: CrossingResult, volume: Interval) -> float:
@@ -171,9 +202,7 @@ def _first_mtok(crossing: CrossingResult, volume: Interval) -> float:
     return min(mark for mark in marks if mark) / 2
 
 
-def _spaced(first: float, last: float, *, logarithmic: bool) -> list[float]:
-    if not logarithmic:
-        return [first, last]
+def _spaced(first: float, last: float) -> list[float]:
     return [first * (last / first) ** (step / CURVE_POINTS) for step in range(CURVE_POINTS + 1)]
 
 
@@ -186,73 +215,69 @@ def _stairs(pool: StairCost, first: float, last: float) -> list[Row]:
     return [{"who": "pool", "x": mtok, "y": pool.usd_per_month(max(mtok, 1e-9))} for mtok in volumes]
 
 
-def _today_marks(volume: Interval, x: alt.X, first: float, last: float, size: _Size) -> list[alt.Chart]:
+def _today_marks(volume: Interval, frame: _Frame) -> list[alt.Chart]:
     """Draw today's volume: its interval as a band, its likely value as a dashed line."""
     text = f"today {tokens(volume.likely * 1e6)}"
     if not volume.is_exact:
         text += f" ({tokens(volume.low * 1e6)} – {tokens(volume.high * 1e6)})"
-    row: Row = {"x": max(volume.likely, first), "low": max(volume.low, first), "high": volume.high, "text": text}
-    base = alt.Chart(_data([row]))
-    align = _align(volume.likely, first, last, logarithmic=first > 0)
+    low, likely, high = (frame.clipped(mtok) for mtok in (volume.low, volume.likely, volume.high))
+    base = alt.Chart(_data([{"x": likely, "low": low, "high": high, "text": text}]))
+    top, bottom, align = alt.value(0), alt.value(frame.size.height), frame.side(likely)
     return [
-        base.mark_rect(color=BAND).encode(x=_at(x, "low"), x2="high:Q", y=alt.value(0), y2=alt.value(size.height)),
-        base.mark_rule(color=INK, strokeDash=[3, 3]).encode(x=x, y=alt.value(0), y2=alt.value(size.height)),
-        base.mark_text(align=align, color=INK, fontWeight="bold").encode(x=x, y=alt.value(-9), text="text:N"),
+        base.mark_rect(color=BAND).encode(x=_at(frame.x, "low"), x2="high:Q", y=top, y2=bottom),
+        base.mark_rule(color=INK, strokeDash=[3, 3]).encode(x=frame.x, y=top, y2=bottom),
+        base.mark_text(align=align, color=INK, fontWeight="bold").encode(x=frame.x, y=alt.value(-9), text="text:N"),
     ]
 
 
-def _cheaper_strip(found: BreakEven, first: float, last: float, size: _Size, x: alt.X) -> alt.Chart:
+def _cheaper_strip(found: BreakEven, frame: _Frame) -> alt.Chart:
     """Draw along the axis the volumes at which the pool is cheaper: islands, and from where for good."""
-    ranges = [(item.from_mtok, item.to_mtok if item.to_mtok is not None else last) for item in found.islands]
+    ranges = [(item.from_mtok, item.to_mtok if item.to_mtok is not None else frame.last) for item in found.islands]
     if found.stable_mtok is not None:
-        ranges.append((found.stable_mtok, last))
+        ranges.append((found.stable_mtok, frame.last))
     rows: list[Row] = [
-        {"x": max(start, first), "end": min(end, last)} for start, end in ranges if start < last and end > first
+        {"x": frame.clipped(start), "end": frame.clipped(end)}
+        for start, end in ranges
+        if start < frame.last and end > frame.first
     ]
-    bottom = alt.value(size.height)
+    height = frame.size.height
     strip = alt.Chart(_data(rows)).mark_rect(color=POOL)
-    return strip.encode(x=x, x2="end:Q", y=alt.value(size.height - 7), y2=bottom)
+    return strip.encode(x=frame.x, x2="end:Q", y=alt.value(height - 7), y2=alt.value(height))
 
 
-def _crossing_marks(
-    crossing: CrossingResult, x: alt.X, y: alt.Y, first: float, last: float, size: _Size
-) -> list[alt.Chart]:
+def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
     """Draw the first crossing with its favourable and unfavourable ends; nothing where there is none."""
     mtok = crossing.likely.first_mtok
-    if not mtok or mtok > last:
+    if not mtok or mtok > frame.last:
         return []
     good, bad = crossing.favourable.first_mtok, crossing.unfavourable.first_mtok
     text = f"break-even {tokens(mtok * 1e6)}"
-    if size is _WIDE:
+    if frame.size is _WIDE:
         ends = [tokens(end * 1e6) if end is not None else "never" for end in (good, bad)]
         text += f" ({ends[0]} – {ends[1]})"
     row: Row = {
         "x": mtok,
         "y": crossing.pool.usd_per_month(mtok),
-        "low": max(first, good if good is not None else mtok),
-        "high": min(last, bad) if bad is not None else last,
+        "low": frame.clipped(good if good is not None else mtok),
+        "high": frame.clipped(bad) if bad is not None else frame.last,
         "text": text,
     }
     base = alt.Chart(_data([row]))
     # The alternative's line passes below the label left of a crossing, and above it on the right.
-    left = _align(mtok, first, last, logarithmic=first > 0) == "left"
-    place = {"align": "left", "dx": 8, "dy": 15} if left else {"align": "right", "dx": -6, "dy": -14}
+    place = {"align": "right", "dx": -6, "dy": -14}
+    if frame.side(mtok) == "left":
+        place = {"align": "left", "dx": 8, "dy": 15}
     tick = {"color": POOL, "thickness": 1.5, "size": 11, "orient": "vertical"}
+    x, y, low, high = frame.x, frame.y, _at(frame.x, "low"), _at(frame.x, "high")
     parts = [
-        base.mark_rule(color=POOL, strokeWidth=1.2, strokeDash=[2, 2]).encode(x=_at(x, "low"), x2="high:Q", y=y),
-        base.mark_tick(**tick).encode(x=_at(x, "low"), y=y),
+        base.mark_rule(color=POOL, strokeWidth=1.2, strokeDash=[2, 2]).encode(x=low, x2="high:Q", y=y),
+        base.mark_tick(**tick).encode(x=low, y=y),
         base.mark_point(color=POOL, filled=True, size=95, opacity=1).encode(x=x, y=y),
         base.mark_text(color=POOL, fontWeight="bold", **place).encode(x=x, y=y, text="text:N"),
     ]
-    if bad is not None and bad <= last:
-        parts.append(base.mark_tick(**tick).encode(x=_at(x, "high"), y=y))
+    if bad is not None and bad <= frame.last:
+        parts.append(base.mark_tick(**tick).encode(x=high, y=y))
     return parts
-
-
-def _align(mtok: float, first: float, last: float, *, logarithmic: bool) -> str:
-    """Return the side on which a label at this volume stays inside the chart."""
-    share = math.log(max(mtok, first) / first) / math.log(last / first) if logarithmic else mtok / last
-    return "left" if share < 0.35 else ("right" if share > 0.65 else "center")
 
 
 def _stack_chart(options: Sequence[OptionResult], reach_usd: float, size: _Size) -> alt.LayerChart:
@@ -316,6 +341,15 @@ def _heat_chart(rows: Sequence[Row], days: Sequence[str], size: _Size) -> alt.Ch
     ).properties(width=size.width, height=22 * 7)
 
 
+def _log_ticks(first: float, last: float, size: _Size) -> list[float]:
+    """Return round ticks: 1, 2 and 5 of each decade where there is room for them, else 1."""
+    decades = math.log10(last / first)
+    steps = (1, 2, 5) if decades <= (3.2 if size is _WIDE else 1.6) else (1,)
+    powers = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    return [tick for tick in ticks if first <= tick <= last]
+
+
 def _volume_axis(size: _Size) -> alt.Axis:
     short = "replace(format(datum.value * 1e6, '~s'), 'G', 'B')"
     count = 8 if size is _WIDE else 4
@@ -324,9 +358,7 @@ def _volume_axis(size: _Size) -> alt.Axis:
 
 def _usd_axis(size: _Size) -> alt.Axis:
     title = {"titleAngle": 0, "titleAlign": "left", "titleX": -52, "titleY": -26}
-    return alt.Axis(
-        title="USD a month", labelExpr=_usd_label(size), tickCount=5, domain=False, ticks=False, **title
-    )
+    return alt.Axis(title="USD a month", labelExpr=_usd_label(size), tickCount=5, domain=False, ticks=False, **title)
 
 
 def _stack_axis(size: _Size) -> alt.Axis:
@@ -335,7 +367,8 @@ def _stack_axis(size: _Size) -> alt.Axis:
 
 
 def _usd_label(size: _Size) -> str:
-    return "format(datum.value, ',.0f')" if size is _WIDE else "datum.value ? format(datum.value, '~s') : '0'"
+    exact_below = "1e6" if size is _WIDE else "1e3"
+    return f"format(datum.value, datum.value < {exact_below} ? ',.0f' : '~s')"
 
 
 def _at(channel: alt.X, field: str) -> alt.X:

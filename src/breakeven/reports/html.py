@@ -32,7 +32,7 @@ from breakeven.studies.verdict.answer import break_even_text
 
 if TYPE_CHECKING:
     from breakeven.economics.sensitivity import Swing
-    from breakeven.economics.stack import LineInput
+    from breakeven.studies.verdict.result import LineInput
     from breakeven.quantities import Interval
     from breakeven.studies.verdict.result import (
         CrossingResult,

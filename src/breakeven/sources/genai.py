@@ -41,6 +41,8 @@ def price_list(target: str) -> PriceList:
     names when genai-prices knows no such target.
     """
     provider_id, name = _split(target)
+    if len(name) > _LONGEST_NAME:
+        raise UnknownNameError(_unknown(target))
     for provider in _providers(provider_id):
         model = _find(provider, name)
         if model is not None:

@@ -11,7 +11,7 @@ from breakeven.quantities import Interval
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
 from breakeven.studies.verdict.pool_option import PoolOption
-from breakeven.studies.verdict.result import Bases, CrossingResult, LineResult, Nodes
+from breakeven.studies.verdict.result import Bases, CrossingResult, LineInput, LineResult, Nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def line_results(option: Option, corners: Corners) -> tuple[LineResult, ...]:
                 layer=shown.layer,
                 usd_per_month=Interval(low=min(amounts), likely=amounts[1], high=max(amounts)),
                 formula=shown.formula,
-                inputs=shown.inputs,
+                inputs=tuple(LineInput(name=name, value=value) for name, value in shown.inputs.items()),
                 drain=shown.drain,
                 sunk=shown.sunk,
             )

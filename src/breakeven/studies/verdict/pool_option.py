@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from breakeven.capacity.load import Load, serving_nodes
 from breakeven.capacity.load import load as pool_load
 from breakeven.capacity.memory import weights_gb
-from breakeven.economics.stack import CostStack, LineInput, StackLine, line
+from breakeven.economics.stack import CostStack, StackLine, line
 from breakeven.quantities import MONTHS_PER_YEAR, SECONDS_PER_HOUR
 from breakeven.studies.verdict.lines import (
     engineering_lines,
@@ -210,11 +210,7 @@ def _busy_part(part: StackLine, size: Sizing) -> StackLine:
         layer=part.layer,
         usd_per_month=part.usd_per_month * size.serving_nodes * size.busy_fraction,
         formula=f"({part.formula}) x serving_nodes x busy_fraction",
-        inputs=(
-            *part.inputs,
-            LineInput(name="serving_nodes", value=size.serving_nodes),
-            LineInput(name="busy_fraction", value=size.busy_fraction),
-        ),
+        inputs={**part.inputs, "serving_nodes": size.serving_nodes, "busy_fraction": size.busy_fraction},
         drain=part.drain,
         sunk=part.sunk,
     )

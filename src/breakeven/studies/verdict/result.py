@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from breakeven.economics.breakeven import BreakEven, FlatCost, StairCost
     from breakeven.economics.sensitivity import Swing
-    from breakeven.economics.stack import Drain, Layer, LineInput
+    from breakeven.economics.stack import Drain, Layer
     from breakeven.quantities import Interval
     from breakeven.records import TrafficProfile
 
@@ -18,6 +18,14 @@ OptionKind = Literal[
     "today", "today-optimised", "api", "open-model-api", "serverless", "self-hosted", "owned", "provisioned"
 ]
 Standing = Literal["same model", "evidence", "no evidence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineInput:
+    """A number that went into a line; an assumption when ``name`` is the key of one."""
+
+    name: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
