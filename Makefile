@@ -28,7 +28,7 @@ test: $(STAMP)  ## Run the tests
 	$(BIN)/python -m pytest -q
 
 .PHONY: check
-check: format-check lint types imports test  ## Format, lint, types, import contract, tests, docs
+check: format-check lint types imports docs test  ## Format, lint, types, import contract, docs, tests
 
 .PHONY: format
 format: $(STAMP)  ## Rewrite the code in the project's format
@@ -50,6 +50,10 @@ types: $(STAMP)  ## Check types (mypy strict)
 .PHONY: imports
 imports: $(STAMP)  ## Check the layers and the purity of the models
 	$(BIN)/lint-imports
+
+.PHONY: docs
+docs: $(STAMP)  ## Check that generated docs, schemas and golden files are current
+	$(BIN)/python scripts/generate.py --check
 
 .PHONY: generate
 generate: $(STAMP)  ## Rewrite generated docs, schemas and golden files

@@ -20,7 +20,7 @@ from breakeven.economics.stack import LAYERS
 from breakeven.reports.words import tokens, usd, usd_range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from breakeven.economics.breakeven import BreakEven, StairCost
     from breakeven.economics.stack import Layer
@@ -77,33 +77,33 @@ class Drawing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Size:
     name: str
-    width: int
-    height: int
+    width_px: int
+    height_px: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """The axes of a chart of cost against volume; it runs from ``first`` to ``last`` million tokens."""
+    """The axes of a chart of cost against volume; it runs from ``first_mtok`` to ``last_mtok``."""
 
     size: _Size
-    first: float
-    last: float
+    first_mtok: float
+    last_mtok: float
     x: alt.X
     y: alt.Y
 
     def clipped(self, mtok: float) -> float:
         """Return the nearest volume inside the chart."""
-        return min(max(mtok, self.first), self.last)
+        return min(max(mtok, self.first_mtok), self.last_mtok)
 
     def side(self, mtok: float) -> Literal["left", "center", "right"]:
         """Return how to align a label at this volume so that it stays inside the chart."""
-        share = mtok / self.last
-        if self.first > 0:
-            share = math.log(self.clipped(mtok) / self.first) / math.log(self.last / self.first)
+        share = mtok / self.last_mtok
+        if self.first_mtok > 0:
+            share = math.log(self.clipped(mtok) / self.first_mtok) / math.log(self.last_mtok / self.first_mtok)
         return "left" if share < 0.35 else ("right" if share > 0.65 else "center")
 
 
-_WIDE, _NARROW = _Size(name="w", width=880, height=380), _Size(name="n", width=310, height=300)
+_WIDE, _NARROW = _Size(name="w", width_px=880, height_px=380), _Size(name="n", width_px=310, height_px=300)
 
 
 def cost_against_volume(
@@ -118,10 +118,7 @@ def cost_against_volume(
         f"Cost a month against tokens a month: {pool.title} and {against.against}; they cross first at "
         f"{tokens(first * 1e6) if first is not None else 'no volume'}; today {tokens(volume.likely * 1e6)} tokens."
     )
-    wide, narrow = (
-        _svg(_volume_chart((against, *others), volume, size), f"{name}{size.name}") for size in (_WIDE, _NARROW)
-    )
-    return Drawing(wide=wide, narrow=narrow, label=label)
+    return _drawing(label, name, lambda size: _volume_chart((against, *others), volume, size))
 
 
 def reach_mtok(crossing: CrossingResult, volume: Interval) -> float:
@@ -141,8 +138,7 @@ def cost_stacks(options: Sequence[OptionResult], reach_usd: float, *, name: str)
     label = "Cost a month by layer, USD: " + "; ".join(
         f"{item.title} {usd(item.usd_per_month.likely)} ({usd_range(item.usd_per_month)})" for item in options
     )
-    wide, narrow = (_svg(_stack_chart(options, reach_usd, size), f"{name}{size.name}") for size in (_WIDE, _NARROW))
-    return Drawing(wide=wide, narrow=narrow, label=label)
+    return _drawing(label, name, lambda size: _stack_chart(options, reach_usd, size))
 
 
 def hour_of_week(times: TrafficTimes, *, name: str) -> Drawing:
@@ -153,8 +149,13 @@ def hour_of_week(times: TrafficTimes, *, name: str) -> Drawing:
         for index, rate in enumerate(times.hour_of_week_requests_per_s)
         if rate is not None
     ]
-    wide, narrow = (_svg(_heat_chart(rows, days, size), f"{name}{size.name}") for size in (_WIDE, _NARROW))
-    return Drawing(wide=wide, narrow=narrow, label="Mean requests a second by weekday and hour, UTC.")
+    label = "Mean requests a second by weekday and hour, UTC."
+    return _drawing(label, name, lambda size: _heat_chart(rows, days, size))
+
+
+def _drawing(label: str, name: str, chart: Callable[[_Size], alt.TopLevelMixin]) -> Drawing:
+    wide, narrow = (_svg(chart(size), f"{name}{size.name}") for size in (_WIDE, _NARROW))
+    return Drawing(wide=wide, narrow=narrow, label=label)
 
 
 def _volume_chart(crossings: Sequence[CrossingResult], volume: Interval, size: _Size) -> alt.LayerChart:
@@ -163,7 +164,8 @@ def _volume_chart(crossings: Sequence[CrossingResult], volume: Interval, size: _
     logarithmic = last > LOG_FROM_RATIO * min(volume.likely, main.likely.first_mtok or last)
     first = _first_mtok(main, volume) if logarithmic else 0.0
     stairs = _stairs(main.pool, first, last)
-    grid = _spaced(first, last) if logarithmic else [first, last]
+    curved = [first * (last / max(first, 1e-9)) ** (step / CURVE_POINTS) for step in range(CURVE_POINTS + 1)]
+    grid = curved if logarithmic else [first, last]
     lines: list[Row] = [
         {"who": "today" if item.against.startswith("today") else "open", "x": mtok, "y": item.api.usd_per_month(mtok)}
         for item in crossings
@@ -181,7 +183,7 @@ def _volume_chart(crossings: Sequence[CrossingResult], volume: Interval, size: _
         alt.Chart(_data(stairs)).mark_line(**stair).encode(x=frame.x, y=frame.y, color=colour),
         *_crossing_marks(main, frame),
     ]
-    return alt.layer(*parts).properties(width=size.width, height=size.height)
+    return alt.layer(*parts).properties(width=size.width_px, height=size.height_px)
 
 
 def _frame(first: float, last: float, costs_usd: Sequence[float], size: _Size) -> _Frame:
@@ -193,17 +195,13 @@ def _frame(first: float, last: float, costs_usd: Sequence[float], size: _Size) -
         x_axis.values, y_axis.values = _log_ticks(first, last, size), _log_ticks(low, high, size)
     x = alt.X("x:Q", scale=alt.Scale(type=kind, domain=[first, last], nice=False), axis=x_axis)
     y = alt.Y("y:Q", scale=alt.Scale(type=kind, domain=[low, high], nice=False), axis=y_axis)
-    return _Frame(size=size, first=first, last=last, x=x, y=y)
+    return _Frame(size=size, first_mtok=first, last_mtok=last, x=x, y=y)
 
 
 def _first_mtok(crossing: CrossingResult, volume: Interval) -> float:
     """Return where a logarithmic axis starts: left of everything that is marked on it."""
     marks = [volume.low, crossing.favourable.first_mtok, crossing.likely.first_mtok]
     return min(mark for mark in marks if mark) / 2
-
-
-def _spaced(first: float, last: float) -> list[float]:
-    return [first * (last / first) ** (step / CURVE_POINTS) for step in range(CURVE_POINTS + 1)]
 
 
 def _stairs(pool: StairCost, first: float, last: float) -> list[Row]:
@@ -222,7 +220,7 @@ def _today_marks(volume: Interval, frame: _Frame) -> list[alt.Chart]:
         text += f" ({tokens(volume.low * 1e6)} – {tokens(volume.high * 1e6)})"
     low, likely, high = (frame.clipped(mtok) for mtok in (volume.low, volume.likely, volume.high))
     base = alt.Chart(_data([{"x": likely, "low": low, "high": high, "text": text}]))
-    top, bottom, align = alt.value(0), alt.value(frame.size.height), frame.side(likely)
+    top, bottom, align = alt.value(0), alt.value(frame.size.height_px), frame.side(likely)
     return [
         base.mark_rect(color=BAND).encode(x=_at(frame.x, "low"), x2="high:Q", y=top, y2=bottom),
         base.mark_rule(color=INK, strokeDash=[3, 3]).encode(x=frame.x, y=top, y2=bottom),
@@ -232,23 +230,22 @@ def _today_marks(volume: Interval, frame: _Frame) -> list[alt.Chart]:
 
 def _cheaper_strip(found: BreakEven, frame: _Frame) -> alt.Chart:
     """Draw along the axis the volumes at which the pool is cheaper: islands, and from where for good."""
-    ranges = [(item.from_mtok, item.to_mtok if item.to_mtok is not None else frame.last) for item in found.islands]
+    ranges = [(item.from_mtok, item.to_mtok if item.to_mtok is not None else frame.last_mtok) for item in found.islands]
     if found.stable_mtok is not None:
-        ranges.append((found.stable_mtok, frame.last))
+        ranges.append((found.stable_mtok, frame.last_mtok))
     rows: list[Row] = [
         {"x": frame.clipped(start), "end": frame.clipped(end)}
         for start, end in ranges
-        if start < frame.last and end > frame.first
+        if start < frame.last_mtok and end > frame.first_mtok
     ]
-    height = frame.size.height
-    strip = alt.Chart(_data(rows)).mark_rect(color=POOL)
-    return strip.encode(x=frame.x, x2="end:Q", y=alt.value(height - 7), y2=alt.value(height))
+    strip, bottom = alt.Chart(_data(rows)).mark_rect(color=POOL), frame.size.height_px
+    return strip.encode(x=frame.x, x2="end:Q", y=alt.value(bottom - 7), y2=alt.value(bottom))
 
 
 def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
     """Draw the first crossing with its favourable and unfavourable ends; nothing where there is none."""
     mtok = crossing.likely.first_mtok
-    if not mtok or mtok > frame.last:
+    if not mtok or mtok > frame.last_mtok:
         return []
     good, bad = crossing.favourable.first_mtok, crossing.unfavourable.first_mtok
     text = f"break-even {tokens(mtok * 1e6)}"
@@ -259,7 +256,7 @@ def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
         "x": mtok,
         "y": crossing.pool.usd_per_month(mtok),
         "low": frame.clipped(good if good is not None else mtok),
-        "high": frame.clipped(bad) if bad is not None else frame.last,
+        "high": frame.clipped(bad) if bad is not None else frame.last_mtok,
         "text": text,
     }
     base = alt.Chart(_data([row]))
@@ -275,7 +272,7 @@ def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
         base.mark_point(color=POOL, filled=True, size=95, opacity=1).encode(x=x, y=y),
         base.mark_text(color=POOL, fontWeight="bold", **place).encode(x=x, y=y, text="text:N"),
     ]
-    if bad is not None and bad <= frame.last:
+    if bad is not None and bad <= frame.last_mtok:
         parts.append(base.mark_tick(**tick).encode(x=high, y=y))
     return parts
 
@@ -286,7 +283,7 @@ def _stack_chart(options: Sequence[OptionResult], reach_usd: float, size: _Size)
     titles: list[Row] = []
     totals: list[Row] = []
     bars: list[Row] = []
-    whiskers: list[Row] = []
+    spreads: list[Row] = []
     top = 14.0
     for item in options:
         total = f"{usd(item.usd_per_month.likely)} ({usd_range(item.usd_per_month)})"
@@ -296,16 +293,15 @@ def _stack_chart(options: Sequence[OptionResult], reach_usd: float, size: _Size)
             totals.append({"y": top, "text": total})
         bar = top + 15 * len(lines) - 5
         bars += _segments(item, bar)
-        middle = bar + 7
-        whiskers.append({"x": item.usd_per_month.low, "end": item.usd_per_month.high, "y": middle})
+        spreads.append({"x": item.usd_per_month.low, "end": item.usd_per_month.high, "y": bar + 7})
         top = bar + 34
     x = alt.X("x:Q", scale=alt.Scale(domain=[0, reach_usd], nice=False), axis=_stack_axis(size))
     y = alt.Y("y:Q", scale=None, axis=None)
     colour = alt.Color(
         "layer:N", scale=alt.Scale(domain=list(LAYER_COLOURS), range=list(LAYER_COLOURS.values())), legend=None
     )
-    spread = alt.Chart(_data(whiskers))
-    left, right = alt.value(0), alt.value(size.width)
+    spread = alt.Chart(_data(spreads))
+    left, right = alt.value(0), alt.value(size.width_px)
     parts = [
         alt.Chart(_data(bars)).mark_rect().encode(x=x, x2="end:Q", y=y, y2="bottom:Q", color=colour),
         spread.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, x2="end:Q", y=y),
@@ -315,7 +311,7 @@ def _stack_chart(options: Sequence[OptionResult], reach_usd: float, size: _Size)
     ]
     if wide:
         parts.append(alt.Chart(_data(totals)).mark_text(align="right", color=MUTED).encode(x=right, y=y, text="text:N"))
-    return alt.layer(*parts).properties(width=size.width, height=top - 10)
+    return alt.layer(*parts).properties(width=size.width_px, height=top - 10)
 
 
 def _segments(option: OptionResult, top: float) -> list[Row]:
@@ -338,7 +334,7 @@ def _heat_chart(rows: Sequence[Row], days: Sequence[str], size: _Size) -> alt.Ch
         x=alt.X("hour:O", sort=list(range(24)), axis=alt.Axis(**plain, values=hours, labelAngle=0)),
         y=alt.Y("day:O", sort=list(days), axis=alt.Axis(**plain)),
         opacity=alt.Opacity("rate:Q", scale=alt.Scale(domain=[0, peak], range=[0.05, 1]), legend=None),
-    ).properties(width=size.width, height=22 * 7)
+    ).properties(width=size.width_px, height=22 * 7)
 
 
 def _log_ticks(first: float, last: float, size: _Size) -> list[float]:

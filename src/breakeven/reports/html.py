@@ -32,10 +32,10 @@ from breakeven.studies.verdict.answer import break_even_text
 
 if TYPE_CHECKING:
     from breakeven.economics.sensitivity import Swing
-    from breakeven.studies.verdict.result import LineInput
     from breakeven.quantities import Interval
     from breakeven.studies.verdict.result import (
         CrossingResult,
+        LineInput,
         LineResult,
         OptionResult,
         Verdict,
@@ -71,16 +71,16 @@ class VolumeChart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverBar:
-    """One assumption's swing, placed on a scale from 0 to 100 that an option's drivers share."""
+    """One assumption's swing, placed on a scale that an option's drivers share."""
 
     name: str
     meaning: str
     ends: str
     low_usd_per_month: float
     high_usd_per_month: float
-    left: float
-    width: float
-    likely: float
+    left_fraction: float
+    width_fraction: float
+    likely_fraction: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,9 +223,9 @@ def _driver_bar(result: Verdict, swing: Swing, start: float, span: float) -> Dri
         ends=f"{number(known.low)} – {number(known.high)} {known.unit}" if known else "",
         low_usd_per_month=low,
         high_usd_per_month=high,
-        left=(low - start) / span * 100,
-        width=(high - low) / span * 100,
-        likely=(swing.likely_usd_per_month - start) / span * 100,
+        left_fraction=(low - start) / span,
+        width_fraction=(high - low) / span,
+        likely_fraction=(swing.likely_usd_per_month - start) / span,
     )
 
 

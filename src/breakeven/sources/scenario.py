@@ -23,6 +23,7 @@ from breakeven.sources.written import (
     Day,
     Dollars,
     Finite,
+    IsNumber,
     Positive,
     Price,
     Strict,
@@ -39,7 +40,7 @@ class Traffic(Strict):
     input_tokens_per_month: Count | None = None
     output_tokens_per_month: Count | None = None
     requests_per_month: Count | None = None
-    total_tokens_per_month: Annotated[Count, Field(gt=0)] | None = Field(
+    total_tokens_per_month: AtLeastOne | None = Field(
         None, description="Scale the observed traffic to this many tokens a month, its mix unchanged."
     )
 
@@ -77,7 +78,7 @@ class Pool(Strict):
 
     model: str
     gpu: str
-    gpus_per_node: Annotated[AtLeastOne, Field(le=1024)] = 1
+    gpus_per_node: Annotated[int, Field(ge=1, le=1024), IsNumber] = 1
     precision: Precision = "fp8"
     engine: str = "vllm"
     purchase: Purchase = "on-demand"
@@ -85,7 +86,7 @@ class Pool(Strict):
     node_usd: Dollars | None = Field(None, description="Purchase price of an owned node.")
     node_power_w: Positive | None = None
     throughput: Throughput | None = None
-    min_nodes: AtLeastOne = 1
+    min_nodes: Annotated[int, Field(ge=1, le=100_000), IsNumber] = 1
     already_owned: bool = Field(default=False, description="The hardware is paid for: its capital is sunk.")
     price_source: str = "stated in the scenario"
     regions: tuple[str, ...] = ()
@@ -113,7 +114,7 @@ class Quality(Strict):
 
     model: str
     evidence: Literal["word", "labelled-pairs", "shadow"]
-    accuracy_ratio: Annotated[Positive, Field(le=2)] | None = Field(
+    accuracy_ratio: Annotated[float, Field(gt=0, le=2), IsNumber] | None = Field(
         None, description="Its success over that of today's model on your work."
     )
     as_of: Day | None = None

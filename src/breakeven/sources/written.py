@@ -65,11 +65,14 @@ def single_number(value: Any) -> float | None:
     return number
 
 
+IsNumber: Final = BeforeValidator(_number)
+"""Stands last in an annotation: limits to its right would be lost from the JSON Schema."""
+
 Day = Annotated[date, BeforeValidator(_day)]
 TimeOfDay = Annotated[time, BeforeValidator(_time), WithJsonSchema({"type": "string", "pattern": f"^{_TIME.pattern}$"})]
-Finite = Annotated[float, BeforeValidator(_number), Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10**16)]
-AtLeastOne = Annotated[int, BeforeValidator(_number), Field(ge=1, le=10**9)]
-Dollars = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
-Price = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False), IsNumber]
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False), IsNumber]
+Count = Annotated[int, Field(ge=0, le=10**16), IsNumber]
+AtLeastOne = Annotated[int, Field(ge=1, le=10**16), IsNumber]
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000_000, allow_inf_nan=False), IsNumber]
+Price = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False), IsNumber]

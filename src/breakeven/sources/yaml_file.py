@@ -14,7 +14,7 @@ from breakeven.sources.plain_yaml import load
 from breakeven.sources.shape import Place, keys_at, unknown_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -86,14 +86,10 @@ def need_mapping(document: Document, what: str) -> None:
 
 def check(document: Document, kind: type[T]) -> T:
     """Validate the document as ``kind``.  Raises ``InputError`` with every problem, keys that stand twice too."""
-    try:
-        checked = TypeAdapter(kind).validate_python(document.data)
-    except ValidationError as error:
-        found = [_problem(document, item, kind) for item in error.errors(include_url=False)]
-        raise refusal(document, found) from error
-    if document.problems:
-        raise refusal(document, ())
-    return checked
+    value, problems = _validated(document, kind)
+    if value is None or problems:
+        raise refusal(document, problems)
+    return value
 
 
 def check_rows(document: Document, kind: type[T]) -> tuple[T, ...]:
@@ -102,21 +98,27 @@ def check_rows(document: Document, kind: type[T]) -> tuple[T, ...]:
         raise InputError(f"{document.name}: this should be a list of entries, one '- ' each.")
     rows: Any = list[kind]  # type: ignore[valid-type]
     unknown = [_unknown(document, place, rows) for place in unknown_keys(document.data, rows)]
+    value, problems = _validated(document, rows)
+    if value is None or problems or unknown:
+        raise refusal(document, [*unknown, *problems])
+    return tuple(value)
+
+
+def refusal(document: Document, problems: Sequence[Problem]) -> InputError:
+    """Return the error that lists what was found in a document, up to ``MAX_PROBLEMS``."""
+    count = f"{len(problems)} problem(s)"
+    if len(problems) > MAX_PROBLEMS:
+        count += f", of which {MAX_PROBLEMS} are listed"
+    return InputError(f"{document.name} has {count}:", tuple(problems[:MAX_PROBLEMS]))
+
+
+def _validated(document: Document, kind: type[T]) -> tuple[T | None, list[Problem]]:
+    """Return the value, or None, and every problem."""
     try:
-        checked: list[T] = check(document, rows)
-    except InputError as error:
-        raise refusal(document, [*unknown, *error.problems], known=True) from error
-    if unknown:
-        raise refusal(document, unknown)
-    return tuple(checked)
-
-
-def refusal(document: Document, found: Iterable[Problem], *, known: bool = False) -> InputError:
-    """Return the error that lists what was found, after the keys that stand twice unless those are ``known``."""
-    problems = (*(() if known else document.problems), *found)
-    more = len(problems) - MAX_PROBLEMS
-    count = f"{len(problems)} problem(s)" + (f", of which {MAX_PROBLEMS} are listed" if more > 0 else "")
-    return InputError(f"{document.name} has {count}:", problems[:MAX_PROBLEMS])
+        return TypeAdapter(kind).validate_python(document.data), list(document.problems)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        return None, [*document.problems, *(_problem(document, item, kind) for item in found)]
 
 
 def _walk(node: yaml.Node, path: Place, lines: dict[Place, int], problems: list[Problem], name: str) -> None:

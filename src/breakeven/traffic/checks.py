@@ -126,8 +126,8 @@ def check_usable(backend: Any, files: Sequence[Rows], source: str) -> None:
     count, first, last, tokens = ask(backend, query)[0]
     if not tokens:
         raise InputError(
-            f"{source}: no tokens at all in {many(count, 'usable row')} (every input and output count is 0), so there is "
-            "nothing to price. Check which columns were read; name others with --column."
+            f"{source}: no tokens at all in {many(count, 'usable row')} (every input and output count is 0), so there "
+            "is nothing to price. Check which columns were read; name others with --column."
         )
     if files[0].layout.kind == "trace" and first == last:
         raise InputError(

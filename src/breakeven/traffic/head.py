@@ -13,12 +13,14 @@ import io
 import json
 import zlib
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from breakeven.errors import InputError
+from breakeven.traffic.lines import fields_of_any_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 Form = Literal["csv", "jsonl", "parquet"]
 ValueType = Literal["text", "number", "naive_time", "zoned_time"]
 
-HEAD_BYTES: Final = 4_000_000
+HEAD_BYTES: Final = 1_000_000
+LONGEST_LINE_BYTES: Final = 64_000_000
+"""The head ends at the end of a line; a line with a long prompt in it may be longer than the head."""
+
 SAMPLE_ROWS: Final = 200
 DELIMITERS: Final = (",", ";", "\t", "|")
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -84,7 +89,7 @@ def read_head(path: Path) -> Head:
             return _parquet_head(path)
         gzipped = magic.startswith(GZIP_MAGIC)
         with gzip.open(path, "rb") if gzipped else path.open("rb") as stream:
-            data = stream.read(HEAD_BYTES)
+            data = stream.read(HEAD_BYTES) + stream.readline(LONGEST_LINE_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path.name}: cannot be read ({error}). Nothing is known of its rows. Check the file, or copy it anew."
@@ -116,11 +121,10 @@ def _text_head(path: Path, data: bytes, *, gzipped: bool) -> Head:
             f"{path.name} is one JSON array, and rows are read one line at a time. "
             f"Write one object a line: jq -c '.[]' {path.name} > requests.jsonl"
         )
-    complete = body if len(data) < HEAD_BYTES else body[: body.rfind("\n") + 1]
     if body[0] == "{":
-        columns, sample = _json_columns(path.name, complete)
+        columns, sample = _json_columns(path.name, body)
         return Head(path=path, form="jsonl", gzipped=gzipped, columns=columns, sample=sample)
-    delimiter, columns, sample = _csv_columns(path.name, complete)
+    delimiter, columns, sample = _csv_columns(path.name, body)
     return Head(
         path=path,
         form="csv",
@@ -146,8 +150,6 @@ def _decoded(name: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if len(data) == HEAD_BYTES and error.start > HEAD_BYTES - 4:
-            return data[: error.start].decode("utf-8-sig")
         raise InputError(
             f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}. "
             "Numbers next to it could be misread. Save it as UTF-8."
@@ -155,10 +157,12 @@ def _decoded(name: str, data: bytes) -> str:
 
 
 def _csv_columns(name: str, text: str) -> tuple[str, tuple[Column, ...], dict[str, tuple[str, ...]]]:
-    first_line = text.splitlines()[0]
+    first_line = text.split("\n", 1)[0].strip()
     delimiter = max(DELIMITERS, key=first_line.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        rows = [row for row, _ in zip(_records(text, delimiter), range(SAMPLE_ROWS + 1), strict=False)]
+        with fields_of_any_length():
+            rows = list(islice(filter(None, reader), SAMPLE_ROWS + 1))
     except csv.Error as error:
         raise InputError(f"{name} cannot be read as CSV ({error}). Check its quotes near the top.") from error
     if len(rows) < 2:
@@ -172,10 +176,6 @@ def _csv_columns(name: str, text: str) -> tuple[str, tuple[Column, ...], dict[st
     return delimiter, columns, sample
 
 
-def _records(text: str, delimiter: str) -> Iterator[list[str]]:
-    return (row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row)
-
-
 def _unique(names: Sequence[str]) -> list[str]:
     unique: list[str] = []
     for position, raw in enumerate(names, start=1):
@@ -186,7 +186,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _json_columns(name: str, text: str) -> tuple[tuple[Column, ...], dict[str, tuple[str, ...]]]:
     found: dict[tuple[str, ...], list[str]] = {}
-    for line in text.splitlines()[:SAMPLE_ROWS]:
+    for line in text.split("\n"):
         try:
             row = json.loads(line)
         except ValueError:
@@ -197,7 +197,7 @@ def _json_columns(name: str, text: str) -> tuple[tuple[Column, ...], dict[str, t
     if not found:
         raise InputError(
             f"{name} starts like JSON, but none of its first lines is a JSON object "
-            f"({text.splitlines()[0][:80]!r}). Write one object a line, as `jq -c .` does."
+            f"({text[:80]!r}). Write one object a line, as `jq -c .` does."
         )
     columns = tuple(Column(name=".".join(keys), keys=keys) for keys in found)
     return columns, {".".join(keys): tuple(values) for keys, values in found.items()}

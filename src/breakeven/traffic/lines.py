@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,16 @@ class Lines:
     rows: dict[int, int] = field(default_factory=dict)
     records: dict[int, int] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
+
+
+@contextmanager
+def fields_of_any_length() -> Iterator[None]:
+    """Lift Python's limit of 131,072 characters a CSV field: logs may hold prompts."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def locate(head: Head, rows: Collection[int], rejected: Collection[int]) -> Lines:
@@ -63,19 +74,17 @@ def _locate_csv(head: Head, rows: Collection[int], rejected: Collection[int]) ->
     found, refused = Lines(), set(rejected)
     last_row, last_record = max(rows, default=0), max(refused, default=0)
     row = 0
-    try:
-        with _open(head) as stream:
-            for record, line in _records(stream, head):
-                if record in refused:
-                    found.records[record] = line
-                else:
-                    row += 1
-                    if row in rows:
-                        found.rows[row] = line
-                if row >= last_row and record >= last_record:
-                    break
-    except csv.Error:
-        pass  # a field beyond Python's limit: the numbers below are right but for quoted line breaks
+    with _open(head) as stream, fields_of_any_length():
+        for record, line in _records(stream, head):
+            if record in refused:
+                found.records[record] = line
+            else:
+                row += 1
+                if row in rows:
+                    found.rows[row] = line
+            if row >= last_row and record >= last_record:
+                break
+    # Where quotes are broken Python and DuckDB may split differently; then blank lines are not counted.
     for missing in set(rows) - found.rows.keys():
         found.rows[missing] = missing + 1 + head.skip_lines
     for missing in refused - found.records.keys():

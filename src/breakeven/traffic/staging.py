@@ -5,6 +5,9 @@ into a table; Parquet stays a view and is scanned where it lies.  A row that can
 its place with the first fault found, so that none is lost silently; judging the file as a whole
 (order, zones, how much was lost) is left to ``checks``.
 
+A row's number is its place in the table, so the query must keep the file's order: projections do,
+joins do not, and DuckDB turns ``IN`` with many constants into a join.
+
 Everything is read as text and then converted, because a typed read would round ``12.5`` tokens to
 13 without a word.  The SQL here is DuckDB's own; the profile's is not.
 """
@@ -121,7 +124,8 @@ def _checked(head: Head, layout: Layout, source: str) -> str:
         f"marked AS (SELECT *, {marks_sql(when)} FROM given), "
         f"read AS (SELECT *, {time}, {numbers} FROM marked), "
         f"judged AS (SELECT *, {_fault(layout, counts)} AS fault FROM read) "
-        f"SELECT {row}time, form, {texts}, {whole}, fault, {_given_at_fault(layout, counts)} AS given, row_hash FROM judged"
+        f"SELECT {row}time, form, {texts}, {whole}, fault, {_given_at_fault(layout, counts)} AS given, row_hash "
+        "FROM judged"
     )
 
 

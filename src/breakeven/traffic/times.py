@@ -29,7 +29,6 @@ _UNIT_LIMITS: Final = ((1e11, SECONDS, 1e0), (1e14, MILLISECONDS, 1e3), (1e17, M
 _EARLIEST_S: Final = 946_684_800  # 2000-01-01
 _LATEST_S: Final = 4_102_444_800  # 2100-01-01
 _OFFSET: Final = r"(Z|z| ?UTC| ?[+-]\d{2}(:?\d{2})?)$"
-_UTC_OFFSETS: Final = "('Z', 'z', 'UTC', ' UTC', '+00:00', '+00', '+0000', ' +00:00', ' +0000')"
 MONTH_FORMATS: Final = ("%Y-%m", "%Y/%m", "%Y-%m-%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%b %Y", "%B %Y")
 
 
@@ -101,7 +100,7 @@ def _written_form() -> str:
     units = " ".join(f"WHEN abs(time_number) < {limit} THEN {unit}" for limit, unit, _ in _UNIT_LIMITS)
     return (
         f"CASE WHEN time_number IS NOT NULL THEN CASE {units} ELSE {NANOSECONDS} END "
-        f"WHEN time_offset = '' THEN {NAIVE} WHEN time_offset IN {_UTC_OFFSETS} THEN {UTC} ELSE {OFFSET} END"
+        f"WHEN time_offset = '' THEN {NAIVE} WHEN regexp_matches(time_offset, '[1-9]') THEN {OFFSET} ELSE {UTC} END"
     )
 
 
