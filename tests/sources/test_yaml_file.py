@@ -154,7 +154,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    size: int
+    size: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ def _rows(text: str) -> str:
 
 def test_rows_become_frozen_dataclasses() -> None:
     rows = check_rows(parse_yaml("- name: a\n  parts: [{size: 1}]\n- name: b", "f.yaml"), Whole)
-    assert rows == (Whole(name="a", parts=(Part(size=1),)), Whole(name="b"))
+    assert rows == (Whole(name="a", parts=(Part(size=1.0),)), Whole(name="b"))
 
 
 def test_every_problem_is_told_at_once_with_its_line_and_key() -> None:
@@ -183,8 +183,7 @@ def test_every_problem_is_told_at_once_with_its_line_and_key() -> None:
         "  f.yaml:6 2.name: the key 'name' stands twice (first in line 5); only one can hold.",
         "  f.yaml:1 0.name: the key 'name' is missing.",
         "  f.yaml:2 1.name: Input should be a valid string.",
-        "  f.yaml:4 1.parts.0.size: Input should be a valid integer, unable to parse string as an integer "
-        "(given: 'x').",
+        "  f.yaml:4 1.parts.0.size: Input should be a valid number, unable to parse string as a number (given: 'x').",
         "  f.yaml:7 3: this should be a mapping of keys to values (given: 7).",
     ]
 

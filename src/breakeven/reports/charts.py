@@ -60,8 +60,7 @@ PALETTE: Final[dict[str, str]] = {
 LOG_FROM_RATIO: Final = 25.0
 """Axes are logarithmic when the chart reaches this many times today's volume, or the crossing."""
 
-DRAWN_STEPS: Final = 240
-CURVE_POINTS: Final = 80
+DRAWN_STEPS, CURVE_POINTS = 240, 80
 Row = dict[str, float | str]
 
 
@@ -123,9 +122,8 @@ def cost_against_volume(
 
 def reach_mtok(crossing: CrossingResult, volume: Interval) -> float:
     """Return how far to the right a chart of this crossing has to reach."""
-    marks = [volume.high, volume.likely * 1.5]
     found = crossing.likely
-    marks += [mark for mark in (found.first_mtok, found.stable_mtok) if mark is not None]
+    marks = [volume.high, volume.likely * 1.5, found.first_mtok or 0.0, found.stable_mtok or 0.0]
     marks += [item.to_mtok for item in found.islands if item.to_mtok is not None]
     unfavourable = crossing.unfavourable.first_mtok
     if unfavourable is not None and unfavourable <= 3 * max(marks):
@@ -261,9 +259,8 @@ def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
     }
     base = alt.Chart(_data([row]))
     # The alternative's line passes below the label left of a crossing, and above it on the right.
-    place = {"align": "right", "dx": -6, "dy": -14}
-    if frame.side(mtok) == "left":
-        place = {"align": "left", "dx": 8, "dy": 15}
+    right, left = {"align": "right", "dx": -6, "dy": -14}, {"align": "left", "dx": 8, "dy": 15}
+    place = left if frame.side(mtok) == "left" else right
     tick = {"color": POOL, "thickness": 1.5, "size": 11, "orient": "vertical"}
     x, y, low, high = frame.x, frame.y, _at(frame.x, "low"), _at(frame.x, "high")
     parts = [
@@ -301,16 +298,16 @@ def _stack_chart(options: Sequence[OptionResult], reach_usd: float, size: _Size)
         "layer:N", scale=alt.Scale(domain=list(LAYER_COLOURS), range=list(LAYER_COLOURS.values())), legend=None
     )
     spread = alt.Chart(_data(spreads))
-    left, right = alt.value(0), alt.value(size.width_px)
     parts = [
         alt.Chart(_data(bars)).mark_rect().encode(x=x, x2="end:Q", y=y, y2="bottom:Q", color=colour),
         spread.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, x2="end:Q", y=y),
         spread.mark_tick(color=INK, thickness=1.2, size=9, orient="vertical").encode(x=x, y=y),
         spread.mark_tick(color=INK, thickness=1.2, size=9, orient="vertical").encode(x=_at(x, "end"), y=y),
-        alt.Chart(_data(titles)).mark_text(align="left", color=INK).encode(x=left, y=y, text="text:N"),
+        alt.Chart(_data(titles)).mark_text(align="left", color=INK).encode(x=alt.value(0), y=y, text="text:N"),
     ]
     if wide:
-        parts.append(alt.Chart(_data(totals)).mark_text(align="right", color=MUTED).encode(x=right, y=y, text="text:N"))
+        end = alt.value(size.width_px)
+        parts.append(alt.Chart(_data(totals)).mark_text(align="right", color=MUTED).encode(x=end, y=y, text="text:N"))
     return alt.layer(*parts).properties(width=size.width_px, height=top - 10)
 
 
@@ -397,7 +394,7 @@ def _svg(chart: alt.TopLevelMixin, prefix: str) -> str:
         )
         .to_dict()
     )
-    major_minor = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    major_minor = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
     text = str(vl_convert.vegalite_to_svg(spec, vl_version=major_minor, allowed_base_urls=[]))
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-import breakeven
 from breakeven.economics.stack import LAYERS
 from breakeven.quantities import UNIT_SUFFIXES
 from breakeven.reports.charts import (
@@ -117,7 +117,7 @@ def verdict_page(result: Verdict) -> str:
     heat = hour_of_week(times, name="hw") if times is not None and times.span_days >= HEAT_MAP_FROM_DAYS else None
     return environment.from_string(source).render(
         result=result,
-        version=breakeven.__version__,
+        version=version("breakeven"),
         today=next(item for item in result.options if item.kind == "today"),
         recommended=recommended,
         pool=pool,
@@ -263,7 +263,8 @@ def _input_row(result: Verdict, option: OptionResult, item: LineInput) -> InputR
 def _unit_of(name: str) -> str:
     """Return the unit that a name carries in its suffix, in words; empty where it carries none."""
     suffixes = [item for item in UNIT_SUFFIXES if f"_{name}".endswith(item)]
-    return UNIT_SUFFIXES[max(suffixes, key=len)] if suffixes else ""
+    longest = max(suffixes, key=len, default="")
+    return longest[1:] if longest in ("_ratio", "_fraction") else UNIT_SUFFIXES.get(longest, "")
 
 
 def _warnings(result: Verdict, detailed: tuple[OptionResult, ...]) -> list[str]:

@@ -254,8 +254,8 @@ def _distribution(known: Assumption, stated: AssumptionRange) -> Distribution:
 
 
 def _near(key: str, book: Book) -> str:
-    near = get_close_matches(key[:80], book.assumptions, n=2, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}?" if near else "`breakeven catalog assumptions` lists them all."
+    near = get_close_matches(key[:80], book.assumptions, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else "`breakeven catalog assumptions` lists them all."
 
 
 _SHARES = ("fraction", "1/year")

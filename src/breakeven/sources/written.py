@@ -56,8 +56,9 @@ def single_number(value: Any) -> float | None:
     """Return a value that is written as one finite number; None for a mapping.  Anything else is refused."""
     if isinstance(value, dict):
         return None
+    plain = _number(value)
     try:
-        number = float(_number(value))
+        number = float(plain)
     except (TypeError, ValueError) as error:
         raise PydanticCustomError("number", "write a number, or a mapping of low, likely and high") from error
     if not math.isfinite(number) or abs(number) > LARGEST:

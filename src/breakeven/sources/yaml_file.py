@@ -117,8 +117,13 @@ def _validated(document: Document, kind: type[T]) -> tuple[T | None, list[Proble
     try:
         return TypeAdapter(kind).validate_python(document.data), list(document.problems)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = [item for item in error.errors(include_url=False) if not _is_echo(item)]
         return None, [*document.problems, *(_problem(document, item, kind) for item in found)]
+
+
+def _is_echo(item: Any) -> bool:
+    """Whether it says that a list is too short of which only the wrong items are missing."""
+    return bool(item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"])
 
 
 def _walk(node: yaml.Node, path: Place, lines: dict[Place, int], problems: list[Problem], name: str) -> None:
@@ -146,6 +151,8 @@ _SAID: Final = {
     "model_attributes_type": "this should be a mapping of keys to values",
     "dataclass_type": "this should be a mapping of keys to values",
     "dict_type": "this should be a mapping of keys to values",
+    "too_short": "this list is empty",
+    "string_too_short": "this text is empty",
     "invalid_key": "a key should be text",
     "finite_number": "this should be a finite number",
 }

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -20,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from breakeven.errors import InputError
-from breakeven.traffic.lines import fields_of_any_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,6 +95,16 @@ def read_head(path: Path) -> Head:
             f"{path.name}: cannot be read ({error}). Nothing is known of its rows. Check the file, or copy it anew."
         ) from error
     return _text_head(path, data, gzipped=gzipped)
+
+
+@contextmanager
+def fields_of_any_length() -> Iterator[None]:
+    """Lift Python's limit of 131,072 characters a CSV field: logs may hold prompts."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _check_file(path: Path) -> None:

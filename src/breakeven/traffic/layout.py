@@ -6,13 +6,12 @@ Layouts are data; ``staging`` turns them into a query.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breakeven.traffic.head import Column, Head
-    from breakeven.traffic.staging import Rows
+    from breakeven.traffic.head import Column
     from breakeven.traffic.trace import Kind
 
 
@@ -36,20 +35,3 @@ class Layout:
     columns: Mapping[str, tuple[Column, ...]]
     zone: str | None = None
     notes: tuple[str, ...] = ()
-
-
-class Reader(Protocol):
-    """A format of log.  It is told by content; ``read`` leaves the rows in the database, checked."""
-
-    @property
-    def name(self) -> str:
-        """The format's name, for messages."""
-        ...
-
-    def sniff(self, head: Head, options: Options) -> bool:
-        """Whether this is the format of that file."""
-        ...
-
-    def read(self, backend: Any, head: Head, options: Options) -> Rows:
-        """Stage the file's rows; raises ``InputError`` where columns are missing."""
-        ...

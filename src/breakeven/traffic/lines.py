@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from breakeven.traffic.head import fields_of_any_length
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -30,16 +31,6 @@ class Lines:
     rows: dict[int, int] = field(default_factory=dict)
     records: dict[int, int] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
-
-
-@contextmanager
-def fields_of_any_length() -> Iterator[None]:
-    """Lift Python's limit of 131,072 characters a CSV field: logs may hold prompts."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 def locate(head: Head, rows: Collection[int], rejected: Collection[int]) -> Lines:

@@ -51,7 +51,7 @@ def profile(
     totals = _totals(table, trace.rows_read - trace.rows_lost)
     if totals["first_at"] == totals["last_at"]:
         raise InputError(
-            f"{trace.source}: {totals[REQUESTS]:,} requests at one instant ({totals['first_at']}) show no rate. "
+            f"{trace.source}: no time but {totals['first_at']} (requests: {totals[REQUESTS]:,}), so no rate follows. "
             "Give a log that spans some time."
         )
     return TrafficProfile(

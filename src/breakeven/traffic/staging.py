@@ -47,6 +47,8 @@ LARGEST_MONTH_TOKENS: Final = 1_000_000_000_000_000
 """A thousand times the largest bills known; above it a column holds something else."""
 
 REQUIRED_COUNTS: Final = (INPUT_TOKENS, OUTPUT_TOKENS)
+OPTIONAL_COUNTS: Final = (CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS)
+"""0 where a row does not say; the number of requests in a bill is unknown then, and stays null."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +170,12 @@ def _identifier(name: str) -> str:
 
 
 def _number(layout: Layout, name: str) -> str:
-    """Return a count as DOUBLE: NULL where it is missing or no number; 0 where the log has no such column."""
+    """Return a count as DOUBLE: NULL where it is missing or no number, 0 where the log says none."""
     parts = layout.columns.get(name, ())
     if not parts:
         return "NULL::DOUBLE" if name == REQUESTS else "0::DOUBLE"
     first, *others = (f"TRY_CAST({name}_{part} AS DOUBLE)" for part in range(len(parts)))
-    if name not in REQUIRED_COUNTS:
+    if name in OPTIONAL_COUNTS:
         first = f"CASE WHEN {name}_0 IS NULL THEN 0 ELSE {first} END"
     rest = (f"CASE WHEN {name}_{part} IS NULL THEN 0 ELSE {other} END" for part, other in enumerate(others, start=1))
     return " + ".join([first, *rest])
@@ -191,7 +193,7 @@ def _fault(layout: Layout, counts: tuple[str, ...]) -> str:
         if name in REQUIRED_COUNTS:
             cases.append(f"WHEN {name}_0 IS NULL THEN '{name}|missing'")
         cases += [
-            f"WHEN {number} IS NULL OR NOT isfinite({number}) THEN '{name}|unreadable'",
+            f"WHEN {name}_0 IS NOT NULL AND NOT coalesce(isfinite({number}), FALSE) THEN '{name}|unreadable'",
             f"WHEN {number} < 0 THEN '{name}|negative'",
             f"WHEN {number} <> trunc({number}) THEN '{name}|fractional'",
             f"WHEN {number} > {limit} THEN '{name}|absurd'",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from breakeven.catalog.book import Book
     from breakeven.quantities import Interval
     from breakeven.sources.scenario import Scenario
+    from breakeven.studies.verdict.token_price import PricingDay
     from breakeven.studies.verdict.workload import Workload
 
 
@@ -39,8 +40,12 @@ class Context:
     workload: Workload
     scenario: Scenario
     targets: Targets
-    day_boundaries_s: tuple[int, ...]
-    on: date
+    day: PricingDay
+
+    @property
+    def on(self) -> date:
+        """The day on which everything is priced."""
+        return self.day.on
 
     @property
     def assumptions(self) -> Mapping[str, Interval]:

@@ -114,7 +114,7 @@ def _wanted(context: Context) -> list[tuple[str, ApiKind, str]]:
 
 
 def _api(context: Context, price_list: PriceList, kind: ApiKind, model: str) -> ApiOption:
-    cells, bounds = context.workload.profile.cells, context.day_boundaries_s
+    cells = context.workload.profile.cells
     titles: dict[ApiKind, str] = {
         "today": f"{price_list.target}, as it is used now",
         "today-optimised": f"{price_list.target}, used better (cache, batch)",
@@ -128,8 +128,8 @@ def _api(context: Context, price_list: PriceList, kind: ApiKind, model: str) -> 
         model=model,
         price_list=price_list,
         workload=context.workload,
-        standard=price_traffic(cells, price_list, bounds, on=context.on),
-        batch=batch_price(cells, price_list, bounds, on=context.on),
+        standard=price_traffic(cells, price_list, context.day),
+        batch=batch_price(cells, price_list, context.day),
         same_model=context.same_model(model),
         target_is_today=price_list.target == context.targets.today,
     )

@@ -25,6 +25,7 @@ from breakeven.studies.verdict.limits import limits_of, shown_assumptions
 from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import CrossingResult, Fact, OptionKind, OptionResult, Verdict
 from breakeven.studies.verdict.select import api_options, pool_options
+from breakeven.studies.verdict.token_price import PricingDay
 from breakeven.studies.verdict.turning import turning_points
 from breakeven.studies.verdict.workload import Workload
 
@@ -64,8 +65,7 @@ def verdict(
         workload=Workload(profile=profile, total_tokens_per_month=scenario.traffic.total_tokens_per_month),
         scenario=scenario,
         targets=targets,
-        day_boundaries_s=tuple(day_boundaries_s),
-        on=on,
+        day=PricingDay(on=on, boundaries_s=tuple(day_boundaries_s), timed=profile.times is not None),
     )
     apis, unpriced = api_options(context)
     pools, unmeasured = pool_options(context)

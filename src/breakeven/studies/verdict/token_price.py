@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from breakeven.errors import NoPriceError
+from breakeven.quantities import SECONDS_PER_DAY
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
@@ -34,38 +35,48 @@ class TrafficPrice:
     partial: tuple[str, ...] = ()
 
 
-def price_traffic(
-    cells: Sequence[PriceCell],
-    price_list: PriceList,
-    day_boundaries_s: Sequence[int],
-    *,
-    on: date,
-    processing: Processing = "standard",
-) -> TrafficPrice:
-    """Price the observed traffic on the card in force on a day, cell by cell, exactly.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricingDay:
+    """The day on which traffic is priced, cut where prices change within it.
 
-    Each part of the day is priced at its own card.  Raises ``NoPriceError`` when none is in force.
+    ``boundaries_s`` are the seconds of the day at which a price of some target changes; a bill has
+    no times (``timed`` false), so its tokens are spread evenly over the day.
+    """
+
+    on: date
+    boundaries_s: tuple[int, ...]
+    timed: bool
+
+    def moments(self, segment: int) -> tuple[tuple[datetime, Decimal], ...]:
+        """Return the moments at which tokens of a day segment are priced, with their shares."""
+        starts = (0, *self.boundaries_s)
+        midnight = datetime(self.on.year, self.on.month, self.on.day, tzinfo=UTC)
+        if self.timed:
+            return ((midnight + timedelta(seconds=starts[segment]), Decimal(1)),)
+        ends = (*self.boundaries_s, int(SECONDS_PER_DAY))
+        return tuple(
+            (midnight + timedelta(seconds=start), Decimal(end - start) / int(SECONDS_PER_DAY))
+            for start, end in zip(starts, ends, strict=True)
+        )
+
+
+def price_traffic(
+    cells: Sequence[PriceCell], price_list: PriceList, day: PricingDay, processing: Processing = "standard"
+) -> TrafficPrice:
+    """Price the observed traffic on the cards in force on a day, cell by cell, exactly.
+
+    Raises ``NoPriceError`` when none is in force.
     """
     sums = {name: Decimal(0) for name in ("plain", "cached", "write", "output", "requests", "as_cached")}
     partial: set[str] = set()
     for cell in cells:
-        card = price_list.card_at(_moment(on, cell.day_segment, day_boundaries_s), processing)
-        usage = cell.usage
-        plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
-        parts = {
-            "plain": _usage(input_tokens=plain),
-            "cached": _usage(input_tokens=usage.cached_input_tokens, cached_input_tokens=usage.cached_input_tokens),
-            "write": _usage(input_tokens=usage.cache_write_tokens, cache_write_tokens=usage.cache_write_tokens),
-            "output": _usage(output_tokens=usage.output_tokens),
-            "as_cached": _usage(input_tokens=plain, cached_input_tokens=plain),
-        }
-        for name, part in parts.items():
-            price = _without_fee(card, part, cell.input_over_tokens)
-            if price is None:
-                partial.add("output price" if name == "output" else "input price")
-            else:
-                sums[name] += price
-        sums["requests"] += card.prices.request_usd * cell.requests
+        for moment, share in day.moments(cell.day_segment):
+            card = price_list.card_at(moment, processing)
+            for name, price in _cell_prices(cell, card).items():
+                if price is None:
+                    partial.add("output price" if name == "output" else "input price")
+                else:
+                    sums[name] += price * share
     return TrafficPrice(
         plain_input_usd=float(sums["plain"]),
         cached_input_usd=float(sums["cached"]),
@@ -77,14 +88,29 @@ def price_traffic(
     )
 
 
-def batch_price(
-    cells: Sequence[PriceCell], price_list: PriceList, day_boundaries_s: Sequence[int], *, on: date
-) -> TrafficPrice | None:
+def batch_price(cells: Sequence[PriceCell], price_list: PriceList, day: PricingDay) -> TrafficPrice | None:
     """Return what the traffic costs at batch prices; None where none are sold."""
     try:
-        return price_traffic(cells, price_list, day_boundaries_s, on=on, processing="batch")
+        return price_traffic(cells, price_list, day, "batch")
     except NoPriceError:
         return None
+
+
+def _cell_prices(cell: PriceCell, card: RateCard) -> dict[str, Decimal | None]:
+    """Return a cell's cost by token type; None where that type has no price."""
+    usage = cell.usage
+    plain = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+    parts = {
+        "plain": _usage(input_tokens=plain),
+        "cached": _usage(input_tokens=usage.cached_input_tokens, cached_input_tokens=usage.cached_input_tokens),
+        "write": _usage(input_tokens=usage.cache_write_tokens, cache_write_tokens=usage.cache_write_tokens),
+        "output": _usage(output_tokens=usage.output_tokens),
+        "as_cached": _usage(input_tokens=plain, cached_input_tokens=plain),
+    }
+    prices = {
+        name: card.price_usd(part, requests=0, input_over_tokens=cell.input_over_tokens) for name, part in parts.items()
+    }
+    return prices | {"requests": card.prices.request_usd * cell.requests}
 
 
 def transfer_ratios(values: Mapping[str, float], *, same_model: bool) -> tuple[float, float]:
@@ -94,13 +120,3 @@ def transfer_ratios(values: Mapping[str, float], *, same_model: bool) -> tuple[f
 
 def _usage(**counts: int) -> TokenUsage:
     return TokenUsage(**{"input_tokens": 0, "output_tokens": 0, **counts})
-
-
-def _without_fee(card: RateCard, usage: TokenUsage, input_over_tokens: int) -> Decimal | None:
-    return card.price_usd(usage, requests=0, input_over_tokens=input_over_tokens)
-
-
-def _moment(on: date, segment: int, boundaries_s: Sequence[int]) -> datetime:
-    """Return a moment of that day inside the segment: the boundary at which it begins."""
-    start = datetime(on.year, on.month, on.day, tzinfo=UTC)
-    return start + timedelta(seconds=boundaries_s[segment - 1] if segment else 0)

@@ -5,7 +5,7 @@ The first reader whose ``sniff`` says yes gets the file, so the pickiest stand f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from breakeven.traffic.readers.azure import AzureReader
 from breakeven.traffic.readers.bill import BillReader
@@ -13,7 +13,26 @@ from breakeven.traffic.readers.mapped import MappedReader
 
 if TYPE_CHECKING:
     from breakeven.traffic.head import Head
-    from breakeven.traffic.layout import Options, Reader
+    from breakeven.traffic.layout import Options
+    from breakeven.traffic.staging import Rows
+
+
+class Reader(Protocol):
+    """A format of log.  It is told by content; ``read`` leaves the rows in the database, checked."""
+
+    @property
+    def name(self) -> str:
+        """The format's name, for messages."""
+        ...
+
+    def sniff(self, head: Head, options: Options) -> bool:
+        """Whether this is the format of that file."""
+        ...
+
+    def read(self, backend: Any, head: Head, options: Options) -> Rows:
+        """Stage the file's rows; raises ``InputError`` where columns are missing."""
+        ...
+
 
 READERS: Final[tuple[Reader, ...]] = (AzureReader(), BillReader(), MappedReader())
 

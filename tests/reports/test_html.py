@@ -1,0 +1,229 @@
+"""The HTML report: one page, complete, safe to open, and without charts that have no data."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+import breakeven
+from breakeven.records import TrafficTimes
+from breakeven.reports.charts import LAYER_COLOURS, PALETTE
+from breakeven.reports.html import best_pool, linked, verdict_page
+from breakeven.reports.words import usd, usd_range
+from breakeven.wiring import sample_trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from breakeven.studies.verdict.result import OptionResult, Verdict
+
+ON = date(2026, 11, 21)
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&"
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """A page as a reader's program sees it: text, tags, attributes, and whether tags are closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> is out of order at {self.getpos()}"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, key, value in self.attributes if key == name]
+
+
+@pytest.fixture(scope="module")
+def azure() -> Verdict:
+    return breakeven.plan(sample_trace(), today="gpt-4o", as_of=ON)
+
+
+@pytest.fixture(scope="module")
+def html(azure: Verdict) -> str:
+    return verdict_page(azure)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def _fewer(result: Verdict) -> Verdict:
+    """Keep today's option, the recommended one and the best pool: enough for every section, and quick."""
+    pool = best_pool(result)
+    assert pool is not None
+    kept = {result.answer.recommended, pool.id}
+    return replace(result, options=tuple(o for o in result.options if o.kind == "today" or o.id in kept))
+
+
+def _changed(result: Verdict, old: OptionResult, new: OptionResult) -> Verdict:
+    return replace(result, options=tuple(new if item is old else item for item in result.options))
+
+
+def _week(days: float) -> TrafficTimes:
+    start = datetime(2026, 11, 2, tzinfo=UTC)
+    observed = int(min(168, days * 24))
+    return TrafficTimes(
+        first_at=start,
+        last_at=start + timedelta(days=days),
+        span_s=days * 86400,
+        window_s=60.0,
+        window_count=int(days * 1440),
+        windows=(),
+        hour_of_week_requests_per_s=tuple(1.0 + hour % 24 if hour < observed else None for hour in range(168)),
+        peak_to_mean_ratio=2.0,
+        burstiness_ratio=1.0,
+        gap_cv_ratio=1.0,
+    )
+
+
+def test_the_page_is_well_formed(page: Page) -> None:
+    assert not page.open
+    assert page.tags["html"] == page.tags["main"] == page.tags["h1"] == 1
+
+
+def test_the_answer_comes_before_everything_else(azure: Verdict, page: Page) -> None:
+    assert azure.answer.paragraph in page.text
+    assert page.text.index(azure.answer.paragraph) < page.text.index("The traffic")
+    assert azure.answer.next_step in page.text
+
+
+def test_every_option_is_there_with_its_bill_and_interval(azure: Verdict, page: Page) -> None:
+    for option in azure.options:
+        assert option.title in page.text
+        assert usd(option.usd_per_month.likely) in page.text
+        assert usd_range(option.usd_per_month) in page.text
+
+
+def test_every_assumption_limit_and_warning_is_there(azure: Verdict, page: Page) -> None:
+    for row in azure.assumptions:
+        assert row.meaning in page.text
+    for text in (*azure.limits, *azure.warnings, *azure.answer.would_change):
+        assert text in page.text
+
+
+def test_the_cost_stacks_show_formulas_of_the_recommended_option_and_the_best_pool(azure: Verdict, page: Page) -> None:
+    pool = best_pool(azure)
+    assert pool is not None
+    for line in (*azure.option(azure.answer.recommended).lines, *pool.lines):
+        assert f"{line.key} = {line.formula}" in page.text
+
+
+def test_nothing_is_loaded_from_anywhere(html: str, page: Page) -> None:
+    assert not {"script", "link", "iframe", "img", "object", "image", "use"} & set(page.tags)
+    assert not page.values("src")
+    assert not page.values("xlink:href")
+    outside = {tag for tag, name, value in page.attributes if re.match(r"(https?:)?//", value) and "xmlns" not in name}
+    assert outside <= {"a"}
+    assert "@import" not in html
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]+)\)", html))
+
+
+def test_the_page_stays_small(html: str) -> None:
+    assert len(html.encode()) < 500_000
+
+
+def test_ids_do_not_clash_between_charts(html: str, page: Page) -> None:
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
+
+
+def test_every_colour_of_a_chart_has_a_dark_twin(page: Page) -> None:
+    used = {value for tag, name, value in page.attributes if name in ("fill", "stroke") and value.startswith("#")}
+    assert used <= set(PALETTE)
+    assert set(LAYER_COLOURS.values()) <= set(PALETTE)
+
+
+def test_names_from_outside_are_escaped_everywhere(azure: Verdict) -> None:
+    result = _fewer(azure)
+    today = next(item for item in result.options if item.kind == "today")
+    pool = best_pool(result)
+    assert pool is not None
+    facts = tuple(replace(fact, what=HOSTILE, source=HOSTILE) for fact in pool.facts)
+    result = _changed(result, today, replace(today, title=HOSTILE, notes=(HOSTILE,)))
+    result = _changed(result, pool, replace(pool, title=HOSTILE, model=HOSTILE, facts=facts))
+    result = replace(result, profile=replace(result.profile, source=HOSTILE), scenario=HOSTILE, warnings=(HOSTILE,))
+    page = Page(verdict_page(result))
+    assert not {"script", "img"} & set(page.tags)
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert HOSTILE in page.text
+
+
+def test_only_web_addresses_become_links() -> None:
+    assert linked("see https://example.org/a?b=1&c=2.") == (
+        'see <a href="https://example.org/a?b=1&amp;c=2" rel="noopener noreferrer">https://example.org/a?b=1&amp;c=2</a>.'
+    )
+    assert linked("javascript:alert(1)") == "javascript:alert(1)"
+    assert linked("<b>") == "&lt;b&gt;"
+    assert "<i>" not in linked("https://example.org/<i>\"'x")
+
+
+def test_an_hour_of_traffic_has_no_week_to_draw(page: Page) -> None:
+    assert "hour-of-week" not in page.values("id")
+
+
+@pytest.mark.parametrize(("days", "drawn"), [(6.9, False), (7.0, True), (30.0, True)])
+def test_hours_of_the_week_are_drawn_from_a_whole_week_on(azure: Verdict, days: float, drawn: bool) -> None:
+    result = _fewer(azure)
+    page = Page(verdict_page(replace(result, profile=replace(result.profile, times=_week(days)))))
+    assert ("hour-of-week" in page.values("id")) is drawn
+
+
+def test_a_plan_without_pools_leaves_the_chart_against_volume_out(azure: Verdict) -> None:
+    today = next(item for item in azure.options if item.kind == "today")
+    result = replace(azure, options=(today,), answer=replace(azure.answer, recommended=today.id))
+    page = Page(verdict_page(result))
+    assert "Cost against volume" not in page.text
+    assert f"Stay with {today.title}" in page.text
+
+
+def test_a_plan_in_which_nothing_may_be_recommended_says_so(azure: Verdict) -> None:
+    today = next(item for item in azure.options if item.kind == "today")
+    shut = replace(today, excluded_by=("data may not leave",))
+    result = replace(azure, options=(shut,), answer=replace(azure.answer, recommended=""))
+    page = Page(verdict_page(result))
+    assert "No option may be recommended" in page.text
+    assert "data may not leave" in page.text
+
+
+@pytest.mark.parametrize("monthly_tokens", [20_000_000, 3_000_000_000_000])
+def test_volumes_far_from_the_crossing_are_drawn_too(tmp_path: Path, monthly_tokens: int) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        f"today: gpt-4o\ntraffic: {{input_tokens_per_month: {monthly_tokens * 3 // 4}, "
+        f"output_tokens_per_month: {monthly_tokens // 4}}}\n",
+        encoding="utf-8",
+    )
+    page = Page(verdict_page(breakeven.plan(scenario=scenario, as_of=ON)))
+    assert "Cost against volume" in page.text
+    assert "NaN" not in page.text
+    assert not [value for value in page.values("d") if "NaN" in value or "Infinity" in value]
