@@ -175,4 +175,4 @@ def test_an_interval_keeps_its_order() -> None:
     with pytest.raises(ValueError, match="low <= likely <= high"):
         Interval(low=2, likely=1, high=3)
     assert Interval(low=1, likely=2, high=4).map(lambda x: 1 / x) == Interval(low=0.25, likely=0.5, high=1)
-    assert isinstance(Decimal("1") * 1, Decimal)
+    assert isinstance(Decimal(1) * 1, Decimal)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "plan"]
 
 
-def plan(  # noqa: PLR0913 - the options of the command, as keywords
+def plan(
     *files: str | Path,
     scenario: str | Path | None = None,
     today: str | None = None,

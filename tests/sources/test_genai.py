@@ -301,3 +301,8 @@ def test_every_price_says_where_it_comes_from_and_when_it_was_checked() -> None:
     assert prices.checked_on is not None
     assert prices.checked_on <= genai.snapshot_date()
     assert prices.context_tokens == 128_000
+
+
+def test_a_name_as_routers_write_it_finds_its_provider() -> None:
+    assert genai.price_list("anthropic/claude-sonnet-4-5").target == "anthropic:claude-sonnet-4-5"
+    assert genai.price_list("openai/gpt-4o").target == "openai:gpt-4o"

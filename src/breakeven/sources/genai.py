@@ -79,9 +79,10 @@ def snapshot_date() -> date:
 
 def _split(target: str) -> tuple[str, str]:
     """Return the provider's id, empty unless the target names one, and the model's name."""
-    head, colon, rest = target.strip().partition(":")
-    if colon and any(head.lower() == p.id for p in data_snapshot.get_snapshot().providers):
-        return head.lower(), rest.strip()
+    for mark in (":", "/"):  # routers write provider/model
+        head, found, rest = target.strip().partition(mark)
+        if found and any(head.lower() == p.id for p in data_snapshot.get_snapshot().providers):
+            return head.lower(), rest.strip()
     return "", target.strip()
 
 
