@@ -69,14 +69,17 @@ def price_traffic(
     """
     sums = {name: Decimal(0) for name in ("plain", "cached", "write", "output", "requests", "as_cached")}
     partial: set[str] = set()
-    for cell in cells:
-        for moment, share in day.moments(cell.day_segment):
-            card = price_list.card_at(moment, processing)
-            for name, price in _cell_prices(cell, card).items():
-                if price is None:
-                    partial.add("output price" if name == "output" else "input price")
-                else:
-                    sums[name] += price * share
+    priced = (
+        (name, price, share)
+        for cell in cells
+        for moment, share in day.moments(cell.day_segment)
+        for name, price in _cell_prices(cell, price_list.card_at(moment, processing)).items()
+    )
+    for name, price, share in priced:
+        if price is None:
+            partial.add("output price" if name == "output" else "input price")
+        else:
+            sums[name] += price * share
     return TrafficPrice(
         plain_input_usd=float(sums["plain"]),
         cached_input_usd=float(sums["cached"]),
