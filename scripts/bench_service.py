@@ -86,14 +86,13 @@ def main() -> None:
         )
     ratio = 1 / (1 + np.array([item.error_ratio for item in found]))
     low, middle, high = np.quantile(ratio, [0.1, 0.5, 0.9])
-    print(
-        f"\nmeasured over predicted, 10th / 50th / 90th percentile: {low:.2f} / {middle:.2f} / {high:.2f}\n\nworst rows:"
-    )
+    print(f"\nmeasured over predicted, 10th / 50th / 90th percentile: {low:.2f} / {middle:.2f} / {high:.2f}")
+    print("\nworst rows:")
     for item in sorted(found, key=lambda item: -abs(item.error_ratio))[:WORST]:
         row = item.row
         print(
-            f"  {row.model} on {row.gpus}x {row.gpu} {row.precision}, {row.engine}, {row.isl_tokens}/{row.osl_tokens}: "
-            f"{item.error_ratio:+.0%}"
+            f"  {row.model} on {row.gpus}x {row.gpu} {row.precision}, {row.engine}, "
+            f"{row.isl_tokens}/{row.osl_tokens}: {item.error_ratio:+.0%}"
         )
 
 

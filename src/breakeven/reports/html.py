@@ -26,8 +26,7 @@ from breakeven.reports.charts import (
     hour_of_week,
     reach_mtok,
 )
-from breakeven.reports.terminal import GROUPS
-from breakeven.reports.words import number, percent, tokens, usd, usd_range
+from breakeven.reports.words import GROUPS, number, percent, tokens, usd, usd_range
 from breakeven.studies.verdict.answer import break_even_text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from breakeven.economics.stack import LAYERS
-from breakeven.reports.words import number, percent, tokens, usd, usd_range
+from breakeven.reports.words import GROUPS, number, percent, tokens, usd, usd_range
 from breakeven.studies.verdict.answer import break_even_text
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from breakeven.studies.verdict.result import LineResult, OptionResult, Verdict
 
 SHOWN_PER_GROUP: Final = 6
-GROUPS: Final = {
-    "same model": "Today's model",
-    "evidence": "Other models, with evidence that they are good enough",
-    "no evidence": "Cheaper only if good enough: no evidence yet",
-}
 
 
 def verdict_view(result: Verdict, *, full: bool = False) -> RenderableType:

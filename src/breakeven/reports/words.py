@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from breakeven.quantities import Interval
+
+
+GROUPS: Final = {
+    "same model": "Today's model",
+    "evidence": "Other models, with evidence that they are good enough",
+    "no evidence": "Cheaper only if good enough: no evidence yet",
+}
+"""How quality evidence groups the options, and the heading of each group."""
 
 
 def usd(value: float) -> str:
