@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer.main
+from rich.console import Console
 from typer.testing import CliRunner
 
 from breakeven.cli import app
 from breakeven.reports.claims import claims_markdown
+from breakeven.reports.terminal import verdict_view
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.schemas import schema_text
-from breakeven.wiring import run_claims
+from breakeven.wiring import PlanRequest, run_claims, run_plan, sample_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +72,15 @@ def render_claims() -> str:
     return claims_markdown(run_claims())
 
 
+def render_verdict() -> str:
+    """Return the terminal view of the bundled trace, priced on a fixed day."""
+    result = run_plan(PlanRequest(files=(sample_trace(),), today="openai:gpt-4o", as_of=date(2026, 11, 21)))
+    console = Console(width=140, highlight=False, record=True, file=StringIO())
+    console.print(verdict_view(result))
+    lines = console.export_text(styles=False).splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": render_cli,
     "docs/reference/scenario.md": render_scenario,
@@ -75,6 +88,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/schemas/scenario.schema.json": lambda: schema_text("scenario"),
     "docs/schemas/rate-cards.schema.json": lambda: schema_text("rate-cards"),
     "tests/golden/claims.md": render_claims,
+    "tests/golden/verdict.txt": render_verdict,
 }
 
 

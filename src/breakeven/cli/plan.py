@@ -42,20 +42,21 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare every way to serve your traffic, fully loaded, and say what to do."""
+    from breakeven.cli.output import working
     from breakeven.wiring import PlanRequest, run_plan
 
-    result = run_plan(
-        PlanRequest(
-            files=tuple(files or ()),
-            scenario=scenario,
-            today=today,
-            consider=tuple(consider or ()),
-            as_of=_day(as_of),
-            columns=_mapping(column or []),
-            zone=zone,
-            tolerate_fraction=tolerate,
-        )
+    request = PlanRequest(
+        files=tuple(files or ()),
+        scenario=scenario,
+        today=today,
+        consider=tuple(consider or ()),
+        as_of=_day(as_of),
+        columns=_mapping(column or []),
+        zone=zone,
+        tolerate_fraction=tolerate,
     )
+    with working("Reading the traffic and comparing every way to serve it"):
+        result = run_plan(request)
     if html:
         write_html(result, html)
     if as_json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from breakeven.records import TrafficProfile
-    from breakeven.studies.verdict.result import LineResult, OptionResult, Verdict
+    from breakeven.studies.verdict.result import CrossingResult, LineResult, OptionResult, Verdict
 
 SHOWN_PER_GROUP: Final = 6
 
@@ -162,9 +162,21 @@ def _table(options: Iterable[OptionResult]) -> Table:
             usd(item.usd_per_request.likely) if item.usd_per_request else "–",
             f"{nodes.serving_nodes}+{nodes.standby_nodes}" if nodes else "",
             percent(nodes.utilisation_fraction.likely) if nodes else "",
-            break_even_text(crossing.likely) if crossing else "",
+            _break_even(crossing) if crossing else "",
         )
     return table
+
+
+def _break_even(crossing: CrossingResult) -> str:
+    """Return the volumes, and the utilisation of the pool as it is sized now."""
+    used = crossing.utilisation_fraction
+    if used is None or crossing.likely.never:
+        return break_even_text(crossing.likely)
+    return (
+        f"{break_even_text(crossing.likely)}; at {percent(used)} used"
+        if used <= 1
+        else break_even_text(crossing.likely)
+    )
 
 
 def _stack_table(option: OptionResult) -> Table:

@@ -37,9 +37,9 @@ from breakeven.usage import TokenUsage
 class Traffic(Strict):
     """The traffic to plan for, where a file does not say it, or how to scale what a file says."""
 
-    input_tokens_per_month: Count | None = None
-    output_tokens_per_month: Count | None = None
-    requests_per_month: Count | None = None
+    input_tokens_per_month: Count | None = Field(None, description="Prompt tokens, cached ones included.")
+    output_tokens_per_month: Count | None = Field(None, description="Output tokens, reasoning included.")
+    requests_per_month: Count | None = Field(None, description="Without it no cost per request is given.")
     total_tokens_per_month: AtLeastOne | None = Field(
         None, description="Scale the observed traffic to this many tokens a month, its mix unchanged."
     )
@@ -60,8 +60,8 @@ class Traffic(Strict):
 class Throughput(Strict):
     """A throughput of one node that you state or measured: of output tokens, or of all tokens."""
 
-    output_tokens_per_s: Positive | None = None
-    total_tokens_per_s: Positive | None = None
+    output_tokens_per_s: Positive | None = Field(None, description="Output tokens/s of a whole node.")
+    total_tokens_per_s: Positive | None = Field(None, description="Input and output tokens/s of a whole node.")
     isl_tokens: Positive | None = Field(None, description="Input length at which it was measured.")
     osl_tokens: Positive | None = Field(None, description="Output length at which it was measured.")
     source: str = "stated in the scenario"
@@ -76,21 +76,21 @@ class Throughput(Strict):
 class Pool(Strict):
     """A self-hosted pool to consider, in your own figures."""
 
-    model: str
-    gpu: str
-    gpus_per_node: Annotated[int, Field(ge=1, le=1024), IsNumber] = 1
-    precision: Precision = "fp8"
-    engine: str = "vllm"
-    purchase: Purchase = "on-demand"
-    usd_per_gpu_hour: Price | None = None
+    model: str = Field(description="Open model, by catalogue id or Hugging Face name.")
+    gpu: str = Field(description="GPU, by catalogue id or a usual name.")
+    gpus_per_node: Annotated[int, Field(ge=1, le=1024), IsNumber] = Field(1, description="The smallest unit you rent.")
+    precision: Precision = Field("fp8", description="Precision of the weights.")
+    engine: str = Field("vllm", description="Serving engine, for the title.")
+    purchase: Purchase = Field("on-demand", description="How the nodes are bought.")
+    usd_per_gpu_hour: Price | None = Field(None, description="What you pay; default: the catalogue's offers.")
     node_usd: Dollars | None = Field(None, description="Purchase price of an owned node.")
-    node_power_w: Positive | None = None
+    node_power_w: Positive | None = Field(None, description="Rated power of an owned node; default: its GPUs'.")
     throughput: Throughput | None = None
-    min_nodes: Annotated[int, Field(ge=1, le=100_000), IsNumber] = 1
+    min_nodes: Annotated[int, Field(ge=1, le=100_000), IsNumber] = Field(1, description="Never fewer than these.")
     already_owned: bool = Field(default=False, description="The hardware is paid for: its capital is sunk.")
-    price_source: str = "stated in the scenario"
-    regions: tuple[str, ...] = ()
-    compliance: tuple[str, ...] = ()
+    price_source: str = Field("stated in the scenario", description="Where your price stands.")
+    regions: tuple[str, ...] = Field((), description="Where the nodes can be.")
+    compliance: tuple[str, ...] = Field((), description="Attestations that the nodes' owner shows.")
 
     @model_validator(mode="after")
     def _owned_has_price(self) -> Self:
@@ -102,7 +102,7 @@ class Pool(Strict):
 class Constraints(Strict):
     """What excludes options before any cost."""
 
-    data_may_leave: bool = True
+    data_may_leave: bool = Field(default=True, description="False: only nodes of your own may see the data.")
     regions: tuple[str, ...] = Field((), description="The workload must run in one of these.")
     compliance: tuple[str, ...] = Field((), description="Attestations that every option must show.")
     fine_tuning: bool = Field(default=False, description="The model must be one whose weights you can change.")
@@ -112,7 +112,7 @@ class Constraints(Strict):
 class Quality(Strict):
     """Evidence that a model is good enough for this workload."""
 
-    model: str
+    model: str = Field(description="Catalogue id of an open model, or provider:model.")
     evidence: Literal["word", "labelled-pairs", "shadow"]
     accuracy_ratio: Annotated[float, Field(gt=0, le=2), IsNumber] | None = Field(
         None, description="Its success over that of today's model on your work."
@@ -148,7 +148,7 @@ Stated = Annotated[AssumptionRange, BeforeValidator(_as_range, json_schema_input
 class Scenario(Strict):
     """A file of what you know: traffic, models, prices, constraints and assumptions."""
 
-    name: str = "scenario"
+    name: str = Field("scenario", description="What the report calls it.")
     as_of: Day | None = Field(None, description="Price everything on this date (default: today).")
     today: str | None = Field(None, description="What serves the traffic now: provider:model, or a model's name.")
     today_is_open_model: str | None = Field(None, description="Catalogue id, if today's model has open weights.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from breakeven.catalog.book import Book
     from breakeven.catalog.hardware import Gpu, Measurement, OwnedNode, Purchase, Rental
     from breakeven.catalog.models import OpenModel
-    from breakeven.sources.scenario import Pool
+    from breakeven.sources.scenario import Pool, Throughput
     from breakeven.studies.verdict.context import Context
 
 MAX_OFFER_AGE_DAYS: Final = 400
@@ -87,7 +87,7 @@ def stated_candidate(pool: Pool, context: Context) -> Candidate:
         service = stated_service(
             output_tokens_per_s=pool.throughput.output_tokens_per_s,
             total_tokens_per_s=pool.throughput.total_tokens_per_s,
-            basis=pool.throughput.source,
+            basis=_stated_basis(pool.throughput, context),
         )
     else:
         assert config is not None
@@ -117,6 +117,16 @@ def stated_candidate(pool: Pool, context: Context) -> Candidate:
     )
     price = _stated_price(pool, gpu, context)
     return Candidate(option=option, price=price, measured=config.points[0] if config else None)
+
+
+def _stated_basis(stated: Throughput, context: Context) -> str:
+    """Say where a stated throughput comes from, and at which lengths beside those of the traffic."""
+    month = context.workload.month(context.likely())
+    means = f"this traffic averages {month.input_tokens / month.requests:,.0f} input and "
+    means += f"{month.output_tokens / month.requests:,.0f} output tokens"
+    if stated.isl_tokens is None or stated.osl_tokens is None:
+        return f"{stated.source}, at lengths not stated; {means}"
+    return f"{stated.source}, at {stated.isl_tokens:,.0f}/{stated.osl_tokens:,.0f} tokens; {means}"
 
 
 def _configs(model: OpenModel, book: Book) -> list[Config]:

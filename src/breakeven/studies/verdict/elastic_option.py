@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import expm1
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +16,12 @@ from breakeven.studies.verdict.lines import (
     reliability_lines,
 )
 from breakeven.studies.verdict.node_cost import PRICE_KEY
-from breakeven.studies.verdict.pool_option import PoolOption, Sizing
+from breakeven.studies.verdict.pool_option import PoolOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from breakeven.studies.verdict.pool_option import Sizing
 
 KEEP_ALIVE_S: Final = 60.0
 """How long a serverless node stays up after a request: the width of a trace's windows."""
@@ -31,14 +33,7 @@ class ServerlessOption(PoolOption):
 
     def sizing(self, values: Mapping[str, float]) -> Sizing:
         """Return the mean nodes that are up, rounded up, with no standby."""
-        size = super().sizing(values)
-        return Sizing(
-            serving_nodes=size.serving_nodes,
-            standby_nodes=0,
-            mean_busy_nodes=size.mean_busy_nodes,
-            node_mtok_per_month=size.node_mtok_per_month,
-            sized_by="windows, scaled to zero",
-        )
+        return replace(super().sizing(values), standby_nodes=0, sized_by="windows, scaled to zero")
 
     def up_nodes(self, values: Mapping[str, float]) -> tuple[float, float]:
         """Return mean nodes up over the month, and node starts in it."""
@@ -120,14 +115,7 @@ class ProvisionedOption(PoolOption):
 
     def sizing(self, values: Mapping[str, float]) -> Sizing:
         """Return the units that the traffic needs; a provider holds no standby for you."""
-        size = super().sizing(values)
-        return Sizing(
-            serving_nodes=size.serving_nodes,
-            standby_nodes=0,
-            mean_busy_nodes=size.mean_busy_nodes,
-            node_mtok_per_month=size.node_mtok_per_month,
-            sized_by=size.sized_by,
-        )
+        return replace(super().sizing(values), standby_nodes=0)
 
     def slo_capacity_fraction(self, values: Mapping[str, float]) -> float:  # noqa: ARG002 - the pool's signature
         """Return 1: the throughput is guaranteed."""
