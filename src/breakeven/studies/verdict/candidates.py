@@ -52,7 +52,13 @@ class Config:
 
     def service(self, replicas: int) -> Service:
         """Return the service of a node that holds that many copies of this configuration."""
-        return fit_service(self.points, basis=f"measured table: {self.points[0].source}").replicated(replicas)
+        isl = [point.isl_tokens for point in self.points]
+        osl = [point.osl_tokens for point in self.points]
+        basis = (
+            f"{len(self.points)} measured lengths of {self.points[0].source}, "
+            f"{min(isl):,}-{max(isl):,} in and {min(osl):,}-{max(osl):,} out"
+        )
+        return fit_service(self.points, basis=basis).replicated(replicas)
 
 
 def catalogue_candidates(model: OpenModel, context: Context) -> list[Candidate]:
