@@ -46,6 +46,9 @@ def _problems(command: Path, core_mb: float) -> list[str]:
         found.append(f"the core install takes {core_mb:.0f} MB, more than {LIMIT_MB}")
     if "openai:gpt-4o" not in _run(command, "catalog", "prices", "--search", "openai:gpt-4o"):
         found.append("the catalogue does not work without the plan extra")
+    for words, expected in ((("claims", "--markdown"), "capacity-60"), (("catalog", "models"), "llama-3.3-70b")):
+        if expected not in _run(command, *words):
+            found.append(f"breakeven {' '.join(words)} does not work without the plan extra")
     refused = subprocess.run(
         [command, "plan", "x.csv", "--today", "gpt-4o"], capture_output=True, text=True, check=False
     )

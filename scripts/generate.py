@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from datetime import date
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer.main
 from rich.console import Console
 from typer.testing import CliRunner
 
 from breakeven.cli import app
+from breakeven.quantities import UNIT_SUFFIXES
 from breakeven.reports.claims import claims_markdown
 from breakeven.reports.terminal import verdict_view
 from breakeven.sources.catalogue import load_book
@@ -24,47 +26,51 @@ from breakeven.sources.schemas import schema_text
 from breakeven.wiring import PlanRequest, run_claims, run_plan, sample_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 Schema = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 NOTICE = "<!-- Made by `make generate` from the code; edit that. -->\n\n"
+HELP_COLUMNS = 100
 
 
 def render_cli() -> str:
     """Return the command reference: every command's own help."""
     root = typer.main.get_command(app)
     parts = [NOTICE + "# Commands\n"]
-    parts += [f"## `{name}`\n\n```text\n{_help(name.split()[1:])}```\n" for name in _commands(root, "breakeven")]
+    parts += [f"## `{name}`\n\n```text\n{_help(name.split()[1:])}```\n" for name in command_names(root)]
     return "\n".join(parts)
 
 
 def render_scenario() -> str:
-    """Return the keys of scenarios and rate cards, from their JSON Schemas."""
+    """Return the keys of scenarios and rate cards, from the classes that validate them."""
     parts = [NOTICE + "# Keys of a scenario and of a file of rate cards\n"]
-    for title, kind in (("Scenario", "scenario"), ("Rate cards", "rate-cards")):
-        schema = json.loads(schema_text("scenario" if kind == "scenario" else "rate-cards"))
-        head = "| key | type | default | what it is |\n|---|---|---|---|\n"
-        parts.append(f"## {title}\n\n{schema.get('description', '')}\n")
-        parts.append(head + "\n".join(_keys(schema, schema["$defs"], "")) + "\n")
+    parts += [_key_table("Scenario", "scenario"), _key_table("Rate cards", "rate-cards")]
     return "\n".join(parts)
 
 
 def render_assumptions() -> str:
     """Return the table of assumptions."""
-    head = (
-        "| key | meaning | unit | low | likely | high | basis | as of | source |\n|---|---|---|---|---|---|---|---|---|"
-    )
-    rows = [
-        f"| `{a.key}` | {a.meaning} | {a.unit} | {a.low:g} | {a.likely:g} | {a.high:g} "
-        f"| {a.basis} | {a.as_of} | {a.source} |"
-        for a in load_book().assumptions.values()
-    ]
     intro = (
         "low and high are the 10th and 90th percentile. *judgement* means ours: no usable source was found, so set "
-        "your own under `assumptions:` in a scenario.\n\n"
+        "your own under `assumptions:` in a scenario.\n"
     )
-    return NOTICE + "# Assumptions\n\n" + intro + "\n".join([head, *rows]) + "\n"
+    columns = ("key", "meaning", "unit", "low", "likely", "high", "basis", "as of", "source")
+    rows = [
+        (f"`{a.key}`", a.meaning, a.unit, *map(_figure, (a.low, a.likely, a.high)), a.basis, str(a.as_of), a.source)
+        for a in load_book().assumptions.values()
+    ]
+    return f"{NOTICE}# Assumptions\n\n{intro}\n{_table(columns, rows)}"
+
+
+def render_scenario_schema() -> str:
+    """Return the JSON Schema of a scenario."""
+    return schema_text("scenario")
+
+
+def render_rate_cards_schema() -> str:
+    """Return the JSON Schema of a file of rate cards."""
+    return schema_text("rate-cards")
 
 
 def render_claims() -> str:
@@ -77,16 +83,15 @@ def render_verdict() -> str:
     result = run_plan(PlanRequest(files=(sample_trace(),), today="openai:gpt-4o", as_of=date(2026, 11, 21)))
     console = Console(width=140, highlight=False, record=True, file=StringIO())
     console.print(verdict_view(result))
-    lines = console.export_text(styles=False).splitlines()
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return _stripped(console.export_text(styles=False))
 
 
 GENERATED: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": render_cli,
     "docs/reference/scenario.md": render_scenario,
     "docs/reference/assumptions.md": render_assumptions,
-    "docs/schemas/scenario.schema.json": lambda: schema_text("scenario"),
-    "docs/schemas/rate-cards.schema.json": lambda: schema_text("rate-cards"),
+    "docs/schemas/scenario.schema.json": render_scenario_schema,
+    "docs/schemas/rate-cards.schema.json": render_rate_cards_schema,
     "tests/golden/claims.md": render_claims,
     "tests/golden/verdict.txt": render_verdict,
 }
@@ -99,33 +104,65 @@ def stale() -> list[str]:
 
 def main() -> int:
     """Rewrite the stale files, or with ``--check`` name them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a file is stale")
+    only_check = parser.parse_args().check
     found = stale()
-    if "--check" in sys.argv:
-        for name in found:
-            print(f"{name} is stale: run make generate", file=sys.stderr)
-        return 1 if found else 0
     for name in found:
+        if only_check:
+            print(f"{name} is stale: run make generate", file=sys.stderr)
+            continue
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / name).write_text(GENERATED[name](), encoding="utf-8")
         print(f"wrote {name}")
-    return 0
+    return 1 if only_check and found else 0
+
+
+def command_names(command: object, name: str = "breakeven") -> Iterator[str]:
+    """Yield every command's full name, the root's first."""
+    yield name
+    for child, inner in sorted(getattr(command, "commands", {}).items()):
+        yield from command_names(inner, f"{name} {child}")
 
 
 def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _commands(command: object, name: str) -> Iterator[str]:
-    yield name
-    for child, inner in sorted(getattr(command, "commands", {}).items()):
-        yield from _commands(inner, f"{name} {child}")
+def _help(arguments: Sequence[str]) -> str:
+    done = CliRunner().invoke(
+        app,
+        [*arguments, "--help"],
+        prog_name="breakeven",
+        env={"COLUMNS": str(HELP_COLUMNS), "NO_COLOR": "1"},
+        terminal_width=HELP_COLUMNS,
+    )
+    return _stripped(done.output)
 
 
-def _help(arguments: list[str]) -> str:
-    return CliRunner().invoke(app, [*arguments, "--help"], prog_name="breakeven", env={"COLUMNS": "100"}).output
+def _stripped(text: str) -> str:
+    """Return a text without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def _keys(node: Schema, defs: Schema, prefix: str) -> Iterator[str]:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _figure(value: float) -> str:
+    """Return a figure without exponent: 4440000, 0.107."""
+    return f"{value:.10f}".rstrip("0").rstrip(".")
+
+
+def _key_table(title: str, kind: Literal["scenario", "rate-cards"]) -> str:
+    schema: Schema = json.loads(schema_text(kind))
+    rows = list(_keys(schema, schema["$defs"], ""))
+    columns = ("key", "type", "unit", "default", "what it is")
+    return f"## {title}\n\n{schema.get('description', '')}\n\n{_table(columns, rows)}"
+
+
+def _keys(node: Schema, defs: Schema, prefix: str) -> Iterator[tuple[str, ...]]:
     """Yield a table row for each key below a schema node, the nested ones with their path."""
     for name, given in node.get("properties", {}).items():
         kinds = [_resolved(kind, defs) for kind in given.get("anyOf", [given]) if kind.get("type") != "null"]
@@ -134,8 +171,26 @@ def _keys(node: Schema, defs: Schema, prefix: str) -> Iterator[str]:
         item = _resolved(kind.get("items", {}), defs) if many else kind
         default = "required" if name in node.get("required", []) else _default(given)
         text = given.get("description") or item.get("description", "")
-        yield f"| `{prefix}{name}` | {_type(kinds, defs)} | {default} | {' '.join(text.split())} |"
+        yield f"`{prefix}{name}`", _type(kinds, defs), _unit(name), default, " ".join(text.replace("``", "`").split())
         yield from _keys(item, defs, f"{prefix}{name}{'[]' if many else ''}.")
+        yield from _values(kind, defs, f"{prefix}{name}.KEY")
+
+
+def _values(kind: Schema, defs: Schema, path: str) -> Iterator[tuple[str, ...]]:
+    """Yield rows for what stands under keys of the user's own choice, as under ``assumptions``."""
+    if not isinstance(kind.get("additionalProperties"), dict):
+        return
+    kinds = [_resolved(value, defs) for value in kind["additionalProperties"].get("anyOf", [])]
+    for value in kinds:
+        if value.get("properties"):
+            yield f"`{path}`", _type(kinds, defs), "", "", " ".join(value.get("description", "").split())
+            yield from _keys(value, defs, f"{path}.")
+
+
+def _unit(name: str) -> str:
+    """Return the unit that a key's name carries; the longest suffix says it."""
+    found = [suffix for suffix in UNIT_SUFFIXES if f"_{name}".endswith(suffix)]
+    return UNIT_SUFFIXES[max(found, key=len)] if found else ""
 
 
 def _resolved(node: Schema, defs: Schema) -> Schema:

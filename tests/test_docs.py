@@ -26,7 +26,7 @@ ON = date(2026, 11, 21)
 
 SCENARIO = """
 today: gpt-4o
-consider: [llama-3.3-70b]
+consider: [llama-3.3-70b, "acme:committed"]
 pools:
   - {model: llama-3.3-70b, gpu: h100-sxm, gpus_per_node: 4, purchase: owned, node_usd: 150000}
   - {model: llama-3.3-70b, gpu: h100-sxm, gpus_per_node: 4, purchase: spot, usd_per_gpu_hour: 1.5}
