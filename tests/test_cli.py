@@ -147,3 +147,9 @@ def test_claims_are_shown_with_published_and_recomputed_figures() -> None:
 @pytest.mark.parametrize("kind", ["scenario", "rate-cards"])
 def test_the_schemas_are_json(kind: str) -> None:
     assert "properties" in json.loads(_run("schema", kind).stdout)
+
+
+def test_a_tolerance_is_a_share(tmp_path: Path) -> None:
+    done = _run("plan", SAMPLE, "--today", "gpt-4o", "--tolerate", "20", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "between 0 and 1" in done.stderr

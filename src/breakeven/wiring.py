@@ -55,6 +55,10 @@ def require_plan_extra() -> None:
 
 def run_plan(request: PlanRequest) -> Verdict:
     """Read everything a plan needs, then compute it."""
+    if not 0 <= request.tolerate_fraction <= 1:
+        raise InputError(
+            f"--tolerate {request.tolerate_fraction:g} is no share: write it between 0 and 1, such as 0.2 for a fifth."
+        )
     require_plan_extra()
     from breakeven.sources.catalogue import load_book
     from breakeven.sources.scenario import (

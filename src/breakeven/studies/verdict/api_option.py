@@ -81,15 +81,25 @@ class ApiOption:
         """Return what 002 says to do first, as negative lines: cache, shorten, batch, in that order."""
         price = self.standard
         cacheable = 0.0 if price.cached_input_usd else values["cacheable_input_fraction"]
-        cached_usd = (price.plain_input_usd - price.plain_as_cached_usd) * cacheable
+        reads = values["cache_reads_per_write_ratio"]
+        read_usd = price.plain_input_usd - price.plain_as_cached_usd
+        write_usd = price.plain_as_write_usd - price.plain_input_usd
+        cached_usd = max(0.0, read_usd - write_usd / reads) * cacheable
         trimmed_usd = price.output_usd * values["output_trim_fraction"]
         lines = [
             line(
                 "saved by prompt caching",
                 "tokens",
                 -cached_usd * ratio,
-                "-(input at full price - input at cached price) x cacheable_input_fraction",
-                {"cacheable_input_fraction": cacheable, "month_over_observed_ratio": ratio},
+                "-(read_saving_usd - write_surcharge_usd / cache_reads_per_write_ratio) x cacheable_input_fraction"
+                " x month_over_observed_ratio",
+                {
+                    "read_saving_usd": read_usd,
+                    "write_surcharge_usd": write_usd,
+                    "cache_reads_per_write_ratio": reads,
+                    "cacheable_input_fraction": cacheable,
+                    "month_over_observed_ratio": ratio,
+                },
             ),
             line(
                 "saved by shorter outputs",

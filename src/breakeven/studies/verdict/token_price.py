@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class TrafficPrice:
     """What the observed traffic costs on one card, by token type; exact sums, crossed to float once.
 
-    ``plain_as_cached_usd`` is what the uncached input would cost if it were read from the cache.
+    ``plain_as_cached_usd`` and ``plain_as_write_usd`` are what the uncached input would cost if it
+    were read from the cache, or written to it.
     """
 
     plain_input_usd: float
@@ -32,6 +33,7 @@ class TrafficPrice:
     output_usd: float
     requests_usd: float
     plain_as_cached_usd: float
+    plain_as_write_usd: float
     partial: tuple[str, ...] = ()
 
 
@@ -67,7 +69,7 @@ def price_traffic(
 
     Raises ``NoPriceError`` when none is in force.
     """
-    sums = {name: Decimal(0) for name in ("plain", "cached", "write", "output", "requests", "as_cached")}
+    sums = {name: Decimal(0) for name in ("plain", "cached", "write", "output", "requests", "as_cached", "as_write")}
     partial: set[str] = set()
     priced = (
         (name, price, share)
@@ -87,6 +89,7 @@ def price_traffic(
         output_usd=float(sums["output"]),
         requests_usd=float(sums["requests"]),
         plain_as_cached_usd=float(sums["as_cached"]),
+        plain_as_write_usd=float(sums["as_write"]),
         partial=tuple(sorted(partial)),
     )
 
@@ -109,6 +112,7 @@ def _cell_prices(cell: PriceCell, card: RateCard) -> dict[str, Decimal | None]:
         "write": _usage(input_tokens=usage.cache_write_tokens, cache_write_tokens=usage.cache_write_tokens),
         "output": _usage(output_tokens=usage.output_tokens),
         "as_cached": _usage(input_tokens=plain, cached_input_tokens=plain),
+        "as_write": _usage(input_tokens=plain, cache_write_tokens=plain),
     }
     prices = {
         name: card.price_usd(part, requests=0, input_over_tokens=cell.input_over_tokens) for name, part in parts.items()
