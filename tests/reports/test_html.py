@@ -13,7 +13,7 @@ import pytest
 
 import breakeven
 from breakeven.records import TrafficTimes
-from breakeven.reports.charts import LAYER_COLOURS, PALETTE
+from breakeven.reports.colours import LAYER_COLOURS, PALETTE
 from breakeven.reports.html import best_pool, linked, verdict_page
 from breakeven.reports.words import usd, usd_range
 from breakeven.wiring import sample_trace

@@ -17,45 +17,16 @@ import altair as alt
 import vl_convert
 
 from breakeven.economics.stack import LAYERS
+from breakeven.reports.colours import BAND, GRID, INK, LAYER_COLOURS, LINE_COLOURS, MUTED, POOL
 from breakeven.reports.words import tokens, usd, usd_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from breakeven.economics.breakeven import BreakEven, StairCost
-    from breakeven.economics.stack import Layer
     from breakeven.quantities import Interval
     from breakeven.records import TrafficTimes
     from breakeven.studies.verdict.result import CrossingResult, OptionResult
-
-INK, MUTED, GRID, BAND = "#1c1d1f", "#6b6f76", "#e4e2dc", "#ece9e1"
-POOL, TODAY, OPEN = "#14776a", "#a8432f", "#3f6fae"
-LAYER_COLOURS: Final[dict[Layer, str]] = {
-    "tokens": "#4a78b5",
-    "compute": "#1b7f71",
-    "standby": "#84bcb1",
-    "engineering": "#c98b2e",
-    "infrastructure": "#e3c48d",
-    "reliability": "#96594c",
-    "one-off": "#b3aea5",
-}
-PALETTE: Final[dict[str, str]] = {
-    INK: "#eceae5",
-    MUTED: "#a09d96",
-    GRID: "#34363a",
-    BAND: "#2a2c31",
-    POOL: "#4fc0ae",
-    TODAY: "#e58a72",
-    OPEN: "#83aee6",
-    "#4a78b5": "#6d9bd8",
-    "#1b7f71": "#3aa695",
-    "#84bcb1": "#6b938c",
-    "#c98b2e": "#dba24c",
-    "#e3c48d": "#8f7a52",
-    "#96594c": "#bb7c6d",
-    "#b3aea5": "#77746e",
-}
-"""Light colour → the same on a dark page."""
 
 LOG_FROM_RATIO: Final = 25.0
 """Axes are logarithmic when the chart reaches this many times today's volume, or the crossing."""
@@ -165,13 +136,13 @@ def _volume_chart(crossings: Sequence[CrossingResult], volume: Interval, size: _
     curved = [first * (last / max(first, 1e-9)) ** (step / CURVE_POINTS) for step in range(CURVE_POINTS + 1)]
     grid = curved if logarithmic else [first, last]
     lines: list[Row] = [
-        {"who": "today" if item.against.startswith("today") else "open", "x": mtok, "y": item.api.usd_per_month(mtok)}
+        {"who": item.against.partition(":")[0], "x": mtok, "y": item.api.usd_per_month(mtok)}
         for item in crossings
         for mtok in grid
     ]
     frame = _frame(first, last, [float(row["y"]) for row in (*stairs, *lines)], size)
     colour = alt.Color(
-        "who:N", scale=alt.Scale(domain=["pool", "today", "open"], range=[POOL, TODAY, OPEN]), legend=None
+        "who:N", scale=alt.Scale(domain=["pool", *LINE_COLOURS], range=[POOL, *LINE_COLOURS.values()]), legend=None
     )
     line, stair = {"strokeWidth": 2.2}, {"strokeWidth": 2.6, "interpolate": "step-before"}
     parts = [

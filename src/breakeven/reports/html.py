@@ -18,14 +18,13 @@ from markupsafe import Markup, escape
 from breakeven.economics.stack import LAYERS
 from breakeven.quantities import UNIT_SUFFIXES
 from breakeven.reports.charts import (
-    LAYER_COLOURS,
-    PALETTE,
     Drawing,
     cost_against_volume,
     cost_stacks,
     hour_of_week,
     reach_mtok,
 )
+from breakeven.reports.colours import LAYER_COLOURS, PALETTE
 from breakeven.reports.words import GROUPS, number, percent, tokens, usd, usd_range
 from breakeven.studies.verdict.answer import break_even_text
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from breakeven.economics.breakeven import BreakEven
     from breakeven.quantities import Interval
     from breakeven.studies.verdict.context import Context
-    from breakeven.studies.verdict.result import CrossingResult, OptionResult, TurningPoint
+    from breakeven.studies.verdict.result import OptionResult, TurningPoint
 
 POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
 SHOWN_DRIVERS: Final = 3
@@ -127,11 +127,14 @@ def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: flo
         text += f", {first / volume:,.1f} times this volume"
     if against.favourable.first_mtok is not None and against.favourable.first_mtok != first:
         text += f" (with every assumption in its favour {break_even_text(against.favourable)})"
+    optimised = next((c.likely for c in pool.break_even if c.against.startswith("today-optimised:")), None)
+    if optimised is not None:
+        text += f"; against the same used better {break_even_text(optimised)}"
     return text + "." + _same_model_on_api(pool)
 
 
 def _same_model_on_api(pool: OptionResult) -> str:
-    other: CrossingResult | None = next((c for c in pool.break_even[1:]), None)
+    other = next((crossing for crossing in pool.break_even if crossing.against.startswith("open-api:")), None)
     if other is None:
         return ""
     seller = other.against.removeprefix("open-api:")

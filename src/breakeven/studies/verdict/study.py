@@ -122,7 +122,9 @@ def _pool_result(context: Context, candidate: Candidate, apis: Sequence[ApiOptio
     assumptions = context.with_price(candidate.price)
     serverless = isinstance(option, ServerlessOption)
     rivals = [
-        api for api in apis if api.kind == "today" or (api.kind == "open-model-api" and api.model == option.model)
+        api
+        for api in apis
+        if api.kind in ("today", "today-optimised") or (api.kind == "open-model-api" and api.model == option.model)
     ]
     crossings = () if serverless else tuple(crossing(option, api, assumptions, context.workload) for api in rivals)
     facts = [_fact(candidate.price.meaning, candidate.price.source, candidate.price.as_of, context.on)]
