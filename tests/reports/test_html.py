@@ -81,7 +81,7 @@ def _fewer(result: Verdict) -> Verdict:
     pool = best_pool(result)
     assert pool is not None
     kept = {result.answer.recommended, pool.id}
-    return replace(result, options=tuple(o for o in result.options if o.kind == "today" or o.id in kept))
+    return replace(result, options=tuple(o for o in result.options if o.kind.startswith("today") or o.id in kept))
 
 
 def _changed(result: Verdict, old: OptionResult, new: OptionResult) -> Verdict:
