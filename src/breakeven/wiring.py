@@ -111,7 +111,8 @@ def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets
 
     first = find_prices(book, today)
     sold = {item.target: model.id for model in book.models.values() for item in model.sold_as}
-    today_model = scenario.today_is_open_model or first.open_model or sold.get(first.target) or first.target
+    known = next((book.model(name).id for name in (today, first.model) if book.has_model(name)), None)
+    today_model = scenario.today_is_open_model or first.open_model or sold.get(first.target) or known or first.target
     if scenario.today_is_open_model:
         today_model = book.model(scenario.today_is_open_model).id
     own = book.api_models.get(first.target)

@@ -264,3 +264,15 @@ def test_a_price_that_starts_later_is_missing_before(tmp_path: Path) -> None:
     )
     with pytest.raises(NoPriceError, match="2026-06-01"):
         breakeven.plan(scenario=path, as_of=date(2026, 5, 31))
+
+
+def test_an_open_model_named_as_todays_is_recognised_at_any_seller(tmp_path: Path) -> None:
+    result = _stated(tmp_path, today="cerebras:llama-3.3-70b")
+    assert _only(result, "today").model == "llama-3.3-70b"
+
+
+def test_a_gain_too_small_to_act_on_is_no_reason_to_change(tmp_path: Path) -> None:
+    """At a million tokens a month prompt caching saves cents beside the engineering share."""
+    result = _stated(tmp_path, "consider: [openai:gpt-4o]\n", tokens=1_000_000)
+    assert result.answer.recommended == "today:openai:gpt-4o"
+    assert "stay" in result.answer.paragraph

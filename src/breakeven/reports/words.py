@@ -41,7 +41,7 @@ def tokens(count: float) -> str:
     """Format a token count in K, M, B or T."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if abs(count) >= size:
-            return f"{count / size:,.3g}{unit}"
+            return f"{count / size:,.0f}{unit}" if abs(count) >= 1000 * size else f"{count / size:,.3g}{unit}"
     return f"{count:,.0f}"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
 SHOWN_DRIVERS: Final = 3
 SHOWN_TURNS: Final = 5
+WORTH_A_CHANGE_FRACTION: Final = 0.02
+"""A smaller gain over today is noise beside any interval here: the advice is then to stay."""
 
 
 def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[TurningPoint]) -> Answer:
@@ -28,6 +30,8 @@ def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[Tu
     if not allowed:
         return _nothing_allowed(options, today)
     best = allowed[0]
+    if may_be_recommended(today) and _gain_fraction(today, best) < WORTH_A_CHANGE_FRACTION:
+        best = today
     sentences = [
         _opening(today, best, volume),
         _confidence(today, best),
@@ -48,6 +52,10 @@ def may_be_recommended(item: OptionResult) -> bool:
     return not item.excluded_by and not item.partial and item.quality.standing != "no evidence"
 
 
+def _gain_fraction(today: OptionResult, best: OptionResult) -> float:
+    return 1 - best.usd_per_month.likely / today.usd_per_month.likely
+
+
 def usd(value: float) -> str:
     """Format dollars for a sentence: cents only where they matter."""
     return f"{value:,.0f} USD" if abs(value) >= 100 else f"{value:,.2f} USD"
@@ -55,8 +63,12 @@ def usd(value: float) -> str:
 
 def volume_text(mtok: float) -> str:
     """Format millions of tokens a month in the unit a person would use."""
+    if mtok >= 1e9:
+        return f"{mtok / 1e6:,.0f}T"
     if mtok >= 1e6:
         return f"{mtok / 1e6:,.3g}T"
+    if mtok < 1:
+        return f"{mtok * 1e6:,.0f}"
     return f"{mtok / 1000:,.3g}B" if mtok >= 1000 else f"{mtok:,.3g}M"
 
 
@@ -82,7 +94,7 @@ def _opening(today: OptionResult, best: OptionResult, volume: float) -> str:
     if today.excluded_by:
         return f"{base}, but it is excluded: {today.excluded_by[0]}. The best option left is {_named(best)}."
     if best.id == today.id:
-        return f"{base}. Nothing that may be recommended is cheaper: stay."
+        return f"{base}. Nothing that may be recommended is cheaper by {WORTH_A_CHANGE_FRACTION:.0%} or more: stay."
     saved = today.usd_per_month.likely - best.usd_per_month.likely
     return f"{base}. The cheapest option that may be recommended is {_named(best)}, {usd(saved)} less."
 
@@ -124,7 +136,8 @@ def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: flo
     )
     first = against.likely.first_mtok
     if first and first > volume:
-        text += f", {first / volume:,.1f} times this volume"
+        times = f"{first / volume:,.1f}" if first < 1000 * volume else "over a thousand"
+        text += f", {times} times this volume"
     if against.favourable.first_mtok is not None and against.favourable.first_mtok != first:
         text += f" (with every assumption in its favour {break_even_text(against.favourable)})"
     optimised = next((c.likely for c in pool.break_even if c.against.startswith("today-optimised:")), None)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from breakeven.records import TrafficProfile
 
 SHORT_DAYS = 1.0
-LONG_DAYS = 14.0
-"""From here on a trace speaks for its week; below, assumptions do (001 asks for three months)."""
+LONG_DAYS = 13.9
+"""Two weeks, less a quiet end: from here on a trace speaks for its week; below, assumptions do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
