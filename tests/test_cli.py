@@ -153,3 +153,21 @@ def test_a_tolerance_is_a_share(tmp_path: Path) -> None:
     done = _run("plan", SAMPLE, "--today", "gpt-4o", "--tolerate", "20", cwd=tmp_path)
     assert done.returncode == 2
     assert "between 0 and 1" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["spot_interruption_fraction: 1", "pue_ratio: 0.5"])
+def test_assumptions_that_cannot_be_are_refused(value: str, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(f"today: gpt-4o\nassumptions: {{{value}}}\n", encoding="utf-8")
+    done = _run("plan", SAMPLE, "--scenario", "s.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert value.split(":", maxsplit=1)[0] in done.stderr
+
+
+def test_a_bill_of_bad_rows_only_gets_the_message_of_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "bill.csv").write_text(
+        "month,input_tokens,output_tokens,cached_input_tokens\n2026-01,1000,200,5000\n", encoding="utf-8"
+    )
+    done = _run("plan", "bill.csv", "--today", "gpt-4o", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "5000" in done.stderr
+    assert "Traceback" not in done.stderr

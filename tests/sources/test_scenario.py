@@ -188,7 +188,7 @@ assumptions:
     assert _refused(text) == [
         "  s.yaml:2 assumptions.pue_ration: unknown assumption 'pue_ration'. Did you mean 'pue_ratio'?",
         "  s.yaml:3 assumptions.quux: unknown assumption 'quux'. `breakeven catalog assumptions` lists them all.",
-        "  s.yaml:4 assumptions.pue_ratio: pue_ratio must be above 0 (given: 0 ratio).",
+        "  s.yaml:4 assumptions.pue_ratio: pue_ratio is at least 1 (given: 0).",
         (
             "  s.yaml:5 assumptions.discount_rate_per_year: discount_rate_per_year is a share between 0 and 1 "
             "(given: 8). If that is percent, write 8 % as 0.08."

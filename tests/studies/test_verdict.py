@@ -276,3 +276,35 @@ def test_a_gain_too_small_to_act_on_is_no_reason_to_change(tmp_path: Path) -> No
     result = _stated(tmp_path, "consider: [openai:gpt-4o]\n", tokens=1_000_000)
     assert result.answer.recommended == "today:openai:gpt-4o"
     assert "stay" in result.answer.paragraph
+
+
+def test_what_is_owned_already_is_sunk_and_its_running_cost_is_not(tmp_path: Path) -> None:
+    pool = "{model: llama-3.1-8b, gpu: l40s, purchase: owned, node_usd: 14000, already_owned: true}"
+    result = _stated(tmp_path, f"pools:\n  - {pool}\n")
+    own = next(item for item in result.options if item.id.endswith(":stated"))
+    assert own.nodes is not None
+    sunk = sum(row.usd_per_month.likely for row in own.lines if row.sunk)
+    # 14,000 USD over four years at 8 %: 352.24 USD a month for each node, busy, idle or standby.
+    nodes = own.nodes.serving_nodes + own.nodes.standby_nodes
+    assert sunk == pytest.approx(nodes * 352.24, rel=1e-4)
+
+
+def test_break_even_against_a_commitment_does_not_depend_on_the_volume_it_was_run_at(tmp_path: Path) -> None:
+    (tmp_path / "cards.yaml").write_text(
+        "rate_cards:\n  - provider: acme\n    model: chat\n    source: a contract\n    checked_on: 2026-11-01\n"
+        "    committed_usd_per_month: '20000'\n"
+        "    prices: [{input_usd_per_mtok: '2', output_usd_per_mtok: '8'}]\n",
+        encoding="utf-8",
+    )
+    found = []
+    for tokens in (400_000_000, 4_000_000_000):
+        result = _stated(tmp_path, "rate_cards: [cards.yaml]\n", today="acme:chat", tokens=tokens)
+        pool = next(item for item in result.options if item.kind == "self-hosted")
+        found.append(result.option(pool.id).break_even[0].likely.first_mtok)
+    assert found[0] == pytest.approx(found[1], rel=0.2)
+
+
+def test_a_price_read_later_than_the_day_it_is_used_for_warns(tmp_path: Path) -> None:
+    text = "today: gpt-4o\ntraffic: {input_tokens_per_month: 3000000, output_tokens_per_month: 1000000}\n"
+    result = breakeven.plan(scenario=_write(tmp_path, text), as_of=date(2020, 1, 1))
+    assert any("openai:gpt-4o was read on" in item for item in result.warnings)

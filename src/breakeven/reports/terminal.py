@@ -214,7 +214,9 @@ def _name(row: LineResult) -> str:
 
 def _warnings(result: Verdict) -> list[str]:
     best = next((item for item in result.options if item.id == result.answer.recommended), None)
-    stale = [fact for fact in (best.facts if best else ()) if fact.stale]
+    pool = next((item for item in result.options if item.break_even and not item.excluded_by), None)
+    shown = [item for item in (best, pool) if item is not None]
+    stale = list(dict.fromkeys(fact for item in shown for fact in item.facts if fact.stale))
     found = list(result.warnings)
     found += [
         f"{fact.what}: {'no date' if fact.age_days is None else f'{fact.age_days} days old'} ({fact.source})"

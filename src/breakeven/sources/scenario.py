@@ -274,12 +274,22 @@ _POSITIVE = (
 """What the models divide by."""
 
 
+_BELOW_ONE = ("spot_interruption_fraction",)
+_AT_LEAST_ONE = ("pue_ratio", "hourly_peak_to_mean_ratio")
+
+
 def _out_of_range(known: Assumption, stated: AssumptionRange, where: str) -> Problem | None:
     if stated.low < 0:
         return Problem(where=where, what=f"{known.key} cannot be negative (given: {stated.low:g} {known.unit}).")
     if known.unit in _SHARES and stated.high > 1:
         what = f"{known.key} is a share between 0 and 1 (given: {stated.high:g})."
         return Problem(where=where, what=what, fix=f"If that is percent, {as_fraction(stated.high)}.")
+    if known.key in _BELOW_ONE and stated.high >= 1:
+        return Problem(
+            where=where, what=f"{known.key} must be below 1 (given: {stated.high:g}): nothing would be left."
+        )
+    if known.key in _AT_LEAST_ONE and stated.low < 1:
+        return Problem(where=where, what=f"{known.key} is at least 1 (given: {stated.low:g}).")
     if (known.unit in _POSITIVE_UNITS or known.key in _POSITIVE) and stated.low <= 0:
         return Problem(where=where, what=f"{known.key} must be above 0 (given: {stated.low:g} {known.unit}).")
     return None

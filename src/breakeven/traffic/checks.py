@@ -143,7 +143,7 @@ def month_note(backend: Any, files: Sequence[Rows]) -> tuple[str, ...]:
     months, spanned = ask(backend, query)[0]
     return (
         (f"the bill holds {months} of the {spanned} months it spans; the others are left out",)
-        if months < spanned
+        if months and months < spanned  # no usable month spans nothing; check_usable says so
         else ()
     )
 

@@ -52,6 +52,10 @@ def may_be_recommended(item: OptionResult) -> bool:
     return not item.excluded_by and not item.partial and item.quality.standing != "no evidence"
 
 
+def _breaks_even(result: BreakEven) -> str:
+    return "never breaks even" if result.never else f"breaks even {break_even_text(result)}"
+
+
 def _gain_fraction(today: OptionResult, best: OptionResult) -> float:
     return 1 - best.usd_per_month.likely / today.usd_per_month.likely
 
@@ -130,9 +134,12 @@ def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: flo
         return ""
     pool = min(own, key=lambda item: item.usd_per_month.likely)
     against = pool.break_even[0]
+    doubt = (
+        "" if pool.quality.standing != "no evidence" else ", if that model is good enough (there is no evidence yet),"
+    )
     text = (
-        f"Running it yourself would cost {usd(pool.usd_per_month.likely)} a month at the least ({pool.title}); against "
-        f"today's API it breaks even {break_even_text(against.likely)}"
+        f"Running a model yourself{doubt} would cost {usd(pool.usd_per_month.likely)} a month at the least "
+        f"({pool.title}); against today's API it {_breaks_even(against.likely)}"
     )
     first = against.likely.first_mtok
     if first and first > volume:
@@ -142,7 +149,7 @@ def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: flo
         text += f" (with every assumption in its favour {break_even_text(against.favourable)})"
     optimised = next((c.likely for c in pool.break_even if c.against.startswith("today-optimised:")), None)
     if optimised is not None:
-        text += f"; against the same used better {break_even_text(optimised)}"
+        text += f"; against the same used better it {_breaks_even(optimised)}"
     return text + "." + _same_model_on_api(pool)
 
 
@@ -151,7 +158,7 @@ def _same_model_on_api(pool: OptionResult) -> str:
     if other is None:
         return ""
     seller = other.against.removeprefix("open-api:")
-    return f" Against the same model by the token ({seller}): {break_even_text(other.likely)}."
+    return f" Against {pool.model} by the token ({seller}) it {_breaks_even(other.likely)}."
 
 
 def _if_good_enough(options: Sequence[OptionResult], best: OptionResult) -> str:
@@ -227,8 +234,16 @@ def _next_step(best: OptionResult, today: OptionResult, options: Sequence[Option
 
 
 def _nothing_allowed(options: Sequence[OptionResult], today: OptionResult) -> Answer:
-    reasons = dict.fromkeys(reason for item in options for reason in item.excluded_by)
-    why = "; ".join(reasons) or "there is no evidence of quality, or a price is missing"
+    unproven = [item for item in options if not item.excluded_by]
+    if unproven:
+        first = min(unproven, key=lambda item: item.usd_per_month.likely)
+        why = (
+            f"what no constraint excludes lacks evidence of quality. The cheapest of it is {first.title} at "
+            f"{usd(first.usd_per_month.likely)} a month ({first.quality.reason})"
+        )
+    else:
+        first = min(options, key=lambda item: (len(item.excluded_by), item.usd_per_month.likely))
+        why = f"every one is excluded. The nearest is {first.title}, which {' and '.join(first.excluded_by)}"
     return Answer(
         recommended="",
         paragraph=(

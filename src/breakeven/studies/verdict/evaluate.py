@@ -122,7 +122,8 @@ def crossing(
     likely = likely_values(assumptions)
     pool, flat = _stair(option, likely), _flat(rival, likely, workload)
     size = option.sizing(likely)
-    full_mtok = size.node_mtok_per_month * size.serving_nodes / _busy_at_capacity(option, likely)
+    paid_nodes = size.serving_nodes + size.standby_nodes
+    full_mtok = size.node_mtok_per_month * paid_nodes / _busy_at_capacity(option, likely)
     utilisation = None
     if flat.usd_per_mtok > 0:
         utilisation = break_even_utilisation(
@@ -167,10 +168,13 @@ def _stair(option: PoolOption, values: Mapping[str, float]) -> StairCost:
 
 
 def _flat(rival: ApiOption, values: Mapping[str, float], workload: Workload) -> FlatCost:
-    """Return the API's bill as a price per million of today's tokens, and what does not grow with it."""
+    """Return the API's bill as a price per million of today's tokens, and what does not grow with it.
+
+    What a commitment leaves unused is no part of it: it melts as volume grows.
+    """
     tokens_usd = sum(item.usd_per_month for item in rival.token_lines(values))
     return FlatCost(
-        fixed_usd_per_month=rival.bill(values).usd_per_month - tokens_usd,
+        fixed_usd_per_month=sum(item.usd_per_month for item in rival.bill(values).lines if item.layer != "tokens"),
         usd_per_mtok=tokens_usd / workload.month(values).volume_mtok,
     )
 

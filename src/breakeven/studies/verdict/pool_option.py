@@ -126,31 +126,12 @@ class PoolOption:
         size = self.sizing(values)
         parts = self.node_parts_usd(values)
         node_usd = sum(item.usd_per_month for item in parts)
-        idle_fraction = 1 - size.busy_fraction
+        sunk_usd = sum(item.usd_per_month for item in parts if item.sunk)
         return CostStack(
             lines=(
                 *(_busy_part(part, size) for part in parts),
-                line(
-                    "idle capacity",
-                    "compute",
-                    node_usd * size.serving_nodes * idle_fraction,
-                    "node_usd_per_month x serving_nodes x idle_fraction",
-                    {
-                        "node_usd_per_month": node_usd,
-                        "serving_nodes": size.serving_nodes,
-                        "idle_fraction": idle_fraction,
-                    },
-                    drain="idle capacity",
-                    sunk=self.hardware_is_sunk,
-                ),
-                line(
-                    "standby nodes",
-                    "standby",
-                    node_usd * size.standby_nodes,
-                    "node_usd_per_month x standby_nodes",
-                    {"node_usd_per_month": node_usd, "standby_nodes": size.standby_nodes},
-                    sunk=self.hardware_is_sunk,
-                ),
+                *_unused(size, node_usd - sunk_usd, sunk=False),
+                *(_unused(size, sunk_usd, sunk=True) if sunk_usd else ()),
                 *self.overhead_lines(values, size.serving_nodes + size.standby_nodes),
             )
         )
@@ -199,6 +180,31 @@ class PoolOption:
         """Return what each further node takes of engineers a month."""
         per_node = values["engineering_per_node_fte"] * values["engineer_usd_per_year"] / MONTHS_PER_YEAR
         return per_node * (1 + values["opportunity_cost_fraction"])
+
+
+def _unused(size: Sizing, node_usd: float, *, sunk: bool) -> tuple[StackLine, ...]:
+    """Return what idle hours and standby nodes cost of that part of a node's bill; the sunk part stands alone."""
+    paid = ", already paid" if sunk else ""
+    idle_fraction = 1 - size.busy_fraction
+    return (
+        line(
+            f"idle capacity{paid}",
+            "compute",
+            node_usd * size.serving_nodes * idle_fraction,
+            "node_usd_per_month x serving_nodes x idle_fraction",
+            {"node_usd_per_month": node_usd, "serving_nodes": size.serving_nodes, "idle_fraction": idle_fraction},
+            drain="idle capacity",
+            sunk=sunk,
+        ),
+        line(
+            f"standby nodes{paid}",
+            "standby",
+            node_usd * size.standby_nodes,
+            "node_usd_per_month x standby_nodes",
+            {"node_usd_per_month": node_usd, "standby_nodes": size.standby_nodes},
+            sunk=sunk,
+        ),
+    )
 
 
 def _busy_part(part: StackLine, size: Sizing) -> StackLine:

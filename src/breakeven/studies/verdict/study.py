@@ -92,8 +92,19 @@ def verdict(
         turning_points=turns,
         assumptions=shown_assumptions(book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, book),
-        warnings=(*warnings, *unpriced, *unmeasured),
+        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured),
     )
+
+
+def _backdated(apis: Sequence[ApiOption], on: date) -> list[str]:
+    """Warn where prices that carry no start were read after the day for which they are used."""
+    lists = {api.price_list.target: api.price_list for api in apis}.values()
+    return [
+        f"the price of {item.target} was read on {item.checked_on} and carries no start: on {on} it may have differed"
+        for item in lists
+        if item.checked_on and item.checked_on > on
+        if not any(entry.starts_on for entry in item.entries if entry.processing == "standard")
+    ]
 
 
 def _api_result(context: Context, option: ApiOption) -> OptionResult:
