@@ -70,7 +70,7 @@ bench-service: $(STAMP)  ## Leave-one-out error of the service model on the meas
 .PHONY: lock
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --group dev pyproject.toml -o requirements.lock
 
 .PHONY: clean
 clean:  ## Remove the environment and caches

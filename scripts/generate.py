@@ -23,7 +23,7 @@ from breakeven.reports.claims import claims_markdown
 from breakeven.reports.terminal import verdict_view
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.schemas import schema_text
-from breakeven.wiring import PlanRequest, run_claims, run_plan, sample_trace
+from breakeven.wiring.plan import PlanRequest, run_claims, run_plan, sample_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from breakeven.wiring import sample_trace
+from breakeven.wiring.plan import sample_trace
 
 if TYPE_CHECKING:
     from pathlib import Path

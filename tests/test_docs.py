@@ -15,7 +15,7 @@ import pytest
 import typer.main
 
 from breakeven.cli import app
-from breakeven.wiring import PlanRequest, run_plan, sample_trace
+from breakeven.wiring.plan import PlanRequest, run_plan, sample_trace
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

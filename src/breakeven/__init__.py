@@ -34,7 +34,7 @@ def plan(
 
     Raises ``breakeven.errors.InputError`` and its siblings, with what is wrong and what to do.
     """
-    from breakeven.wiring import PlanRequest, run_plan
+    from breakeven.wiring.plan import PlanRequest, run_plan
 
     return run_plan(
         PlanRequest(

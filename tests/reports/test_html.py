@@ -16,7 +16,7 @@ from breakeven.records import TrafficTimes
 from breakeven.reports.colours import LAYER_COLOURS, PALETTE
 from breakeven.reports.html import best_pool, linked, verdict_page
 from breakeven.reports.words import usd, usd_range
-from breakeven.wiring import sample_trace
+from breakeven.wiring.plan import sample_trace
 
 if TYPE_CHECKING:
     from pathlib import Path

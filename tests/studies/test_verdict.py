@@ -11,7 +11,7 @@ import pytest
 import breakeven
 from breakeven.errors import InputError, NoPriceError, UnknownNameError
 from breakeven.reports.as_json import to_json
-from breakeven.wiring import sample_trace
+from breakeven.wiring.plan import sample_trace
 
 if TYPE_CHECKING:
     from pathlib import Path

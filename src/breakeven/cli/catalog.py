@@ -53,7 +53,7 @@ def _show(section: Section, search: str | None, as_json: bool) -> None:
     from breakeven.cli.output import console
     from breakeven.reports.as_json import to_json
     from breakeven.reports.catalogue import catalogue_table
-    from breakeven.wiring import catalogue_rows
+    from breakeven.wiring.plan import catalogue_rows
 
     rows = catalogue_rows(section, search)
     if as_json:

@@ -17,7 +17,7 @@ def claims(
     from breakeven.cli.output import console
     from breakeven.reports.as_json import to_json
     from breakeven.reports.claims import claims_markdown, claims_table
-    from breakeven.wiring import run_claims
+    from breakeven.wiring.plan import run_claims
 
     results = run_claims(file)
     if as_json:

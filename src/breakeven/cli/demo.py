@@ -14,7 +14,7 @@ def demo(
     """Plan for an hour of a production chat service (Azure, 2023) that pays for gpt-4o today."""
     from breakeven.cli.output import working
     from breakeven.cli.plan import show, write_html
-    from breakeven.wiring import PlanRequest, run_plan, sample_trace
+    from breakeven.wiring.plan import PlanRequest, run_plan, sample_trace
 
     typer.echo("Reading one hour of a production chat service: Azure/AzurePublicDataset, 2023-11-16, CC-BY-4.0.")
     with working("Comparing every way to serve it"):

@@ -43,7 +43,7 @@ def plan(
 ) -> None:
     """Compare every way to serve your traffic, fully loaded, and say what to do."""
     from breakeven.cli.output import working
-    from breakeven.wiring import PlanRequest, run_plan
+    from breakeven.wiring.plan import PlanRequest, run_plan
 
     request = PlanRequest(
         files=tuple(files or ()),

@@ -1,4 +1,4 @@
-"""The one place that joins things: reads inputs, builds the book, runs studies, knows what day it is."""
+"""Joins what a plan needs: reads inputs, builds the book, runs studies, knows what day it is."""
 
 from __future__ import annotations
 
