@@ -11,7 +11,7 @@ import sys
 from datetime import date
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer.main
 from rich.console import Console
@@ -21,6 +21,7 @@ from breakeven.cli import app
 from breakeven.quantities import UNIT_SUFFIXES
 from breakeven.reports.claims import claims_markdown
 from breakeven.reports.terminal import verdict_view
+from breakeven.settings import config_schema
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.schemas import schema_text
 from breakeven.wiring.plan import PlanRequest, run_claims, run_plan, sample_trace
@@ -45,8 +46,20 @@ def render_cli() -> str:
 def render_scenario() -> str:
     """Return the keys of scenarios and rate cards, from the classes that validate them."""
     parts = [NOTICE + "# Keys of a scenario and of a file of rate cards\n"]
-    parts += [_key_table("Scenario", "scenario"), _key_table("Rate cards", "rate-cards")]
+    parts += [
+        _key_table("Scenario", schema_text("scenario")),
+        _key_table("Rate cards", schema_text("rate-cards")),
+    ]
     return "\n".join(parts)
+
+
+def render_config() -> str:
+    """Return the keys of the gateway's settings, from the classes that validate them."""
+    notes = (
+        "Paths start from the folder that the file is in. A secret is named by reference, `env:NAME` or `file:PATH`, "
+        "and never written out. How to write one: [Run the gateway](../howto/run-the-gateway.md).\n"
+    )
+    return f"{NOTICE}# Keys of breakeven.yaml\n\n{notes}\n{_key_table('breakeven.yaml', config_schema())}"
 
 
 def render_assumptions() -> str:
@@ -89,9 +102,11 @@ def render_verdict() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": render_cli,
     "docs/reference/scenario.md": render_scenario,
+    "docs/reference/config.md": render_config,
     "docs/reference/assumptions.md": render_assumptions,
     "docs/schemas/scenario.schema.json": render_scenario_schema,
     "docs/schemas/rate-cards.schema.json": render_rate_cards_schema,
+    "docs/schemas/config.schema.json": config_schema,
     "tests/golden/claims.md": render_claims,
     "tests/golden/verdict.txt": render_verdict,
 }
@@ -155,8 +170,8 @@ def _figure(value: float) -> str:
     return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
-def _key_table(title: str, kind: Literal["scenario", "rate-cards"]) -> str:
-    schema: Schema = json.loads(schema_text(kind))
+def _key_table(title: str, text: str) -> str:
+    schema: Schema = json.loads(text)
     rows = list(_keys(schema, schema["$defs"], ""))
     columns = ("key", "type", "unit", "default", "what it is")
     return f"## {title}\n\n{schema.get('description', '')}\n\n{_table(columns, rows)}"
@@ -168,7 +183,7 @@ def _keys(node: Schema, defs: Schema, prefix: str) -> Iterator[tuple[str, ...]]:
         kinds = [_resolved(kind, defs) for kind in given.get("anyOf", [given]) if kind.get("type") != "null"]
         kind = {**kinds[0], **{key: value for key, value in given.items() if key not in ("$ref", "anyOf")}}
         many = kind.get("type") == "array"
-        item = _resolved(kind.get("items", {}), defs) if many else kind
+        item = _first(kind.get("items", {}), defs) if many else kind
         default = "required" if name in node.get("required", []) else _default(given)
         text = given.get("description") or item.get("description", "")
         yield f"`{prefix}{name}`", _type(kinds, defs), _unit(name), default, " ".join(text.replace("``", "`").split())
@@ -180,7 +195,8 @@ def _values(kind: Schema, defs: Schema, path: str) -> Iterator[tuple[str, ...]]:
     """Yield rows for what stands under keys of the user's own choice, as under ``assumptions``."""
     if not isinstance(kind.get("additionalProperties"), dict):
         return
-    kinds = [_resolved(value, defs) for value in kind["additionalProperties"].get("anyOf", [])]
+    values = kind["additionalProperties"]
+    kinds = [_resolved(value, defs) for value in values.get("anyOf", [values])]
     for value in kinds:
         if value.get("properties"):
             yield f"`{path}`", _type(kinds, defs), "", "", " ".join(value.get("description", "").split())
@@ -197,6 +213,11 @@ def _resolved(node: Schema, defs: Schema) -> Schema:
     return defs[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
 
 
+def _first(node: Schema, defs: Schema) -> Schema:
+    """Return what a node holds: of several forms the first, which is the full one."""
+    return _resolved(node.get("anyOf", [node])[0], defs)
+
+
 def _type(kinds: list[Schema], defs: Schema) -> str:
     """Return what may be written, in words."""
     found: list[str] = []
@@ -204,7 +225,8 @@ def _type(kinds: list[Schema], defs: Schema) -> str:
         if "enum" in kind:
             found.append(" \\| ".join(f"`{value}`" for value in kind["enum"]))
         elif kind.get("type") == "array":
-            found.append(f"list of {_type([_resolved(kind.get('items', {}), defs)], defs)}")
+            items = kind.get("items", {})
+            found.append(f"list of {_type([_resolved(item, defs) for item in items.get('anyOf', [items])], defs)}")
         else:
             name = str(kind.get("format", kind.get("type", "any")))
             found.append("mapping" if name == "object" else name)

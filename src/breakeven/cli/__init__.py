@@ -7,7 +7,7 @@ import sys
 import typer
 
 from breakeven import __version__
-from breakeven.cli import catalog, claims, demo, plan, schema
+from breakeven.cli import catalog, claims, config, demo, plan, schema, up
 from breakeven.errors import BreakevenError
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ app.command("plan")(plan.plan)
 app.command("claims")(claims.claims)
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)
+app.command("up")(up.up)
+app.add_typer(config.app, name="config")
 app.add_typer(catalog.app, name="catalog")
 
 

@@ -8,9 +8,14 @@ import typer
 
 
 def schema(
-    kind: Annotated[Literal["scenario", "rate-cards"], typer.Argument(help="Which file.")] = "scenario",
+    kind: Annotated[Literal["scenario", "rate-cards", "config"], typer.Argument(help="Which file.")] = "scenario",
 ) -> None:
-    """Print the JSON Schema of a scenario or of a file of rate cards, for editors and checks."""
-    from breakeven.sources.schemas import schema_text
+    """Print the JSON Schema of a scenario, of a file of rate cards or of breakeven.yaml, for editors and checks."""
+    if kind == "config":
+        from breakeven.settings import config_schema
 
-    typer.echo(schema_text(kind), nl=False)
+        typer.echo(config_schema(), nl=False)
+    else:
+        from breakeven.sources.schemas import schema_text
+
+        typer.echo(schema_text(kind), nl=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,6 +26,13 @@ MAX_PROBLEMS: Final = 100
 """So many are listed; a file with more is of another kind."""
 
 _MOST_SHOWN = 120
+
+MayShow = Callable[[Place, object], bool]
+"""Whether the value that was given at a place may be repeated in a message."""
+
+
+def _always(_place: Place, _value: object) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +92,12 @@ def need_mapping(document: Document, what: str) -> None:
         raise InputError(f"{document.name}: {what}.")
 
 
-def check(document: Document, kind: type[T]) -> T:
-    """Validate the document as ``kind``.  Raises ``InputError`` with every problem, keys that stand twice too."""
-    value, problems = _validated(document, kind)
+def check(document: Document, kind: type[T], may_show: MayShow = _always) -> T:
+    """Validate the document as ``kind``.  Raises ``InputError`` with every problem, keys that stand twice too.
+
+    A value is repeated in its problem only where ``may_show`` says so: others may be secrets.
+    """
+    value, problems = _validated(document, kind, may_show)
     if value is None or problems:
         raise refusal(document, problems)
     return value
@@ -112,13 +123,13 @@ def refusal(document: Document, problems: Sequence[Problem]) -> InputError:
     return InputError(f"{document.name} has {count}:", tuple(problems[:MAX_PROBLEMS]))
 
 
-def _validated(document: Document, kind: type[T]) -> tuple[T | None, list[Problem]]:
+def _validated(document: Document, kind: type[T], may_show: MayShow = _always) -> tuple[T | None, list[Problem]]:
     """Return the value, or None, and every problem."""
     try:
         return TypeAdapter(kind).validate_python(document.data), list(document.problems)
     except ValidationError as error:
         found = [item for item in error.errors(include_url=False) if not _is_echo(item)]
-        return None, [*document.problems, *(_problem(document, item, kind) for item in found)]
+        return None, [*document.problems, *(_problem(document, item, kind, may_show) for item in found)]
 
 
 def _is_echo(item: Any) -> bool:
@@ -158,7 +169,7 @@ _SAID: Final = {
 }
 
 
-def _problem(document: Document, item: Any, kind: object) -> Problem:
+def _problem(document: Document, item: Any, kind: object, may_show: MayShow) -> Problem:
     path: Place = item["loc"]
     given = item.get("input")
     if item["type"] == "extra_forbidden":
@@ -166,7 +177,7 @@ def _problem(document: Document, item: Any, kind: object) -> Problem:
     if item["type"] in ("missing", "missing_argument"):
         return Problem(where=document.where(path), what=f"the key {path[-1]!r} is missing.")
     message = _SAID.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-    if isinstance(given, dict | list):
+    if isinstance(given, dict | list) or not may_show(path, given):
         return Problem(where=document.where(path), what=f"{message}.")
     return Problem(where=document.where(path), what=f"{message} (given: {repr(given)[:_MOST_SHOWN]}).")
 

@@ -1,0 +1,204 @@
+"""How a target's answer reaches the client: whole, as a stream of events, or as a large body in pieces.
+
+An answer forwards bytes, watches a copy of them for usage, and keeps back the last ones: whoever has
+received an answer whole must find its row in the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.gateway import replies
+from breakeven.gateway.failures import ERROR_EVENT, NO_DONE
+from breakeven.metering.completion import read_completion
+from breakeven.metering.stream import StreamMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breakeven.gateway.connection import ClientConnection
+    from breakeven.metering.reading import Reading
+
+HELD_BYTES: Final = 96 * 1024
+"""Answers up to this size are sent in one piece when they are whole, so that a broken one can still be
+replaced by another target's; larger ones flow, or a slow client would hold more than 256 KiB."""
+
+WATCHED_BYTES: Final = 64 * 1024
+"""Of a body that flows, so much of its beginning and of its end is searched for the usage."""
+
+_PASSED: Final = frozenset(
+    {
+        b"content-type",
+        b"content-encoding",
+        b"date",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-request-id",
+        b"x-should-retry",
+    }
+)
+_PASSED_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
+_MOST_NAMES: Final = 1000
+_starts: dict[bytes, bytes] = {}
+"""How the line of a header begins by its name as targets write it; empty for those that are not passed on."""
+
+
+def passed_headers(headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the header lines of a target's answer that its client may see; the rest concerns only us."""
+    lines = b""
+    for name, value in headers.items():
+        start = _starts.get(name)
+        if start is None:
+            start = _line_start(name)
+        if start:
+            lines += b"%b%b\r\n" % (start, value)
+    return lines
+
+
+def is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the answer is a stream of server-sent events."""
+    kinds = (value for name, value in headers.items() if name.lower() == b"content-type")
+    return next(kinds, b"").lower().startswith(b"text/event-stream")
+
+
+class WholeAnswer:
+    """An answer that is sent when it is whole, or flows when it grows past ``HELD_BYTES``."""
+
+    broken = ""
+
+    def __init__(self, client: ClientConnection, status: int, headers: Mapping[bytes, bytes], own_lines: bytes) -> None:
+        self.status = status
+        self.started = False
+        """Whether the client has received any of it."""
+
+        self.lines = passed_headers(headers) + own_lines
+        self._client = client
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+        self._first = self._last = b""
+
+    def body(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._parts.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES or self.started:
+            self._flow()
+
+    def reading(self, request_body_bytes: int, *, complete: bool) -> Reading:
+        """Return what it used."""
+        del complete  # a cut body is no JSON, which tells
+        return read_completion(self._first + self._last + b"".join(self._parts), request_body_bytes)
+
+    def finish(self, *, close: bool) -> bytes:
+        """Return the bytes that end it."""
+        body = b"".join(self._parts)
+        if self.started:
+            return _framed(self._client, body) + _end(self._client)
+        return whole(self.status, self.lines, body, close=close)
+
+    def cut(self, message: str, code: str) -> bytes:
+        """Return nothing: a body whose end is missing cannot be mended, only left without its end."""
+        del message, code
+        return b""
+
+    def _flow(self) -> None:
+        """Send everything but the newest part, which may be the last."""
+        *ready, newest = self._parts
+        self._parts = [newest]
+        data = b"".join(ready)
+        if not self.started:
+            self.started = True
+            self._first = data[:WATCHED_BYTES]
+            data_after = data[WATCHED_BYTES:]
+            self._client.write(_stream_head(self._client, self.status, self.lines))
+        else:
+            data_after = data
+        self._last = (self._last + data_after)[-WATCHED_BYTES:]
+        if data:
+            self._client.write(_framed(self._client, data))
+
+
+class StreamedAnswer:
+    """A stream of events, passed on as they come; its ``[DONE]`` waits for the row."""
+
+    status = 200
+
+    def __init__(
+        self, client: ClientConnection, headers: Mapping[bytes, bytes], own_lines: bytes, *, hide_usage: bool
+    ) -> None:
+        self.started = False
+        self._meter = StreamMeter(hide_usage=hide_usage)
+        self._client = client
+        self._chunks = client.takes_chunks
+        self._lines = passed_headers(headers) + own_lines
+
+    def body(self, data: bytes) -> None:
+        """Pass on the next bytes, with the head before the first of them."""
+        data = self._meter.feed(data)
+        if self.started:
+            if data:
+                self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
+        elif data:
+            self._client.write(self._head() + _framed(self._client, data))
+
+    @property
+    def broken(self) -> str:
+        """Return why this is no whole answer although it ended as one; empty when it is."""
+        if self._meter.error:
+            return ERROR_EVENT
+        return "" if self._meter.done else NO_DONE
+
+    def reading(self, request_body_bytes: int, *, complete: bool) -> Reading:
+        """Return what it used so far."""
+        return self._meter.reading(request_body_bytes, complete=complete)
+
+    def finish(self, *, close: bool) -> bytes:
+        """Return the bytes that end it; a stream that broke gets no ``[DONE]``."""
+        del close
+        head = b"" if self.started else self._head()
+        rest = self._meter.close()
+        if not self._meter.error:
+            rest += self._meter.held
+        return head + (_framed(self._client, rest) if rest else b"") + _end(self._client)
+
+    def cut(self, message: str, code: str) -> bytes:
+        """Return the event that tells the client that the stream broke, and the end of the body."""
+        return _framed(self._client, replies.error_event(message, code)) + _end(self._client)
+
+    def _head(self) -> bytes:
+        self.started = True
+        return _stream_head(self._client, 200, self._lines)
+
+
+def whole(status: int, lines: bytes, body: bytes, *, close: bool) -> bytes:
+    """Return an answer whose length is known."""
+    return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
+        replies.STATUS_LINES.get(status) or replies.status_line(status),
+        lines,
+        b"connection: close\r\n" if close else b"",
+        len(body),
+        body,
+    )
+
+
+def _line_start(name: bytes) -> bytes:
+    lower = name.lower()
+    passed = lower in _PASSED or lower.startswith(_PASSED_PREFIXES)
+    start = lower + b": " if passed else b""
+    if len(_starts) < _MOST_NAMES:
+        _starts[name] = start
+    return start
+
+
+def _stream_head(client: ClientConnection, status: int, lines: bytes) -> bytes:
+    if client.takes_chunks:
+        return b"%b%btransfer-encoding: chunked\r\n\r\n" % (replies.status_line(status), lines)
+    return b"%b%bconnection: close\r\n\r\n" % (replies.status_line(status), lines)
+
+
+def _framed(client: ClientConnection, data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if client.takes_chunks else data
+
+
+def _end(client: ClientConnection) -> bytes:
+    return replies.LAST_CHUNK if client.takes_chunks else b""

@@ -1,0 +1,287 @@
+"""One client's connection: HTTP/1.1 in, bounded in every direction, one request at a time.
+
+It checks what can be checked before the body is read (path, method, key, size), reads the body, and hands
+a chat request to an ``Exchange``.  What the exchange gives back is written as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from breakeven.gateway import replies
+
+if TYPE_CHECKING:
+    from breakeven.gateway.desk import Desk
+    from breakeven.gateway.exchange import Exchange
+    from breakeven.gateway.state import KeyState
+
+IDLE, HEAD, BODY, ANSWERING, CLOSING = range(5)
+"""Waiting for a request; within its head; within its body; waiting for its answer; about to be closed."""
+
+SEND_BUFFER_BYTES: Final = 32 * 1024
+"""Asked of the kernel for each client (which doubles it): what a client does not read stays at the target."""
+
+HIGH_WATER_BYTES: Final = 16 * 1024
+_NO_LABELS: Final[dict[bytes, bytes]] = {}
+TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
+
+
+class ClientConnection(asyncio.Protocol):
+    """The server's side of one connection, with the callbacks of ``httptools.HttpRequestParser``.
+
+    Headers and body pieces are collected by C functions instead of methods, as in ``upstreams.connection``.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.transport: asyncio.Transport | None = None
+        self.phase = IDLE
+        self.since_s = 0.0
+        """When this phase began, or when the last bytes of a body came."""
+
+        # Of the request in hand:
+        self.key: KeyState | None = None
+        self.received_s = 0.0
+        """Unix seconds at which the head was complete."""
+
+        self.authorization = b""
+        self.announced_bytes = 0
+        """Of the body, where the head says so."""
+
+        self.labels: dict[bytes, bytes] = _NO_LABELS
+        """Its ``x-breakeven-`` headers by lower-case name."""
+
+        self.exchange: Exchange | None = None
+        """What is being done for it; None while nothing is."""
+
+        self._refusal: replies.Reply | None = None
+        self._raw_headers: dict[bytes, bytes] = {}
+        self._url = b""
+        self._names: tuple[bytes, ...] = ()
+        self._spelled: dict[bytes, bytes] = {}
+        self._label_names: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._fed_bytes = 0
+        self._keep_alive = True
+        self.on_message_begin = self._raw_headers.clear
+        self.on_header = self._raw_headers.__setitem__
+        self.on_body = self._pieces.append
+        self._parser = httptools.HttpRequestParser(self)
+
+    # What the event loop tells it
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or turn the client away when there are too many."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.since_s = self.desk.now_s
+        if not self.desk.admit(self):
+            self.write(TOO_MANY.rendered(close=True))
+            self.close()
+            return
+        self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop whatever was done for this client."""
+        del exc
+        self.transport = None
+        self.desk.gone(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_left()
+
+    def eof_received(self) -> None:
+        """Take the end of what a client sends as its leaving; the transport closes itself."""
+
+    def pause_writing(self) -> None:
+        """Let the target wait: the client does not read."""
+        if self.exchange is not None:
+            self.exchange.pause()
+
+    def resume_writing(self) -> None:
+        """Read from the target again."""
+        if self.exchange is not None:
+            self.exchange.resume()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, within bounds."""
+        if self.phase >= ANSWERING:
+            # A second request before the first is answered: it is not read, and the connection ends after
+            # the first.  Reading goes on, because that is how a client's leaving is seen.
+            self._keep_alive = False
+            return
+        if self.phase == IDLE:
+            self.phase = HEAD
+            self.since_s = self.desk.now_s
+            self._fed_bytes = 0
+        self._fed_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._refuse_now(replies.refusal(400, f"This is not an HTTP request: {error}.", "bad_http"))
+            return
+        if self.phase == BODY:
+            self._check_body()
+        elif self.phase == HEAD and self._fed_bytes > self.desk.limits.header_bytes:
+            self._refuse_now(self.desk.head_too_large())
+
+    # What the parser tells it
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the path, which may come in pieces; note a request that comes before its turn."""
+        if self.phase == HEAD:
+            self._url += url
+        else:
+            self._keep_alive = False
+
+    def on_headers_complete(self) -> None:
+        """Check everything that can be checked before the body."""
+        if self.phase != HEAD:
+            return
+        self.phase = BODY
+        parser, desk, raw = self._parser, self.desk, self._raw_headers
+        names = tuple(raw)
+        if names != self._names:
+            self._learn(names)
+        spelled = self._spelled
+        self.received_s = desk.clock.now()
+        self.authorization = raw[spelled[b"authorization"]] if b"authorization" in spelled else b""
+        self.announced_bytes = int(raw[spelled[b"content-length"]]) if b"content-length" in spelled else 0
+        if self._label_names:
+            self.labels = {name.lower(): raw[name] for name in self._label_names}
+        self._keep_alive = parser.should_keep_alive()
+        self._url = self._url.partition(b"?")[0]
+        if self._fed_bytes > desk.limits.header_bytes and _size(raw) > desk.limits.header_bytes:
+            self._refusal = desk.head_too_large()
+        else:
+            self._refusal = desk.check_head(self, parser.get_method(), self._url)
+        if b"expect" in spelled:
+            self._answer_expectation()
+
+    def on_message_complete(self) -> None:
+        """Act on the whole request."""
+        if self.phase != BODY:
+            return
+        self.phase = ANSWERING
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        path, self._url = self._url, b""
+        if self._refusal is None:
+            self.desk.act(self, path, body)
+        else:
+            refusal, self._refusal = self._refusal, None
+            self.reply(refusal)
+
+    # What the desk and the exchange ask of it
+
+    def begin_exchange(self, exchange: Exchange) -> None:
+        """Wait for an answer."""
+        self.exchange = exchange
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; nothing when the client has gone."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def reply(self, reply: replies.Reply) -> None:
+        """Send an answer of the gateway's own, and be ready for the next request."""
+        self.write(reply.rendered(close=not self.keeps_alive))
+        self.done(close=reply.close)
+
+    def done(self, *, close: bool = False) -> None:
+        """Be ready for the next request, or close where that was asked for."""
+        self.exchange = None
+        if close or not self._keep_alive or self.desk.draining:
+            self.close()
+            return
+        self.phase = IDLE
+        self.since_s = self.desk.now_s
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the connection outlives the answer, as far as is known now."""
+        return self._keep_alive and not self.desk.draining
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether the client understands chunked answers; one that does not gets bodies that end with the connection."""
+        if self._parser.get_http_version() != "1.0":
+            return True
+        self._keep_alive = False
+        return False
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        self.phase = CLOSING
+        if self.transport is not None:
+            self.transport.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is on its way in, or its answer on its way out."""
+        return self.phase in (BODY, ANSWERING)
+
+    def drain(self) -> None:
+        """Close now if nothing is under way; otherwise after the answer."""
+        if self.phase == IDLE:
+            self.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def sweep(self, now_s: float) -> None:
+        """Close what has been silent for too long: between requests, within a head, within a body."""
+        limits = self.desk.limits
+        quiet_s = now_s - self.since_s
+        if self.phase == IDLE and quiet_s > limits.idle_s:
+            self.close()
+        elif self.phase == HEAD and quiet_s > limits.header_s:
+            self._refuse_now(replies.refusal(408, f"The head took more than {limits.header_s:g} s.", "head_timeout"))
+        elif self.phase == BODY and quiet_s > limits.body_s:
+            self._refuse_now(replies.refusal(408, f"The body paused for {limits.body_s:g} s.", "body_timeout"))
+        elif self.phase == CLOSING and quiet_s > limits.body_s and self.transport is not None:
+            self.transport.abort()
+
+    # Its own affairs
+
+    def _learn(self, names: tuple[bytes, ...]) -> None:
+        """Learn how this client writes the names of its headers: it seldom changes from request to request."""
+        self._names = names
+        self._spelled = {name.lower(): name for name in names}
+        self._label_names = [name for lower, name in self._spelled.items() if lower.startswith(b"x-breakeven-")]
+        self.labels = _NO_LABELS
+
+    def _check_body(self) -> None:
+        self.since_s = self.desk.now_s
+        if sum(map(len, self._pieces)) > self.desk.limits.body_bytes:
+            self._refuse_now(self.desk.body_too_large())
+        elif self._refusal is not None:
+            self._pieces.clear()
+
+    def _answer_expectation(self) -> None:
+        if self._refusal is None:
+            self.write(replies.CONTINUE)
+        else:
+            self._refuse_now(self._refusal)
+
+    def _refuse_now(self, reply: replies.Reply) -> None:
+        """Answer before the request is whole; what still comes of it is thrown away until the client closes."""
+        self._refusal = None
+        self._pieces.clear()
+        self._keep_alive = False
+        self.phase = CLOSING
+        self.since_s = self.desk.now_s
+        self.write(reply.rendered(close=True))
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.close()
+
+
+def _size(headers: dict[bytes, bytes]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers.items())

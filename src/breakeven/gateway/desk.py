@@ -1,0 +1,166 @@
+"""Decides what becomes of a request: refused, answered by the gateway itself, or carried to a target.
+
+Everything that a stranger could do is refused here before the body is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from breakeven.gateway import replies
+from breakeven.gateway.exchange import Exchange
+from breakeven.gateway.requests import BadRequestError, read_chat_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breakeven.clock import Clock
+    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.recorder import Recorder
+    from breakeven.gateway.replies import Reply
+    from breakeven.gateway.snapshot import Limits
+    from breakeven.gateway.state import KeyState, State
+    from breakeven.ledger.ids import RequestIds
+
+CHAT: Final = b"/v1/chat/completions"
+MODELS: Final = b"/v1/models"
+ONE_MODEL: Final = b"/v1/models/"
+HEALTH: Final = b"/health"
+
+_METHODS: Final = {CHAT: b"POST", MODELS: b"GET", HEALTH: b"GET"}
+
+_STOPPING: Final = replies.refusal(
+    503, "The gateway is stopping; send the request again.", "stopping", close=True, extra=replies.RETRY_LATER
+)
+_FULL: Final = replies.refusal(
+    503,
+    "The gateway cannot write its ledger and takes no requests until it can.",
+    "ledger_full",
+    extra=replies.RETRY_LATER,
+)
+_NO_KEY: Final = replies.refusal(
+    401,
+    "This key is not known here. Send 'Authorization: Bearer KEY' with a key of this gateway.",
+    "invalid_api_key",
+    extra=b"www-authenticate: Bearer\r\n",
+)
+
+
+class Desk:
+    """What the connections of one worker share: state, recorder, ids, clock, and who is being served."""
+
+    def __init__(
+        self,
+        state: State,
+        recorder: Recorder,
+        ids: RequestIds,
+        clock: Clock,
+        limits: Limits,
+        uniform: Callable[[], float],
+    ) -> None:
+        self.state = state
+        self.recorder = recorder
+        self.ids = ids
+        self.clock = clock
+        self.limits = limits
+        self.uniform = uniform
+        self.connections: set[ClientConnection] = set()
+        self.draining = False
+        self.now_s = clock.monotonic()
+        """The stopwatch as of the last tick: good enough for what is measured in seconds."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether some client still waits for an answer, or for the rest of one."""
+        return any(connection.busy for connection in self.connections)
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Count a connection in, unless there are too many."""
+        if len(self.connections) >= self.limits.max_connections:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def gone(self, connection: ClientConnection) -> None:
+        """Count a connection out."""
+        self.connections.discard(connection)
+
+    def check_head(self, connection: ClientConnection, method: bytes, path: bytes) -> Reply | None:
+        """Return why the request is refused, or None; the key that it brings goes to ``connection.key``."""
+        if self.draining:
+            return _STOPPING
+        wanted = _METHODS.get(path) or (b"GET" if path.startswith(ONE_MODEL) else None)
+        if wanted is None:
+            return replies.refusal(404, f"There is nothing at {_shown(path)}.", "unknown_path")
+        if method != wanted:
+            message = f"{_shown(path)} takes {wanted.decode()}, not {_shown(method)}."
+            return replies.refusal(405, message, "wrong_method", extra=b"allow: %b\r\n" % wanted)
+        if path == HEALTH:
+            return None
+        connection.key = key = self.state.keyring.find(connection.authorization, connection.received_s)
+        if key is None:
+            return _NO_KEY
+        if connection.announced_bytes > self.limits.body_bytes:
+            return self.body_too_large()
+        if path == CHAT and self.recorder.full:
+            return _FULL
+        return None
+
+    def act(self, connection: ClientConnection, path: bytes, body: bytes) -> None:
+        """Act on a request that was not refused."""
+        if path == CHAT:
+            refused = self._carry(connection, body)
+            if refused is not None:
+                connection.reply(refused)
+        elif path == HEALTH:
+            connection.reply(self._health())
+        else:
+            connection.reply(self._models(connection, path))
+
+    def head_too_large(self) -> Reply:
+        """Return the refusal of a head beyond the bound."""
+        return replies.refusal(431, f"The head has more than {self.limits.header_bytes:,} bytes.", "head_too_large")
+
+    def body_too_large(self) -> Reply:
+        """Return the refusal of a body beyond the bound."""
+        message = f"The body has more than {self.limits.body_bytes:,} bytes."
+        return replies.refusal(413, message, "body_too_large", close=True)
+
+    def _carry(self, connection: ClientConnection, body: bytes) -> Reply | None:
+        try:
+            request = read_chat_request(body)
+        except BadRequestError as error:
+            return replies.refusal(400, str(error), "invalid_request")
+        key = connection.key
+        route = self.state.route(request.model)
+        if key is None or route is None or not key.may_use(request.model):
+            return _unknown_model(request.model)
+        return Exchange(self, connection, route, request, body).begin()
+
+    def _health(self) -> Reply:
+        if self.recorder.full:
+            return _FULL
+        return replies.Reply(200, b'{"status":"ok"}')
+
+    def _models(self, connection: ClientConnection, path: bytes) -> Reply:
+        key: KeyState | None = connection.key
+        names = self.state.models(key) if key else []
+        if path == MODELS:
+            return replies.Reply(200, replies.model_list(names))
+        name = _shown(unquote_to_bytes(path[len(ONE_MODEL) :]))
+        if name not in names:
+            return _unknown_model(name)
+        return replies.Reply(200, msgspec.json.encode(replies.model_card(name)))
+
+
+def _unknown_model(name: str) -> Reply:
+    message = f"The model {name!r} does not exist here, or this key may not use it. GET /v1/models lists those it may."
+    return replies.refusal(404, message, "model_not_found")
+
+
+def _shown(text: bytes) -> str:
+    """Return what a client sent, fit to be shown to it."""
+    return text[:200].decode("ascii", "replace")

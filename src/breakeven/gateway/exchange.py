@@ -1,0 +1,333 @@
+"""One request, from the moment it is whole until its answer is: choose, send, relay, keep, release.
+
+It has no task of its own: the event loop calls it when something comes from the target, when the client
+leaves, and ten times a second to look at the clock.  Each attempt leaves one row, whatever happens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, is_event_stream, passed_headers, whole
+from breakeven.gateway.choice import Labels, facts
+from breakeven.gateway.failures import (
+    BETWEEN_TOKENS_TIMEOUT,
+    FIRST_TOKEN_TIMEOUT,
+    LEFT,
+    TOTAL_TIMEOUT,
+    Failure,
+    answered,
+)
+from breakeven.gateway.requests import named_once, rewritten
+from breakeven.ledger.ids import request_text
+from breakeven.ledger.rows import CLIENT_LEFT, CUT, ESTIMATED, FAILED, OK, STREAMED, UNKNOWN_US, Attempt
+from breakeven.metering.completion import read_completion
+from breakeven.metering.reading import Reading, tokens_of_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from breakeven.gateway.choice import RouteState
+    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.desk import Desk
+    from breakeven.gateway.replies import Reply
+    from breakeven.gateway.requests import ChatRequest
+    from breakeven.gateway.state import KeyState
+    from breakeven.routing.eligible import Asked
+    from breakeven.upstreams.connection import UpstreamConnection
+
+CONNECTING, SENT, FLOWING, ENDED = range(4)
+"""Waiting for a connection; for the first byte of the body; for the rest; the last row is written."""
+
+NOTHING: Final = Reading(0, 0, 0, 0, 0, estimated=False)
+"""Used by an attempt that did not get as far as to be read by a target."""
+
+SPLIT_BYTES: Final = 32 * 1024
+"""Larger bodies are written after their head instead of being copied behind it."""
+
+
+class Exchange:
+    """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
+
+    __slots__ = (
+        "answer", "client", "closes", "decision", "desk", "fallback", "first_byte_s", "hides_usage", "key", "labels",
+        "moved", "number", "offer", "paused", "payload", "phase", "quiet_since_s", "ready_s", "received_us", "request",
+        "request_id", "retried_stale", "route", "sent_s", "tail", "tried", "upstream",
+    )  # fmt: skip
+
+    def __init__(
+        self, desk: Desk, client: ClientConnection, route: RouteState, request: ChatRequest, body: bytes
+    ) -> None:
+        clock = desk.clock
+        received_s = clock.now()
+        self.desk = desk
+        self.client = client
+        self.key: KeyState = client.key  # type: ignore[assignment]  # checked before the body was read
+        self.route = route
+        self.request = request
+        self.payload = body
+        self.received_us = int(received_s * 1_000_000)
+        self.ready_s = self.quiet_since_s = clock.monotonic()
+        self.request_id = desk.ids.next(int(received_s * 1000))
+        self.labels = Labels(client.labels, self.key, desk.state.spool) if client.labels else None
+        self.tried: Sequence[int] = route.untried
+        self.number = 0
+        self.fallback = ""
+        self.hides_usage = self.moved = self.paused = self.closes = False
+        self.tail = b""
+        self.answer: WholeAnswer | StreamedAnswer | None = None
+        self.upstream: UpstreamConnection | None = None
+        self.retried_stale = False
+
+    # From the desk and the client's connection
+
+    def begin(self) -> Reply | None:
+        """Send the request to a target; return why it is refused when there is none that may take it."""
+        index, reason = self._choose()
+        if index < 0:
+            return self.route.refusal(self._asked())
+        self.client.begin_exchange(self)
+        self._attempt(index, reason)
+        return None
+
+    def client_left(self) -> None:
+        """Stop the target's work and keep the row of what has passed."""
+        if self.phase != ENDED:
+            reading = self._used()
+            self._stop_upstream()
+            self._keep(CLIENT_LEFT, LEFT, reading, status=self.answer.status if self.answer is not None else 0)
+
+    def pause(self) -> None:
+        """Let the target wait for the client."""
+        self.paused = True
+        if self.upstream is not None:
+            self.upstream.pause()
+
+    def resume(self) -> None:
+        """Read on from the target."""
+        self.paused = False
+        self.moved = True
+        if self.upstream is not None:
+            self.upstream.resume()
+
+    def release(self) -> None:
+        """Send the last bytes: the row is kept."""
+        client = self.client
+        if client.transport is not None:
+            client.write(self.tail)
+            client.done(close=self.closes)
+
+    # From the upstream connection
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """Send the request."""
+        offer, request = self.offer, self.request
+        body = self.payload
+        if request.stream:
+            options = request.stream_options
+            self.hides_usage = offer.target.stream_usage and (options is None or not options.include_usage)
+        if self.hides_usage or offer.renamed or not named_once(body):
+            body = rewritten(body, request, model=offer.model, ask_for_usage=self.hides_usage)
+        self.upstream = connection
+        self.phase = SENT
+        self.sent_s = self.desk.clock.monotonic()
+        if len(body) < SPLIT_BYTES:
+            connection.send(self, b"%b%d\r\n\r\n%b" % (offer.target.request_head, len(body), body))
+        else:
+            connection.send(self, b"%b%d\r\n\r\n" % (offer.target.request_head, len(body)))
+            connection.send_more(body)
+
+    def not_connected(self, reason: str, detail: str) -> None:
+        """Go on with another target."""
+        if self.phase == CONNECTING:
+            self._failed(Failure(reason, detail), NOTHING)
+
+    def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
+        """Take an answer that came in one piece."""
+        if status != 200 or (self.request.stream and is_event_stream(headers)):
+            self.head(status, headers)
+            self.body(body)
+            self.complete()
+            return
+        self.first_byte_s = self.desk.clock.monotonic()
+        reading = read_completion(body, len(self.payload))
+        lines = passed_headers(headers) + self._own_lines()
+        self.tail = whole(200, lines, body, close=not self.client.keeps_alive)
+        self._keep(OK, "", reading, status=200)
+
+    def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        """Prepare for what comes."""
+        lines = self._own_lines()
+        if status == 200 and self.request.stream and is_event_stream(headers):
+            self.answer = StreamedAnswer(self.client, headers, lines, hide_usage=self.hides_usage)
+        else:
+            self.answer = WholeAnswer(self.client, status, headers, lines)
+        self.moved = True
+
+    def body(self, data: bytes) -> None:
+        """Pass it on."""
+        if self.phase == SENT:
+            self.phase = FLOWING
+            self.first_byte_s = self.desk.clock.monotonic()
+        self.moved = True
+        assert self.answer is not None  # the head has come
+        self.answer.body(data)
+
+    def complete(self) -> None:
+        """Keep the row, then let the last bytes go; or go on with another target when this one failed."""
+        answer = self.answer
+        assert answer is not None
+        self.upstream = None
+        if answer.status >= 400:
+            self._failed(answered(self.offer.target.name, answer.status), NOTHING)
+            return
+        self.tail = answer.finish(close=not self.client.keeps_alive)
+        if answer.broken:
+            self._keep(CUT, answer.broken, self._used(), status=answer.status)
+        else:
+            self._keep(OK, "", answer.reading(len(self.payload), complete=True), status=answer.status)
+
+    def lost(self, reason: str, *, stale: bool) -> None:
+        """Send again over a new connection when a kept one had gone stale; otherwise this attempt has failed."""
+        self.upstream = None
+        if stale and not self.retried_stale:
+            self.retried_stale = True
+            self.phase = CONNECTING
+            self.offer.target.pool.connect(self)
+            return
+        self._failed(Failure(reason, f"{self.offer.target.name} broke off its answer"), self._used())
+
+    # From the clock
+
+    def tick(self, now_s: float) -> None:
+        """Give up on a target that takes too long."""
+        if self.moved or self.paused:
+            self.moved = False
+            self.quiet_since_s = now_s
+        limits = self.offer.target.timeouts
+        if now_s - self.ready_s > limits.total_s:
+            self._timed_out(TOTAL_TIMEOUT, limits.total_s)
+        elif self.phase == SENT and now_s - self.sent_s > limits.first_token_s:
+            self._timed_out(FIRST_TOKEN_TIMEOUT, limits.first_token_s)
+        elif self.phase == FLOWING and now_s - self.quiet_since_s > limits.between_tokens_s:
+            self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
+
+    # Its own steps
+
+    def _asked(self) -> Asked:
+        asked = self.key.asked
+        if self.labels is not None and self.labels.sensitivity:
+            asked = asked._replace(sensitivity=self.labels.sensitivity)
+        return asked
+
+    def _choose(self) -> tuple[int, int]:
+        task = self.labels.task if self.labels is not None else 0
+        request = facts(len(self.payload), task, sum(self.tried))
+        return self.route.choose(self._asked(), request, self.tried, self.desk.uniform())
+
+    def _attempt(self, index: int, reason: int) -> None:
+        offer = self.offer = self.route.offers[index]
+        self.decision = self.desk.state.decisions[reason]
+        self.tried = *self.tried[:index], 1, *self.tried[index + 1 :]
+        offer.target.in_flight += 1
+        self.answer = None
+        self.upstream = None
+        self.phase = CONNECTING
+        self.sent_s = self.first_byte_s = 0.0
+        self.retried_stale = False
+        connection = offer.target.pool.idle()
+        if connection is None:
+            offer.target.pool.connect(self)
+        else:
+            self.connected(connection)
+
+    def _timed_out(self, reason: str, limit_s: float) -> None:
+        reading = self._used()
+        self._stop_upstream()
+        self._failed(Failure(reason, f"{self.offer.target.name} took more than {limit_s:g} s"), reading)
+
+    def _failed(self, failure: Failure, reading: Reading) -> None:
+        """Go on with another target where that is possible; otherwise tell the client."""
+        answer = self.answer
+        status = answer.status if answer is not None else 0
+        if answer is not None and answer.started:
+            self.tail = answer.cut(f"The stream broke: {failure.detail}.", failure.reason)
+            self.closes = True
+            self._keep(CUT, failure.reason, reading, status=status)
+            return
+        index = reason = -1
+        if failure.retried and self.number + 1 < self.route.max_attempts:
+            index, reason = self._choose()
+        if index >= 0:
+            self._keep(FAILED, failure.reason, reading, status=status, last=False)
+            self.fallback = failure.reason
+            self.number += 1
+            self._attempt(index, reason)
+        else:
+            close = not self.client.keeps_alive
+            if failure.passed_on and answer is not None:
+                self.tail = answer.finish(close=close)
+            else:
+                self.tail = failure.reply(self._own_lines()).rendered(close=close)
+            self._keep(FAILED, failure.reason, reading, status=status)
+
+    def _keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
+        """Hand the row of this attempt to the recorder; with the last one the answer is released."""
+        desk, offer, labels, key = self.desk, self.offer, self.labels, self.key
+        ready_s = self.ready_s
+        offer.target.in_flight -= 1
+        input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, processing, estimated = reading
+        reason = desk.state.reason
+        row = Attempt(
+            self.request_id | self.number,
+            self.received_us,
+            int((self.sent_s - ready_s) * 1e6) if self.sent_s else UNKNOWN_US,
+            int((self.first_byte_s - ready_s) * 1e6) if self.first_byte_s else UNKNOWN_US,
+            int((desk.clock.monotonic() - ready_s) * 1e6),
+            key.code,
+            labels.task if labels is not None else 0,
+            labels.tags if labels is not None else key.tags,
+            offer.model_code,
+            offer.target.code,
+            offer.priced_code,
+            self.decision[1],
+            reason(self.fallback) if self.fallback else 0,
+            reason(failure) if failure else 0,
+            status,
+            outcome,
+            processing,
+            (ESTIMATED if estimated else 0) | (STREAMED if self.request.stream else 0),
+            input_tokens,
+            cached_input_tokens,
+            cache_write_tokens,
+            output_tokens,
+            labels.episode if labels is not None else "",
+        )
+        if last:
+            self.phase = ENDED
+        desk.recorder.keep(row, self if last else None)
+
+    def _used(self) -> Reading:
+        """Return what an attempt that did not end well has used: what was sent, and what has passed."""
+        if self.answer is not None and self.answer.status < 400:
+            return self.answer.reading(len(self.payload), complete=False)
+        if self.phase != SENT:
+            return NOTHING
+        return Reading(tokens_of_bytes(len(self.payload)), 0, 0, 0, 0, estimated=True)
+
+    def _own_lines(self) -> bytes:
+        """Return the header lines that say what the gateway did."""
+        overhead_s = self.sent_s - self.ready_s if self.sent_s else 0.0
+        return b"%bx-breakeven-request-id: %b\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n" % (
+            self.offer.target.reply_header,
+            request_text(self.request_id).encode(),
+            self.decision[0],
+            overhead_s * 1_000_000,
+        )
+
+    def _stop_upstream(self) -> None:
+        if self.upstream is not None:
+            self.upstream.drop()
+            self.upstream = None
+        elif self.phase == CONNECTING:
+            self.offer.target.pool.forget(self)

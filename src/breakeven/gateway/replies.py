@@ -1,0 +1,82 @@
+"""Answers that the gateway gives itself: errors in the shape of OpenAI's, the list of models, health."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+RETRY_LATER: Final = b"retry-after: 2\r\n"
+"""What a client is told that comes while the gateway stops, or cannot keep its rows."""
+
+_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+def status_line(status: int) -> bytes:
+    """Return the first line of an answer; a status without a name gets none."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def error_body(status: int, message: str, code: str) -> bytes:
+    """Return an error as OpenAI's clients expect it."""
+    kind = _TYPES.get(status) or ("server_error" if status >= 500 else "invalid_request_error")
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+
+class Reply(NamedTuple):
+    """A whole JSON answer, before it is known whether the connection stays open."""
+
+    status: int
+    body: bytes
+    close: bool = False
+    extra: bytes = b""
+    """Further header lines, each with its line end."""
+
+    def rendered(self, *, close: bool) -> bytes:
+        """Return the answer as bytes."""
+        closing = b"connection: close\r\n" if close or self.close else b""
+        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
+            status_line(self.status),
+            len(self.body),
+            closing,
+            self.extra,
+            self.body,
+        )
+
+
+def refusal(status: int, message: str, code: str, *, close: bool = False, extra: bytes = b"") -> Reply:
+    """Return an error in the shape that OpenAI's clients expect."""
+    return Reply(status, error_body(status, message, code), close, extra)
+
+
+def error_event(message: str, code: str) -> bytes:
+    """Return the server-sent event that ends a stream which cannot be finished: never a clean ``[DONE]``."""
+    return b"data: %b\n\n" % error_body(502, message, code)
+
+
+def model_card(name: str) -> dict[str, object]:
+    """Return one model as ``GET /v1/models/NAME`` shows it."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "breakeven"}
+
+
+def model_list(names: Iterable[str]) -> bytes:
+    """Return the body of ``GET /v1/models``."""
+    return msgspec.json.encode({"object": "list", "data": [model_card(name) for name in names]})
+
+
+def chunk(data: bytes) -> bytes:
+    """Return bytes as one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

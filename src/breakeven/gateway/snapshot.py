@@ -1,0 +1,155 @@
+"""Everything a worker knows: plain frozen values, resolved before it starts, swapped whole and never changed.
+
+Secrets are in it in the clear, so it travels only through memory, never through a file or a log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from breakeven.catalog.rate_card import PriceList
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a target may take, by what is waited for."""
+
+    connect_s: float
+    first_token_s: float
+    """From the request's last byte to the first byte of the answer's body."""
+
+    between_tokens_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """A CONNECT proxy on the way to a target."""
+
+    host: str
+    port: int
+    authorization: str = ""
+    """Value of ``Proxy-Authorization``; empty when the proxy asks for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A place that serves models."""
+
+    name: str
+    host: str
+    port: int
+    tls: bool
+    host_header: str
+    """``host`` or ``host:port`` as the URL has it."""
+
+    base_path: str
+    """Path before ``/chat/completions``: ``/v1``, or empty."""
+
+    headers: tuple[tuple[str, str], ...]
+    """What every request to it carries: credentials, mostly."""
+
+    model: str
+    """The model's name there; empty: as the client says it."""
+
+    priced_as: str
+    """``provider:model`` whose prices hold; ``provider:*``: of the model that was asked for; empty: no price."""
+
+    timeouts: Timeouts
+    ca_file: str = ""
+    proxy: Proxy | None = None
+    stream_usage: bool = True
+    """Whether it understands ``stream_options.include_usage``; if not, streams are estimated."""
+
+    max_connections: int = 1024
+    sensitivities: tuple[str, ...] = ()
+    """Kinds of data that may be sent there; empty: every kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A logical model and the targets that may serve it, in the order in which they are configured."""
+
+    model: str
+    """The name clients use; ``*`` for every name that has no route of its own."""
+
+    targets: tuple[str, ...]
+    weights: tuple[float, ...]
+    policy: str
+    """A name in ``routing.policies.POLICIES``."""
+
+    max_attempts: int
+    refuse_unpriced: bool = False
+    """Refuse a request whose target has no known price, instead of recording it without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A virtual key, known by its hash alone."""
+
+    name: str
+    sha256: str
+    """Hex digest of the whole key."""
+
+    models: tuple[str, ...] = ()
+    """Models it may ask for; empty: all."""
+
+    tags: str = ""
+    """Tags of its requests that bring none."""
+
+    expires_s: float | None = None
+    """Unix seconds from which it is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what a client may send, hold and keep waiting."""
+
+    header_bytes: int
+    body_bytes: int
+    header_s: float
+    """From the first byte of a request to the end of its head."""
+
+    body_s: float
+    """Longest pause within a body."""
+
+    idle_s: float
+    """How long a connection without a request is kept."""
+
+    max_connections: int
+    drain_s: float
+    """How long streams in flight may run on after the stop was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerPlan:
+    """Where the ledger is and what happens when it cannot be written."""
+
+    folder: str
+    """Holds ``spool/`` and, unless ``store`` says otherwise, ``ledger.sqlite``."""
+
+    store: str
+    drop_when_full: bool
+    waiting_rows: int
+    """Rows kept in memory while the spool cannot be written."""
+
+    fresh: bool
+    """Begin with an empty ledger at every start: for benchmarks and demonstrations only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One version of the whole configuration."""
+
+    host: str
+    port: int
+    workers: int
+    targets: tuple[Target, ...]
+    routes: tuple[Route, ...]
+    keys: tuple[Key, ...]
+    open_to_all: bool
+    """No key is asked for; only ever on a loopback address."""
+
+    limits: Limits
+    ledger: LedgerPlan
+    price_lists: tuple[PriceList, ...]

@@ -1,0 +1,192 @@
+"""The first process of a running gateway: it keeps the workers and the mover alive, and serves nobody.
+
+It binds the address, forks the others, starts again what dies, reads the keys' version twice a second, and
+stops everything in order: the workers finish what is in flight, then the mover empties the spool.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from breakeven.gateway.connection import SEND_BUFFER_BYTES
+from breakeven.gateway.worker import BACKLOG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breakeven.clock import Clock
+    from breakeven.gateway.snapshot import Key, Snapshot
+
+POLL_S: Final = 0.5
+"""How often the version of the keys is read."""
+
+RESTART_S: Final = 1.0
+"""A process that died is started again after this time, so that one that cannot live does not spin."""
+
+WORKER_NUMBERS: Final = 64
+"""Request ids have room for so many; a worker that is started again gets the next number."""
+
+_WAKING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+
+_log = logging.getLogger("breakeven.gateway")
+
+
+class AddressInUseError(Exception):
+    """The address cannot be bound; ``str()`` says which and why."""
+
+
+class Supervisor:
+    """Forks and keeps the processes of one gateway."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        clock: Clock,
+        work: Callable[[int, socket.socket, socket.socket], None],
+        move: Callable[[], None],
+        keys: Callable[[], tuple[Key, ...] | None],
+    ) -> None:
+        """Take what the processes do.
+
+        ``work(number, listening, line)`` runs a worker, ``move()`` the mover until SIGTERM; ``keys()`` returns
+        the store's keys when they have changed since it was last asked, else None.
+        """
+        self._snapshot = snapshot
+        self._clock = clock
+        self._work = work
+        self._move = move
+        self._keys = keys
+        self._lines: dict[int, socket.socket] = {}
+        self._mover = 0
+        self._next_number = 0
+        self._latest: tuple[Key, ...] = ()
+        self._restart_at_s: list[float] = []
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; a second one stops at once.  Raises ``AddressInUseError``."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WAKING)
+        self._listening = _listen(self._snapshot.host, self._snapshot.port)
+        self._latest = self._keys() or ()
+        self._mover = self._fork(self._move)
+        for _ in range(self._snapshot.workers):
+            self._start_worker()
+        self._keep()
+        self._stop()
+
+    def _keep(self) -> None:
+        while True:
+            arrived = signal.sigtimedwait(_WAKING, POLL_S)
+            if arrived is not None and arrived.si_signo != signal.SIGCHLD:
+                return
+            self._reap()
+            self._tell_keys()
+            self._restart()
+
+    def _stop(self) -> None:
+        """Workers first, then the mover, which has their last rows to move."""
+        self._listening.close()
+        for pid in self._lines:
+            os.kill(pid, signal.SIGTERM)
+        while self._lines:
+            arrived = signal.sigtimedwait(_WAKING, POLL_S)
+            if arrived is not None and arrived.si_signo != signal.SIGCHLD:
+                for pid in self._lines:
+                    os.kill(pid, signal.SIGKILL)
+            self._reap()
+        if self._mover:
+            os.kill(self._mover, signal.SIGTERM)
+            os.waitpid(self._mover, 0)
+
+    def _start_worker(self) -> None:
+        ours, theirs = socket.socketpair()
+        number = self._next_number
+        self._next_number = (number + 1) % WORKER_NUMBERS
+
+        def work() -> None:
+            ours.close()
+            for line in self._lines.values():
+                line.close()  # or a worker would keep its sibling's line open after the supervisor's death
+            self._work(number, self._listening, theirs)
+
+        pid = self._fork(work)
+        theirs.close()
+        self._lines[pid] = ours
+        self._tell(ours)
+
+    def _fork(self, run: Callable[[], None]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        status = 1
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKING)
+            run()
+            status = 0
+        except Exception:  # the outermost frame of a process
+            _log.exception("a process of the gateway ends")
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        """Take note of every process that has ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            line = self._lines.pop(pid, None)
+            if line is not None:
+                line.close()
+            elif pid == self._mover:
+                self._mover = 0
+            _log.info("process %d has ended with status %d", pid, os.waitstatus_to_exitcode(status))
+            self._restart_at_s.append(self._clock.monotonic() + RESTART_S)
+
+    def _restart(self) -> None:
+        now_s = self._clock.monotonic()
+        if not self._restart_at_s or self._restart_at_s[0] > now_s:
+            return
+        self._restart_at_s.pop(0)
+        if not self._mover:
+            _log.warning("the mover is started again")
+            self._mover = self._fork(self._move)
+        elif len(self._lines) < self._snapshot.workers:
+            _log.warning("a worker is started again")
+            self._start_worker()
+
+    def _tell_keys(self) -> None:
+        changed = self._keys()
+        if changed is not None:
+            self._latest = changed
+            for line in self._lines.values():
+                self._tell(line)
+
+    def _tell(self, line: socket.socket) -> None:
+        try:
+            line.sendall(msgspec.json.encode(self._latest) + b"\n")
+        except OSError:
+            _log.info("a worker ended before it took the keys")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        raise AddressInUseError(f"{host}:{port} cannot be listened on: {error.strerror}.") from error
+    return listening

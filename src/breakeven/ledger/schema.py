@@ -1,0 +1,141 @@
+"""The tables of the store, as SQL, and the check that a file is a store of this version.
+
+Labels of an attempt (key, model, target, rate card …) repeat, so each combination of them is one row of
+``series``, and an attempt names it by a number: 40 bytes a row instead of 120, and the hourly roll-up is one
+row an hour and series.  No table holds dollars.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.errors import InputError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+VERSION: Final = 1
+"""Version of the tables; in the file as ``user_version``."""
+
+APPLICATION: Final = 0x42454C47  # "BELG"
+"""In the file as ``application_id``, so that another program's database is not taken for a store."""
+
+SERIES_COLUMNS: Final = (
+    "key", "task", "tags", "model", "target", "priced_as", "decision", "fallback", "failure",
+    "status", "outcome", "processing", "flags", "rate_card", "over_tokens",
+)  # fmt: skip
+"""What identifies a series; the first nine are ids of ``text``, 0 for none."""
+
+SUM_COLUMNS: Final = ("attempts", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
+
+TABLES: Final = (
+    """CREATE TABLE text (
+        id INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        UNIQUE (kind, text)
+    )""",
+    f"""CREATE TABLE series (
+        id INTEGER PRIMARY KEY,
+        key INTEGER NOT NULL, task INTEGER NOT NULL, tags INTEGER NOT NULL, model INTEGER NOT NULL,
+        target INTEGER NOT NULL, priced_as INTEGER NOT NULL, decision INTEGER NOT NULL, fallback INTEGER NOT NULL,
+        failure INTEGER NOT NULL, status INTEGER NOT NULL, outcome INTEGER NOT NULL, processing INTEGER NOT NULL,
+        flags INTEGER NOT NULL,
+        rate_card TEXT NOT NULL,
+        over_tokens INTEGER NOT NULL,
+        UNIQUE ({", ".join(SERIES_COLUMNS)})
+    )""",
+    # Unique does not hold between nulls, so no card is '' here; the view below says null.
+    """CREATE TABLE rate_card (
+        id TEXT PRIMARY KEY,
+        content TEXT NOT NULL
+    )""",
+    """CREATE TABLE attempt (
+        attempt_id INTEGER PRIMARY KEY,
+        received_us INTEGER NOT NULL,
+        queued_us INTEGER NOT NULL,
+        first_byte_us INTEGER NOT NULL,
+        ended_us INTEGER NOT NULL,
+        series INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_input_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        episode TEXT
+    )""",
+    """CREATE TABLE rollup_hour (
+        hour INTEGER NOT NULL,
+        series INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_input_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        PRIMARY KEY (hour, series)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE spool_position (
+        segment TEXT PRIMARY KEY,
+        moved_bytes INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE TABLE control (version INTEGER NOT NULL)",
+    "INSERT INTO control VALUES (0)",
+    """CREATE TABLE key (
+        name TEXT PRIMARY KEY,
+        sha256 TEXT NOT NULL UNIQUE,
+        shown TEXT NOT NULL,
+        models TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        created_s REAL NOT NULL,
+        expires_s REAL,
+        revoked_s REAL
+    ) WITHOUT ROWID""",
+    """CREATE VIEW attempt_said AS SELECT
+        attempt_id, attempt_id & ~15 AS request_id, attempt_id & 15 AS number, received_us,
+        nullif(queued_us, 4294967295) AS queued_us, nullif(first_byte_us, 4294967295) AS first_byte_us, ended_us,
+        k.text AS key, t.text AS task, g.text AS tags, episode, m.text AS model, p.text AS target, r.text AS priced_as,
+        d.text AS decision, b.text AS fallback, f.text AS failure, nullif(s.status, 0) AS status,
+        CASE s.outcome WHEN 0 THEN 'ok' WHEN 1 THEN 'failed' WHEN 2 THEN 'cut' ELSE 'client_left' END AS outcome,
+        CASE s.processing WHEN 0 THEN 'standard' WHEN 1 THEN 'batch' WHEN 2 THEN 'flex' ELSE 'priority' END
+            AS processing,
+        s.flags & 1 AS estimated, s.flags >> 1 & 1 AS streamed,
+        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,
+        nullif(s.rate_card, '') AS rate_card, s.over_tokens AS over_tokens
+        FROM attempt JOIN series s ON s.id = attempt.series
+        LEFT JOIN text k ON k.id = s.key LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags
+        LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target LEFT JOIN text r ON r.id = s.priced_as
+        LEFT JOIN text d ON d.id = s.decision LEFT JOIN text b ON b.id = s.fallback
+        LEFT JOIN text f ON f.id = s.failure""",
+)
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty file, wholly or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        connection.execute("ROLLBACK")  # another process made them between our look and our lock
+        return
+    for statement in TABLES:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the file holds the tables; False for an empty one.
+
+    Raises ``InputError`` for another program's database and for a store that a newer Breakeven wrote.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if version == application == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        return False
+    if application != APPLICATION:
+        raise InputError(f"{path} is a database, but not a Breakeven ledger. Name the ledger's own file or folder.")
+    if version > VERSION:
+        raise InputError(
+            f"{path} has tables of version {version}; this Breakeven knows up to {VERSION} and would misread them. "
+            "Use the newer Breakeven that wrote it."
+        )
+    return True

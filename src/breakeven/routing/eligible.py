@@ -1,0 +1,138 @@
+"""The one filter of where a request may go, run before every choice: key, protocol, sensitivity, health, budget.
+
+It decides what is allowed, never what is better; that is for policies.  The rules:
+
+- **key**: a key that names models may use those alone; a key that names none may use all.
+- **protocol**: a target is sent only what it says it speaks.
+- **sensitivity**: a request marked with a kind of data goes only to targets that name that kind.  A target that names
+  none gets no marked request: saying nothing is no permission, and a label nobody knows (a slip of the pen, say) goes
+  nowhere rather than anywhere.  A request without a mark goes everywhere.
+- **health**: a target that is known to be down is not tried.
+- **budget**: a target whose expected price exceeds what is left is left out.  One that costs nothing always fits; one
+  whose price is not known fits as long as anything is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+
+PROTOCOLS: Final = ("chat", "completions", "responses", "embeddings", "messages")
+CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES = (1 << index for index in range(len(PROTOCOLS)))
+"""What clients and targets speak; a target's protocols are a sum of these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """What does not change of a route's targets, in the configured order; made once for a snapshot."""
+
+    model: str
+    """The model's name as clients and keys know it."""
+
+    names: tuple[str, ...]
+    protocols: tuple[int, ...]
+    """Sums of the constants above."""
+
+    sensitivities: tuple[frozenset[str], ...]
+    """Kinds of data that may be sent to each."""
+
+    all: tuple[bool, ...] = field(init=False)
+    """The answer when nothing is excluded: one object, so that what is built on it can be kept."""
+
+    none: tuple[bool, ...] = field(init=False)
+    spoken_by_all: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        shared = -1
+        for spoken in self.protocols:
+            shared &= spoken
+        object.__setattr__(self, "all", (True,) * len(self.names))
+        object.__setattr__(self, "none", (False,) * len(self.names))
+        object.__setattr__(self, "spoken_by_all", shared)
+
+
+class Asked(NamedTuple):
+    """What is asked on whose behalf; the same for most requests of a key, so it can be kept with it."""
+
+    allowed_models: AbstractSet[str]
+    """The key's; empty: all."""
+
+    sensitivity: str
+    """The kind of data that the request is marked with; empty: none."""
+
+    protocol: int
+    """One of the constants above."""
+
+    budget_usd: float
+    """What is left of the key's budget; infinite without one."""
+
+
+def eligible(
+    candidates: Candidates, healthy: Sequence[int], asked: Asked, price_usd: Sequence[float] = ()
+) -> tuple[bool, ...]:
+    """Return for each target whether the request may go there.
+
+    ``healthy`` holds ints or bools; ``price_usd`` is what the request is expected to cost at each target (NaN: not
+    known), and is read only if there is a budget.
+    """
+    allowed_models, sensitivity, protocol, budget_usd = asked
+    if allowed_models and candidates.model not in allowed_models:
+        return candidates.none
+    if not sensitivity and budget_usd == inf and protocol & candidates.spoken_by_all and 0 not in healthy:
+        return candidates.all
+    return tuple(
+        bool(healthy[index])
+        and bool(protocol & candidates.protocols[index])
+        and (not sensitivity or sensitivity in candidates.sensitivities[index])
+        and (budget_usd == inf or _affordable(price_usd[index], budget_usd))
+        for index in range(len(candidates.names))
+    )
+
+
+def why_excluded(
+    candidates: Candidates, healthy: Sequence[int], asked: Asked, price_usd: Sequence[float] = ()
+) -> tuple[str, ...]:
+    """Return for each target every reason why ``eligible`` excludes it, as a phrase for a person; empty: it does not.
+
+    To be called as ``eligible`` was, when its answer has to be explained.
+    """
+    allowed_models, sensitivity, protocol, budget_usd = asked
+    found = []
+    for index, name in enumerate(candidates.names):
+        reasons = []
+        if allowed_models and candidates.model not in allowed_models:
+            reasons.append(f"the key may not use {candidates.model}, only {', '.join(sorted(allowed_models))}")
+        if not protocol & candidates.protocols[index]:
+            reasons.append(f"it does not speak {_protocol_name(protocol)}")
+        if sensitivity and sensitivity not in candidates.sensitivities[index]:
+            reasons.append(f"it is not marked for {sensitivity} data ({_listed(candidates.sensitivities[index])})")
+        if not healthy[index]:
+            reasons.append("it is down")
+        if budget_usd != inf and not _affordable(price_usd[index], budget_usd):
+            reasons.append(f"{_price_text(price_usd[index])}, and ${max(budget_usd, 0):.6f} of the budget is left")
+        found.append(f"{name}: {'; '.join(reasons)}" if reasons else "")
+    return tuple(found)
+
+
+def _affordable(price_usd: float, budget_usd: float) -> bool:
+    left_usd = max(budget_usd, 0.0)
+    known = price_usd == price_usd  # noqa: PLR0124 - NaN is what differs from itself
+    return price_usd <= left_usd if known else left_usd > 0
+
+
+def _protocol_name(protocol: int) -> str:
+    return next((name for index, name in enumerate(PROTOCOLS) if protocol == 1 << index), f"protocol {protocol}")
+
+
+def _listed(kinds: frozenset[str]) -> str:
+    return f"only for {', '.join(sorted(kinds))}" if kinds else "it names no kind of data"
+
+
+def _price_text(price_usd: float) -> str:
+    known = price_usd == price_usd  # noqa: PLR0124 - NaN is what differs from itself
+    return f"the request is expected to cost ${price_usd:.6f}" if known else "its price is not known"

@@ -1,0 +1,86 @@
+"""The well-formed parts of a file that may be wrong elsewhere, so that all its problems are found at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from breakeven.settings.file import KeyEntry, LedgerEntry, Listen, ModelEntry, TargetEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from breakeven.sources.shape import Place
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+_SOMEWHERE: Final[Mapping[str, Any]] = {"url": "https://unknown.invalid"}
+"""In place of an address that cannot be read, so that the target's other keys are looked at too."""
+
+Entry = TypeVar("Entry", bound=BaseModel)
+
+
+class Parts(NamedTuple):
+    """The well-formed parts of a file, and all names in it."""
+
+    listen: Listen
+    targets: dict[str, TargetEntry]
+    models: dict[str, ModelEntry]
+    keys: dict[int, KeyEntry]
+    ledger: LedgerEntry
+    target_names: frozenset[str]
+    model_names: frozenset[str]
+
+
+def parts_of(data: Mapping[str, Any]) -> Parts:
+    """Take from a file's data what is well-formed; defaults stand in for the rest."""
+    targets, models, keys = data.get("targets"), data.get("models"), data.get("keys")
+    return Parts(
+        listen=_one(data.get("listen", {}), Listen),
+        targets=_each(targets.items() if isinstance(targets, dict) else (), TargetEntry, _SOMEWHERE),
+        models=_each(models.items() if isinstance(models, dict) else (), ModelEntry),
+        keys=_each(enumerate(keys) if isinstance(keys, list) else (), KeyEntry),
+        ledger=_one(data.get("ledger", {}), LedgerEntry),
+        target_names=frozenset(map(str, targets)) if isinstance(targets, dict) else frozenset(),
+        model_names=frozenset(map(str, models)) if isinstance(models, dict) else frozenset(),
+    )
+
+
+def _one(value: Any, kind: type[Entry]) -> Entry:
+    return _each([("it", value)], kind).get("it") or kind()
+
+
+def _each(
+    items: Iterable[tuple[Any, Any]], kind: type[Entry], stand_in: Mapping[str, Any] = _NOTHING
+) -> dict[Any, Entry]:
+    """Return the entries that are well-formed, if need be without the keys that are not, or with a stand-in."""
+    found: dict[Any, Entry] = {}
+    for name, value in items:
+        with suppress(ValidationError):  # it is reported with the whole file
+            kept = _pruned(value, kind)
+            found[name] = kind.model_validate({**stand_in, **kept} if isinstance(kept, dict) else kept)
+    return found
+
+
+def _pruned(value: Any, kind: type[BaseModel]) -> Any:
+    """Return an entry without its wrong keys; of an item in a list, the wrong key of that item alone."""
+    try:
+        kind.model_validate(value)
+    except ValidationError as error:
+        kept = deepcopy(value)
+        for item in error.errors(include_url=False, include_context=False):
+            _drop(kept, item["loc"])
+        return kept
+    return value
+
+
+def _drop(entry: Any, place: Place) -> None:
+    """Take a key out; it may be gone already, with an earlier one, or never have been there."""
+    in_item = len(place) > 2 and isinstance(place[1], int)
+    with suppress(LookupError, TypeError, AttributeError):
+        if in_item:
+            entry[place[0]][place[1]].pop(place[2])
+        else:
+            entry.pop(place[0])

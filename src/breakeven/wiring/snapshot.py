@@ -1,0 +1,122 @@
+"""Turns checked settings into the one value that a worker knows; starts nothing and asks no network.
+
+Secrets leave their references here: what comes out must not be shown or stored.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
+
+from breakeven.gateway.snapshot import Key, LedgerPlan, Limits, Proxy, Route, Snapshot, Target, Timeouts
+from breakeven.settings.address import read_address
+from breakeven.settings.prices import priced_as
+from breakeven.settings.providers import understands_stream_usage
+from breakeven.settings.secret import is_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from breakeven.catalog.rate_card import PriceList
+    from breakeven.settings import Settings
+    from breakeven.settings.file import KeyEntry, ModelEntry, ProxyEntry, TargetEntry
+
+MAX_ATTEMPTS = 15
+"""The attempt's number has four bits in its id."""
+
+
+def build_snapshot(settings: Settings) -> Snapshot:
+    """Return everything that the gateway needs, secrets included."""
+    file = settings.file
+    limits = file.limits
+    return Snapshot(
+        host=file.listen.host,
+        port=file.listen.port,
+        workers=file.workers,
+        targets=tuple(_target(name, entry, settings) for name, entry in file.targets.items()),
+        routes=tuple(_route(name, entry) for name, entry in file.models.items()),
+        keys=tuple(_key(entry) for entry in file.keys),
+        open_to_all=settings.open_to_all,
+        limits=Limits(
+            header_bytes=limits.header_bytes,
+            body_bytes=limits.body_bytes,
+            header_s=limits.header_s,
+            body_s=limits.body_s,
+            idle_s=limits.idle_s,
+            max_connections=limits.connections,
+            drain_s=limits.drain_s,
+        ),
+        ledger=LedgerPlan(
+            folder=str(settings.ledger_folder),
+            store=str(settings.store),
+            drop_when_full=file.ledger.on_full == "drop",
+            waiting_rows=file.ledger.waiting_rows,
+            fresh=file.ledger.fresh,
+        ),
+        price_lists=tuple(_once_each([*settings.cards.values(), *(f.prices for f in settings.prices if f.prices)])),
+    )
+
+
+def _once_each(lists: Iterable[PriceList]) -> Iterable[PriceList]:
+    return {item.target: item for item in lists}.values()
+
+
+def _target(name: str, entry: TargetEntry, settings: Settings) -> Target:
+    address = read_address(entry.url)
+    usage = entry.stream_usage
+    return Target(
+        name=name,
+        host=address.host,
+        port=address.port,
+        tls=address.tls,
+        host_header=address.host_header,
+        base_path=address.path,
+        headers=_headers(entry, settings),
+        model=entry.model or "",
+        priced_as=priced_as(entry)[0],
+        timeouts=Timeouts(**entry.timeouts.model_dump()),
+        ca_file=str(settings.folder / entry.ca_file) if entry.ca_file else "",
+        proxy=_proxy(entry.proxy, settings) if entry.proxy else None,
+        stream_usage=understands_stream_usage(address.host) if usage is None else usage,
+        max_connections=entry.max_connections,
+        sensitivities=entry.sensitivities,
+    )
+
+
+def _headers(entry: TargetEntry, settings: Settings) -> tuple[tuple[str, str], ...]:
+    own = [(name.lower(), _text(value, settings)) for name, value in entry.headers.items()]
+    if entry.key is None:
+        return tuple(own)
+    return (("authorization", f"Bearer {settings.secrets[entry.key].reveal()}"), *own)
+
+
+def _text(value: str, settings: Settings) -> str:
+    """Return a text that may be a reference, with blanks around it gone."""
+    return settings.secrets[value].reveal() if is_reference(value) else value.strip()
+
+
+def _proxy(entry: ProxyEntry, settings: Settings) -> Proxy:
+    address = read_address(entry.url)
+    authorization = ""
+    if entry.user is not None and entry.password is not None:
+        pair = f"{_text(entry.user, settings)}:{settings.secrets[entry.password].reveal()}"
+        authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+    return Proxy(host=address.host, port=address.port, authorization=authorization)
+
+
+def _route(name: str, entry: ModelEntry) -> Route:
+    weighted = any("weight" in item.model_fields_set for item in entry.targets)
+    return Route(
+        model=name,
+        targets=tuple(item.target for item in entry.targets),
+        weights=tuple(item.weight for item in entry.targets),
+        policy=entry.policy or ("weighted" if weighted else "ordered"),
+        max_attempts=min(entry.max_attempts or len(entry.targets), MAX_ATTEMPTS),
+        refuse_unpriced=entry.unknown_price == "refuse",
+    )
+
+
+def _key(entry: KeyEntry) -> Key:
+    expires_s = datetime.combine(entry.expires, time(), UTC).timestamp() if entry.expires else None
+    return Key(name=entry.name, sha256=entry.sha256.lower(), models=entry.models, tags=entry.tags, expires_s=expires_s)
