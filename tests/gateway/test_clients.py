@@ -266,7 +266,6 @@ SMUGGLED = {
     "a folded line": HEAD + b"x-a: b\r\n content-length: 3\r\n" + LENGTH + b"\r\n" + BODY,
     "chunks under another encoding": HEAD + b"transfer-encoding: chunked, identity\r\n\r\n" + BODY,
     "an encoding that is not known": HEAD + b"transfer-encoding: xchunked\r\n\r\n" + BODY,
-    "two encodings": HEAD + b"transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "a chunk without a length": HEAD + b"transfer-encoding: chunked\r\n\r\n\r\n" + BODY,
     "a chunk's length beyond any number": HEAD + b"transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n" + BODY,
     "a zero byte in a name": HEAD + b"x\x00a: b\r\n" + LENGTH + b"\r\n" + BODY,
@@ -378,10 +377,18 @@ def test_a_head_beyond_the_bound_is_refused(strict: Gateway, shape: str) -> None
 
 def test_a_head_without_an_end_is_cut_off_at_the_bound(strict: Gateway) -> None:
     with strict.line() as line:
-        line.send(b"GET /health HTTP/1.1\r\n")
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):  # noqa: PT012 - the pipe breaks when it breaks
-            for _ in range(100_000):
-                line.send(b"x-a: " + b"p" * 995 + b"\r\n")
+        line.send(b"GET /health HTTP/1.1\r\n" + b"x-a: b\r\n" * 1000)
+        assert line.reply().code == "head_too_large"
+        wait_for(lambda: breaks(line, b"x-a: b\r\n" * 1000), "the rest of the head is taken for ever")
+
+
+def breaks(line: Line, data: bytes) -> bool:
+    """Whether sending fails."""
+    try:
+        line.send(data)
+    except OSError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import answers, payloads
+from gateway import answers, ledger, payloads
 from gateway.gateway import Gateway, settings, target, wait_for
 from gateway.load import Load, missing_and_double
 
@@ -76,6 +76,8 @@ def test_no_whole_answer_is_lost_or_kept_twice(
         (157, 52),
         (40, 5),
     }
+    sums = [sum(row[name] for row in rows) for name in ledger.SUMS]
+    assert ledger.hourly_sums(gateway.store) == (len(rows), *sums), "the roll-ups tell something else than the rows"
     assert len(load.whole) >= kills * 30
 
 

@@ -138,7 +138,7 @@ class Line:
             return self._chunks()
         if "content-length" in headers:
             return self._take(int(headers["content-length"]), b"")
-        body = self._read
+        body, self._read = self._read, b""
         while data := self._receive(body):
             body += data
         return body

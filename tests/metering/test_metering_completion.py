@@ -76,6 +76,7 @@ def test_what_stands_beside_the_totals_is_added_where_the_sum_says_so() -> None:
     assert read(told(12, 2, total_tokens=300, completion_tokens_details=reasoning))[:2] == (12, 2)
     beside = {"cache_read_input_tokens": 100, "cache_creation_input_tokens": 20}
     assert read(told(12, 2, total_tokens=134, **beside)) == Reading(132, 2, 100, 20, 0, estimated=False)
+    assert read(told(12, 400, total_tokens=532, completion_tokens_details=reasoning, **beside))[:2] == (132, 400)
     both = read(told(12, 2, total_tokens=451, completion_tokens_details=reasoning, **beside))
     assert both == Reading(132, 319, 100, 20, 0, estimated=False)
 
@@ -125,6 +126,19 @@ def test_each_choice_that_bears_content_counts_at_least_one() -> None:
 def test_an_answer_cut_in_the_middle_is_taken_for_text() -> None:
     body = completion(None)[:100]
     assert read_completion(body, REQUEST_BYTES) == Reading(INPUT_ESTIMATE, 25, 0, 0, 0, estimated=True)
+
+
+def test_usage_is_found_in_an_answer_whose_middle_was_not_kept() -> None:
+    body = completion(
+        told(9, 7, prompt_tokens_details={"cached_tokens": 4}),
+        'say "usage": {"prompt_tokens": 1} ' * 99,
+        service_tier="flex",
+    )
+    assert read_completion(body[:200] + body[-300:], 0) == Reading(9, 7, 4, 0, 2, estimated=False)
+    assert read_completion(b"\xff" + body[:-1], 0) == Reading(9, 7, 4, 0, 2, estimated=False)
+    whole = len(body) - 40  # the usage itself is cut
+    assert read_completion(body[: body.rindex(b"cached_tokens")], 0).estimated
+    assert read_completion(body[:whole], 0) == Reading(9, 7, 4, 0, 0, estimated=False)
 
 
 def test_nothing_is_read_off_nothing() -> None:

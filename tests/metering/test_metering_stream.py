@@ -87,6 +87,12 @@ def test_a_terminator_counts_without_its_blank_line(ending: bytes) -> None:
     assert (meter.done, meter.held, passed) == (True, ending, b"")
 
 
+def test_a_byte_order_mark_is_one_at_the_start_alone() -> None:
+    for before in (b": hello\n\n", text("a")):
+        meter, passed = watch(before, b"\xef\xbb\xbfdata: [DONE]\n\n")
+        assert (meter.done, passed) == (False, before + b"\xef\xbb\xbfdata: [DONE]\n\n")
+
+
 def test_a_terminator_inside_an_event_ends_that_event() -> None:
     meter, passed = watch(b'data: {"choices":[{"delta":{"content":"a"}}]}\ndata: [DONE]\n\n', hide_usage=True)
     assert passed == b'data: {"choices":[{"delta":{"content":"a"}}]}\n'
@@ -125,6 +131,17 @@ def test_text_is_content_reasoning_refusal_and_tool_calls() -> None:
         (call, 11),
     ]:
         assert read(event(data)).output_tokens == -(-length_bytes // 4), data
+
+
+def test_text_that_stays_the_same_beside_text_that_changes_is_counted_each_time() -> None:
+    packets = [event(f'{{"choices":[{{"delta":{{"content":"{word}","refusal":"1234567"}}}}]}}') for word in "abcd"]
+    assert read(*packets).output_tokens == 8
+
+
+def test_text_that_is_no_answer_is_not_counted_though_it_looks_like_one() -> None:
+    words = ("a", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "cccccccccccccccccccccccccccccccccccccccc")
+    packets = [event(f'{{"echo":{{"content":"{word}"}},"choices":[{{"delta":{{"content":"a"}}}}]}}') for word in words]
+    assert read(*packets).output_tokens == 3
 
 
 def test_usage_of_a_stream_that_was_cut_stands_only_if_no_content_was_beside_it() -> None:
@@ -185,7 +202,7 @@ def test_processing_is_what_the_last_service_tier_says() -> None:
 
 
 def test_an_event_beyond_the_bound_passes_unread_as_it_comes() -> None:
-    big = text("x" * MOST_EVENT_BYTES)
+    big = text("x" * 3 * MOST_EVENT_BYTES)
     meter = StreamMeter(hide_usage=True)
     passed = bytearray()
     for at in range(0, len(big), 65536):

@@ -27,10 +27,15 @@ usages = st.none() | st.fixed_dictionaries(
 @st.composite
 def chunks(draw: st.DrawFn) -> str:
     chunk: dict[str, Any] = {"id": draw(st.sampled_from(["c", "d"]))}
+    name = draw(st.sampled_from(["content", "content", "content", "reasoning_content", "reasoning", "refusal"]))
+    text = draw(texts | st.none())
+    if not draw(st.integers(0, 5)):
+        chunk["echo"] = {name: text}
     if draw(st.integers(0, 5)):
-        names = ["content", "content", "content", "reasoning_content", "reasoning", "refusal"]
-        choice = {"index": 0, "delta": {draw(st.sampled_from(names)): draw(texts | st.none())}}
-        chunk["choices"] = [choice] * draw(st.sampled_from([1, 1, 1, 0, 2]))
+        delta = {name: text}
+        if not draw(st.integers(0, 3)):
+            delta["refusal"] = "no"
+        chunk["choices"] = [{"index": 0, "delta": delta}] * draw(st.sampled_from([1, 1, 1, 0, 2]))
     if draw(st.booleans()):
         chunk["usage"] = draw(usages)
     if not draw(st.integers(0, 20)):

@@ -31,8 +31,12 @@ def asked(
 
 
 def test_a_request_without_a_mark_goes_everywhere() -> None:
+    assert eligible(CANDIDATES, UP, asked()) == (True, True, True)
+
+
+def test_the_usual_answer_is_one_object_so_that_it_can_be_kept() -> None:
     assert eligible(CANDIDATES, UP, asked()) is CANDIDATES.all
-    assert CANDIDATES.all == (True, True, True)
+    assert eligible(CANDIDATES, [True] * 3, asked(allowed_models=frozenset({"small"}))) is CANDIDATES.all
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ class StreamedAnswer:
         self._meter = StreamMeter(hide_usage=hide_usage)
         self._client = client
         self._chunks = client.takes_chunks
+        self._write = client.transport.write if client.transport is not None else client.write
         self._lines = passed_headers(headers) + own_lines
 
     def body(self, data: bytes) -> None:
@@ -137,7 +138,7 @@ class StreamedAnswer:
         data = self._meter.feed(data)
         if self.started:
             if data:
-                self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
+                self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
         elif data:
             self._client.write(self._head() + _framed(self._client, data))
 

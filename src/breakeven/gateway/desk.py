@@ -90,8 +90,6 @@ class Desk:
 
     def check_head(self, connection: ClientConnection, method: bytes, path: bytes) -> Reply | None:
         """Return why the request is refused, or None; the key that it brings goes to ``connection.key``."""
-        if self.draining:
-            return _STOPPING
         wanted = _METHODS.get(path) or (b"GET" if path.startswith(ONE_MODEL) else None)
         if wanted is None:
             return replies.refusal(404, f"There is nothing at {_shown(path)}.", "unknown_path")
@@ -99,20 +97,24 @@ class Desk:
             message = f"{_shown(path)} takes {wanted.decode()}, not {_shown(method)}."
             return replies.refusal(405, message, "wrong_method", extra=b"allow: %b\r\n" % wanted)
         if path == HEALTH:
-            return None
-        connection.key = key = self.state.keyring.find(connection.authorization, connection.received_s)
-        if key is None:
-            return _NO_KEY
+            return _STOPPING if self.draining else None
         if connection.announced_bytes > self.limits.body_bytes:
             return self.body_too_large()
-        if path == CHAT and self.recorder.full:
-            return _FULL
-        return None
+        return self.check_now(connection)
+
+    def check_now(self, connection: ClientConnection) -> Reply | None:
+        """Check what may have changed since the same head was accepted; the key goes to ``connection.key``."""
+        connection.key = self.state.keyring.find(connection.authorization, connection.received_s)
+        if connection.key is None:
+            return _NO_KEY
+        if self.draining:
+            return _STOPPING
+        return _FULL if self.recorder.full else None
 
     def act(self, connection: ClientConnection, path: bytes, body: bytes) -> None:
         """Act on a request that was not refused."""
         if path == CHAT:
-            refused = self._carry(connection, body)
+            refused = self.carry(connection, body)
             if refused is not None:
                 connection.reply(refused)
         elif path == HEALTH:
@@ -129,7 +131,8 @@ class Desk:
         message = f"The body has more than {self.limits.body_bytes:,} bytes."
         return replies.refusal(413, message, "body_too_large", close=True)
 
-    def _carry(self, connection: ClientConnection, body: bytes) -> Reply | None:
+    def carry(self, connection: ClientConnection, body: bytes) -> Reply | None:
+        """Carry a chat request to a target; return why not, if it is refused."""
         try:
             request = read_chat_request(body)
         except BadRequestError as error:

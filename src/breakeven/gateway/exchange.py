@@ -19,7 +19,6 @@ from breakeven.gateway.failures import (
     answered,
 )
 from breakeven.gateway.requests import named_once, rewritten
-from breakeven.ledger.ids import request_text
 from breakeven.ledger.rows import CLIENT_LEFT, CUT, ESTIMATED, FAILED, OK, STREAMED, UNKNOWN_US, Attempt
 from breakeven.metering.completion import read_completion
 from breakeven.metering.reading import Reading, tokens_of_bytes
@@ -51,7 +50,7 @@ class Exchange:
 
     __slots__ = (
         "answer", "client", "closes", "decision", "desk", "fallback", "first_byte_s", "hides_usage", "key", "labels",
-        "moved", "number", "offer", "paused", "payload", "phase", "quiet_since_s", "ready_s", "received_us", "request",
+        "number", "offer", "paused", "payload", "phase", "quiet_since_s", "ready_s", "received_us", "request",
         "request_id", "retried_stale", "route", "sent_s", "tail", "tried", "upstream",
     )  # fmt: skip
 
@@ -73,7 +72,7 @@ class Exchange:
         self.tried: Sequence[int] = route.untried
         self.number = 0
         self.fallback = ""
-        self.hides_usage = self.moved = self.paused = self.closes = False
+        self.hides_usage = self.paused = self.closes = False
         self.tail = b""
         self.answer: WholeAnswer | StreamedAnswer | None = None
         self.upstream: UpstreamConnection | None = None
@@ -86,7 +85,7 @@ class Exchange:
         index, reason = self._choose()
         if index < 0:
             return self.route.refusal(self._asked())
-        self.client.begin_exchange(self)
+        self.client.exchange = self
         self._attempt(index, reason)
         return None
 
@@ -106,7 +105,6 @@ class Exchange:
     def resume(self) -> None:
         """Read on from the target."""
         self.paused = False
-        self.moved = True
         if self.upstream is not None:
             self.upstream.resume()
 
@@ -145,8 +143,8 @@ class Exchange:
     def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         """Take an answer that came in one piece."""
         if status != 200 or (self.request.stream and is_event_stream(headers)):
-            self.head(status, headers)
-            self.body(body)
+            self._prepare(status, headers)
+            self._first_bytes(body)
             self.complete()
             return
         self.first_byte_s = self.desk.clock.monotonic()
@@ -157,21 +155,9 @@ class Exchange:
 
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         """Prepare for what comes."""
-        lines = self._own_lines()
-        if status == 200 and self.request.stream and is_event_stream(headers):
-            self.answer = StreamedAnswer(self.client, headers, lines, hide_usage=self.hides_usage)
-        else:
-            self.answer = WholeAnswer(self.client, status, headers, lines)
-        self.moved = True
-
-    def body(self, data: bytes) -> None:
-        """Pass it on."""
-        if self.phase == SENT:
-            self.phase = FLOWING
-            self.first_byte_s = self.desk.clock.monotonic()
-        self.moved = True
-        assert self.answer is not None  # the head has come
-        self.answer.body(data)
+        self._prepare(status, headers)
+        assert self.upstream is not None  # it is what speaks
+        self.upstream.sink = self._first_bytes
 
     def complete(self) -> None:
         """Keep the row, then let the last bytes go; or go on with another target when this one failed."""
@@ -201,9 +187,11 @@ class Exchange:
 
     def tick(self, now_s: float) -> None:
         """Give up on a target that takes too long."""
-        if self.moved or self.paused:
-            self.moved = False
+        upstream = self.upstream
+        if self.paused or (upstream is not None and upstream.arrived):
             self.quiet_since_s = now_s
+            if upstream is not None:
+                upstream.arrived = False
         limits = self.offer.target.timeouts
         if now_s - self.ready_s > limits.total_s:
             self._timed_out(TOTAL_TIMEOUT, limits.total_s)
@@ -213,6 +201,22 @@ class Exchange:
             self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
 
     # Its own steps
+
+    def _prepare(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        lines = self._own_lines()
+        if status == 200 and self.request.stream and is_event_stream(headers):
+            self.answer = StreamedAnswer(self.client, headers, lines, hide_usage=self.hides_usage)
+        else:
+            self.answer = WholeAnswer(self.client, status, headers, lines)
+
+    def _first_bytes(self, data: bytes) -> None:
+        """Note when the body began; what follows goes straight to the answer."""
+        assert self.answer is not None  # the head has come
+        self.phase = FLOWING
+        self.first_byte_s = self.quiet_since_s = self.desk.clock.monotonic()
+        if self.upstream is not None:
+            self.upstream.sink = self.answer.body
+        self.answer.body(data)
 
     def _asked(self) -> Asked:
         asked = self.key.asked
@@ -318,9 +322,9 @@ class Exchange:
     def _own_lines(self) -> bytes:
         """Return the header lines that say what the gateway did."""
         overhead_s = self.sent_s - self.ready_s if self.sent_s else 0.0
-        return b"%bx-breakeven-request-id: %b\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n" % (
+        return b"%bx-breakeven-request-id: %015x\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n" % (
             self.offer.target.reply_header,
-            request_text(self.request_id).encode(),
+            self.request_id >> 4,  # as ledger.ids.request_text writes it
             self.decision[0],
             overhead_s * 1_000_000,
         )

@@ -35,11 +35,8 @@ class Recorder:
         self._waiting: list[Releasable] = []
         self._scheduled = False
         self._failing = False
-
-    @property
-    def full(self) -> bool:
+        self.full = False
         """Whether so many rows wait that no new request should be taken."""
-        return self._spool.full
 
     def keep(self, attempt: Attempt, answer: Releasable | None) -> None:
         """Write the row at the end of this turn, and then release ``answer``."""
@@ -54,6 +51,7 @@ class Recorder:
         """Write what is buffered, then release the answers that waited for it."""
         self._scheduled = False
         kept = self._spool.flush()
+        self.full = not kept and self._spool.full
         if kept is self._failing:
             self._failing = not kept
             self._say(kept=kept)

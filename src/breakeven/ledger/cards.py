@@ -11,22 +11,25 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from breakeven.catalog.rate_card import PROCESSINGS, PriceList, RateCard
 from breakeven.errors import NoPriceError
-from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from decimal import Decimal
+
+    from breakeven.usage import TokenUsage
 
 _FOR_EVER_US: Final = (1 << 63) - 1
 _DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_DIGITS: Final = 16
+_WINDOWS_KEPT: Final = 8
+"""Of one name: rows around a change of prices come in any order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +55,11 @@ class KnownCard:
         return bool((prices.input or not input_tokens) and (prices.output or not output_tokens))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(NamedTuple):
     """The card of a name, from a moment until just before another, in Unix microseconds."""
 
     known: KnownCard | None
-    begins_us: int  # noqa-free: a moment, not a duration
+    begins_us: int
     ends_us: int
 
 
@@ -78,6 +80,11 @@ def read_card(content: str) -> RateCard:
     return msgspec.json.decode(content, type=RateCard)
 
 
+def read_list(content: str) -> PriceList:
+    """Read a price list back from what was written down of it."""
+    return msgspec.json.decode(content, type=PriceList)
+
+
 def cost_usd(card: RateCard, usage: TokenUsage, *, attempts: int, failed: bool, over_tokens: int) -> Decimal | None:
     """Price attempts of one tier, exactly; None where a type with tokens has no price.
 
@@ -91,21 +98,36 @@ def cost_usd(card: RateCard, usage: TokenUsage, *, attempts: int, failed: bool, 
 class CardSchedule:
     """The cards of all names, each name resolved once."""
 
-    __slots__ = ("_lists", "_resolve", "_warnings", "_windows")
+    __slots__ = ("_lists", "_resolve", "_told", "_warnings", "_windows")
 
-    def __init__(self, lists: Iterable[PriceList] = (), resolve: Callable[[str], PriceList | None] | None = None) -> None:
+    def __init__(
+        self, lists: Iterable[PriceList] = (), resolve: Callable[[str], PriceList | None] | None = None
+    ) -> None:
         """Take the lists known from the start, and how to look up a name that comes later."""
         self._lists: dict[str, PriceList | None] = {item.target: item for item in lists}
         self._resolve = resolve
-        self._windows: dict[tuple[str, int], Window] = {}
+        self._windows: dict[tuple[str, int], list[Window]] = {}
         self._warnings: list[str] = []
+        self._told: set[str] = set()
 
     def window(self, priced_as: str, processing: int, at_us: int) -> Window:
         """Return the card of a name and kind of processing (``rows.PROCESSINGS``) at a moment, and while it holds."""
-        found = self._windows.get((priced_as, processing))
-        if found is None or not found.begins_us <= at_us < found.ends_us:
-            found = self._windows[priced_as, processing] = self._find(priced_as, processing, at_us)
+        known = self._windows.setdefault((priced_as, processing), [])
+        for window in known:
+            if window.begins_us <= at_us < window.ends_us:
+                return window
+        found = self._find(priced_as, processing, at_us)
+        known.insert(0, found)
+        del known[_WINDOWS_KEPT:]
         return found
+
+    def written_lists(self) -> list[tuple[str, str]]:
+        """Return target and content of every list that is known, as the store keeps them."""
+        return [
+            (target, msgspec.json.encode(prices).decode())
+            for target, prices in self._lists.items()
+            if prices is not None
+        ]
 
     def take_warnings(self) -> list[str]:
         """Return what was found missing since the last call; each name is told once."""
@@ -115,19 +137,21 @@ class CardSchedule:
     def _find(self, priced_as: str, processing: int, at_us: int) -> Window:
         prices = self._list(priced_as)
         if prices is None:
-            return Window(known=None, begins_us=0, ends_us=_FOR_EVER_US)
-        begins_us, ends_us = holds_between(prices, at_us)
+            return Window(None, 0, _FOR_EVER_US)
         kind = PROCESSINGS[processing] if processing < len(PROCESSINGS) else "standard"
+        known = None
         try:
             card = prices.card_at(_EPOCH + timedelta(microseconds=at_us), kind)
         except NoPriceError as error:
-            known = None
-            self._warn(str(error))
+            self._warn(priced_as, f"{error} Its attempts are kept without a price.")
         else:
             known = known_card(card)
-            if known.card.missing:
-                self._warn(f"{priced_as} has no price for {' and '.join(card.missing)} tokens: rows with such have none.")
-        return Window(known=known, begins_us=begins_us, ends_us=ends_us)
+            if card.missing:
+                missing = " and ".join(card.missing)
+                self._warn(
+                    priced_as, f"{priced_as} quotes no price for {missing} tokens: attempts with such have none."
+                )
+        return Window(known, *holds_between(prices, at_us))
 
     def _list(self, priced_as: str) -> PriceList | None:
         if not priced_as:
@@ -136,11 +160,12 @@ class CardSchedule:
             found = self._resolve(priced_as) if self._resolve is not None else None
             self._lists[priced_as] = found
             if found is None:
-                self._warn(f"No price is known for {priced_as}: its attempts are kept without one.")
+                self._warn(priced_as, f"No price is known for {priced_as}: its attempts are kept without one.")
         return self._lists[priced_as]
 
-    def _warn(self, text: str) -> None:
-        if text not in self._warnings:
+    def _warn(self, name: str, text: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
             self._warnings.append(text)
 
 

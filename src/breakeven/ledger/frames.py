@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SEGMENT_MAGIC: Final = b"BEspool1"
 PAYLOAD_MAGIC: Final = b"BEf1"
 FRAME: Final = struct.Struct("<II")
+_HEAD: Final = struct.Struct("<II4sII")
 PAYLOAD: Final = struct.Struct("<4sII")
 ROW: Final = struct.Struct("<QQ3I10H3B4I")
 """Every field of ``Attempt`` but the episode, in its order."""
@@ -34,24 +35,13 @@ DEFINITION: Final = struct.Struct("<BHH")
 MAX_TEXT_BYTES: Final = 512
 MAX_EPISODE_BYTES: Final = 128
 
+FrameAt = tuple[int, int, int, int]
+"""Where a frame's definitions begin, its rows, its episodes, and the next frame."""
+
 _U32: Final = (1 << 32) - 1
 _LIMITS: Final = (
     *((1 << 63) - 1,) * 2, *(_U32,) * 3, *((1 << 16) - 1,) * 10, *(255,) * 3, *(_U32,) * 4,
 )  # fmt: skip
-
-
-class Damage(NamedTuple):
-    """Bytes of a segment that are no frame: where they begin and end."""
-
-    begins: int
-    ends: int
-
-
-class Frame(NamedTuple):
-    """A whole frame: its bytes, and where the next one begins."""
-
-    payload: memoryview
-    ends: int
 
 
 def cut_text(text: str, limit_bytes: int) -> bytes:
@@ -79,70 +69,54 @@ def frame(definitions: bytes, rows: list[bytes], episodes: list[bytes]) -> bytes
     return FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def read_frame(data: memoryview, at: int) -> Frame | None:
-    """Return the frame that begins there, or None when the bytes are damaged or not all there."""
-    begins = at + FRAME.size
-    if begins > len(data):
-        return None
-    length, crc = FRAME.unpack_from(data, at)
-    ends = begins + length
-    if length < PAYLOAD.size or ends > len(data):
-        return None
-    payload = data[begins:ends]
-    return Frame(payload, ends) if zlib.crc32(payload) == crc and bytes(payload[:4]) == PAYLOAD_MAGIC else None
+def whole_frames(data: bytes, at: int) -> tuple[list[FrameAt], int]:
+    """Return the frames that follow each other from there, and where the first byte after them is.
+
+    Stops at the first frame that is damaged or not all there.
+    """
+    found: list[FrameAt] = []
+    size = len(data)
+    while at + _HEAD.size <= size:
+        length, crc, magic, definitions_bytes, count = _HEAD.unpack_from(data, at)
+        begins = at + FRAME.size
+        ends = begins + length
+        rows = at + _HEAD.size + definitions_bytes
+        rows_end = rows + count * ROW.size
+        if magic != PAYLOAD_MAGIC or rows_end > ends or ends > size or zlib.crc32(data[begins:ends]) != crc:
+            break
+        found.append((at + _HEAD.size, rows, rows_end, ends))
+        at = ends
+    return found, at
 
 
-def claimed_end(data: memoryview, at: int) -> int:
-    """Return where the frame that begins there says it ends, or where its head would."""
-    if at + FRAME.size > len(data):
-        return at + FRAME.size
-    length: int = FRAME.unpack_from(data, at)[0]
-    return at + FRAME.size + length
+def claimed_bytes(data: bytes) -> int:
+    """Return how long the frame at the beginning says it is; it may be damaged."""
+    return FRAME.size + int(FRAME.unpack_from(data)[0]) if len(data) >= FRAME.size else FRAME.size
 
 
-def next_frame(data: memoryview, after: int) -> int | None:
-    """Return where the first whole frame after a damaged place begins; None when there is none."""
-    whole = bytes(data)
-    found = whole.find(PAYLOAD_MAGIC, after + FRAME.size + 1)
+def next_frame(data: bytes) -> int | None:
+    """Return where the first whole frame behind the beginning begins; None when there is none."""
+    found = data.find(PAYLOAD_MAGIC, FRAME.size + 1)
     while found >= 0:
-        if read_frame(data, found - FRAME.size) is not None:
+        if whole_frames(data, found - FRAME.size)[0]:
             return found - FRAME.size
-        found = whole.find(PAYLOAD_MAGIC, found + 1)
+        found = data.find(PAYLOAD_MAGIC, found + 1)
     return None
 
 
-class Payload:
-    """The parts of a frame's payload."""
+def definitions(data: bytes, frame: FrameAt) -> Iterator[tuple[int, int, str]]:
+    """Yield kind, code and text of each definition in a frame."""
+    at, end, _, _ = frame
+    while at < end:
+        kind, code, length = DEFINITION.unpack_from(data, at)
+        at += DEFINITION.size + length
+        yield kind, code, data[at - length : at].decode("utf-8", "replace")
 
-    __slots__ = ("_data", "_definitions_end", "_rows_end", "count")
 
-    def __init__(self, data: memoryview) -> None:
-        """Raise ``ValueError`` when the parts do not fit into the whole."""
-        _, definitions_bytes, self.count = PAYLOAD.unpack_from(data)
-        self._data = data
-        self._definitions_end = PAYLOAD.size + definitions_bytes
-        self._rows_end = self._definitions_end + self.count * ROW.size
-        if self._rows_end > len(data):
-            raise ValueError(f"{self.count} rows and {definitions_bytes} bytes of definitions exceed {len(data)} bytes")
-
-    def definitions(self) -> Iterator[tuple[int, int, str]]:
-        """Yield kind, code and text."""
-        at = PAYLOAD.size
-        while at < self._definitions_end:
-            kind, code, length = DEFINITION.unpack_from(self._data, at)
-            at += DEFINITION.size + length
-            yield kind, code, str(self._data[at - length : at], "utf-8", "replace")
-
-    def rows(self) -> Iterator[tuple[int, int, int, int, int, bytes, int, int, int, int]]:
-        """Yield id, four times, labels, and four token counts of every row."""
-        return ROW_BY_LABELS.iter_unpack(self._data[self._definitions_end : self._rows_end])
-
-    def episodes(self) -> dict[int, str]:
-        """Return the episodes by the row's place in the frame."""
-        found: dict[int, str] = {}
-        at = self._rows_end
-        while at < len(self._data):
-            row, length = EPISODE.unpack_from(self._data, at)
-            at += EPISODE.size + length
-            found[row] = str(self._data[at - length : at], "utf-8", "replace")
-        return found
+def episodes(data: bytes, frame: FrameAt) -> Iterator[tuple[int, str]]:
+    """Yield row and text of each episode in a frame."""
+    _, _, at, end = frame
+    while at < end:
+        row, length = EPISODE.unpack_from(data, at)
+        at += EPISODE.size + length
+        yield row, data[at - length : at].decode("utf-8", "replace")

@@ -51,6 +51,11 @@ TABLES: Final = (
         id TEXT PRIMARY KEY,
         content TEXT NOT NULL
     )""",
+    # What the gateway that writes here knows of prices, so that what it left in its spool can be priced without it.
+    """CREATE TABLE price_list (
+        target TEXT PRIMARY KEY,
+        content TEXT NOT NULL
+    ) WITHOUT ROWID""",
     """CREATE TABLE attempt (
         attempt_id INTEGER PRIMARY KEY,
         received_us INTEGER NOT NULL,
@@ -90,6 +95,7 @@ TABLES: Final = (
         expires_s REAL,
         revoked_s REAL
     ) WITHOUT ROWID""",
+    # CROSS JOIN keeps the order of joins, so that attempts come in their order without being sorted first.
     """CREATE VIEW attempt_said AS SELECT
         attempt_id, attempt_id & ~15 AS request_id, attempt_id & 15 AS number, received_us,
         nullif(queued_us, 4294967295) AS queued_us, nullif(first_byte_us, 4294967295) AS first_byte_us, ended_us,
@@ -101,7 +107,7 @@ TABLES: Final = (
         s.flags & 1 AS estimated, s.flags >> 1 & 1 AS streamed,
         input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,
         nullif(s.rate_card, '') AS rate_card, s.over_tokens AS over_tokens
-        FROM attempt JOIN series s ON s.id = attempt.series
+        FROM attempt CROSS JOIN series s ON s.id = attempt.series
         LEFT JOIN text k ON k.id = s.key LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags
         LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target LEFT JOIN text r ON r.id = s.priced_as
         LEFT JOIN text d ON d.id = s.decision LEFT JOIN text b ON b.id = s.fallback

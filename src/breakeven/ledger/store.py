@@ -28,6 +28,8 @@ ROWS_PER_INSERT: Final = 50
 """Rows of one statement: 0.7 µs a row less than one by one, most of it in the binding's own loop."""
 
 _MAX_KNOWN: Final = 200_000
+
+# ruff: noqa: S608 - the names in these statements stand in this package, and values are bound
 _ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_ONE: Final = f"INSERT INTO attempt VALUES {_ROW}"
 _INSERT_MANY: Final = f"INSERT INTO attempt VALUES {','.join([_ROW] * ROWS_PER_INSERT)}"
@@ -35,7 +37,7 @@ _ADD_TO_HOUR: Final = (
     "INSERT INTO rollup_hour VALUES (?,?,?,?,?,?,?) ON CONFLICT (hour, series) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_COLUMNS)
 )
-_FIND_SERIES: Final = f"SELECT id FROM series WHERE {' AND '.join(f'{name} = ?' for name in SERIES_COLUMNS)}"  # noqa: S608 - names from this package
+_FIND_SERIES: Final = f"SELECT id FROM series WHERE {' AND '.join(f'{name} = ?' for name in SERIES_COLUMNS)}"
 _ADD_SERIES: Final = f"INSERT INTO series VALUES (NULL{',?' * len(SERIES_COLUMNS)})"
 
 AttemptRow = tuple[int, int, int, int, int, int, int, int, int, int, str | None]
@@ -67,17 +69,21 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False, busy_s
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False)
     try:
-        if not check_version(connection, path):
-            if not create:
-                raise StoreMissingError(f"{path} is empty. Start the gateway (breakeven up) to fill it.")
-            connection.execute("PRAGMA journal_mode = WAL")
-            make_tables(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -8000")
+        _prepare(connection, path, create=create)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    if not check_version(connection, path):
+        if not create:
+            raise StoreMissingError(f"{path} is empty. Start the gateway (breakeven up) to fill it.")
+        connection.execute("PRAGMA journal_mode = WAL")
+        make_tables(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -8000")
 
 
 def trouble_of(path: Path, error: sqlite3.Error) -> str:
@@ -194,6 +200,10 @@ class Store:
         if card.id not in self._cards:
             self._db.execute("INSERT OR IGNORE INTO rate_card VALUES (?, ?)", (card.id, card.content))
             self._cards.add(card.id)
+
+    def keep_lists(self, lists: Iterable[tuple[str, str]]) -> None:
+        """Write price lists down: target and content, in place of what was known of that target before."""
+        self._db.executemany("INSERT OR REPLACE INTO price_list VALUES (?, ?)", lists)
 
     def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """Insert attempts.  Raises ``sqlite3.IntegrityError`` when one of them is there already."""

@@ -7,7 +7,7 @@ estimated.  It does not judge whether the answer is a success: that is the statu
 from __future__ import annotations
 
 from breakeven.metering.reading import Reading, processing_of, tokens_of_bytes
-from breakeven.metering.salvage import salvage
+from breakeven.metering.salvage import salvage, salvage_fragment
 from breakeven.metering.told import settle
 from breakeven.metering.wire import UNREADABLE, Usage, decode_totals, written_bytes
 
@@ -16,7 +16,8 @@ def read_completion(body: bytes, request_body_bytes: int) -> Reading:
     """Return the tokens of an unstreamed chat completion; never raises, whatever the bytes.
 
     What its usage does not tell is estimated, from the size of the request's body and from the text of the answer;
-    where the body is not JSON (cut off in the middle, say), all of it is taken for text.
+    Of a body that is not JSON (it was cut, or its middle was not kept) the last usage in it counts; without one, all of
+    it is taken for text.
     """
     try:
         totals = decode_totals(body)
@@ -34,10 +35,12 @@ def _read_what_is_there(body: bytes, request_body_bytes: int) -> Reading:
     input_tokens = tokens_of_bytes(request_body_bytes)
     found = salvage(body)
     if found is None:
-        return Reading(input_tokens, tokens_of_bytes(len(body)), 0, 0, 0, estimated=True)
+        found = salvage_fragment(body)
+        output_tokens = tokens_of_bytes(len(body))
+    else:
+        messages = [choice.message for choice in found.chunk.choices or () if choice.message]
+        texts = [written_bytes(message) for message in messages]
+        output_tokens = max(sum(1 for length_bytes in texts if length_bytes), tokens_of_bytes(sum(texts)))
     chunk = found.chunk
-    texts = [written_bytes(choice.message) for choice in chunk.choices or () if choice.message]
-    bearing = sum(1 for length_bytes in texts if length_bytes)
-    output_tokens = max(bearing, tokens_of_bytes(sum(texts)))
     processing = processing_of(chunk.service_tier)
     return settle(chunk.usage or Usage(), input_tokens, output_tokens, processing, found.doubtful)

@@ -9,7 +9,8 @@ left out, and said to be.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from breakeven.metering.wire import (
     UNREADABLE,
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+# Inside a JSON text these quotes would be escaped, so it is a key wherever it stands.
+_KEYS: Final = re.compile(r'(?<!\\)"(usage|service_tier)"\s*:\s*(?=[{"])')
+_DECODER: Final = json.JSONDecoder(strict=False)
+
+
 class Salvaged(NamedTuple):
     """An event or a completion, as far as it could be read."""
 
@@ -44,6 +50,18 @@ def salvage(data: bytes) -> Salvaged | None:
         return _chunk(found) if isinstance(found, dict) else None
     except UNREADABLE:
         return None
+
+
+def salvage_fragment(data: bytes) -> Salvaged:
+    """Return the last usage and service tier in a part of an answer: one that was cut, or whose middle was not kept."""
+    text = data.decode("utf-8", "surrogateescape")
+    found: dict[str, Any] = {}
+    for key in _KEYS.finditer(text):
+        try:
+            found[key[1]] = _DECODER.raw_decode(text, key.end())[0]
+        except UNREADABLE:
+            continue
+    return _chunk(found)
 
 
 def _chunk(found: Mapping[str, Any]) -> Salvaged:

@@ -227,21 +227,22 @@ class StreamMeter:
         except UNREADABLE:
             return self._judge_salvaged(payload, cut=cut)
         choices = chunk.choices
-        if choices and len(choices) == 1 and chunk.usage is None and chunk.error is None and chunk.x_groq is None:
-            choice = choices[0]
-            delta = choice.delta
-            if delta is not None and choice.usage is None:
-                self.events += 1
-                if chunk.service_tier is not None:
-                    self._service_tier = chunk.service_tier
-                length_bytes = written_bytes(delta)
-                if length_bytes:
-                    self.content_events += 1
-                    self._text_bytes += length_bytes
-                    if self._tries:
-                        self._learn(payload, delta, length_bytes)
-                return False
-        return self._count(chunk, payload, doubtful=False)
+        if not choices or len(choices) > 1 or chunk.usage is not None or chunk.error is not None or chunk.x_groq:
+            return self._count(chunk, payload, doubtful=False)
+        choice = choices[0]
+        delta = choice.delta
+        if delta is None or choice.usage is not None:
+            return self._count(chunk, payload, doubtful=False)
+        self.events += 1
+        if chunk.service_tier is not None:
+            self._service_tier = chunk.service_tier
+        length_bytes = written_bytes(delta)
+        if length_bytes:
+            self.content_events += 1
+            self._text_bytes += length_bytes
+            if self._tries:
+                self._learn(payload, delta, length_bytes)
+        return False
 
     def _judge_salvaged(self, payload: bytes, *, cut: bool) -> bool:
         salvaged = salvage(payload)

@@ -19,7 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 PROTOCOLS: Final = ("chat", "completions", "responses", "embeddings", "messages")
@@ -42,18 +42,21 @@ class Candidates:
     """Kinds of data that may be sent to each."""
 
     all: tuple[bool, ...] = field(init=False)
-    """The answer when nothing is excluded: one object, so that what is built on it can be kept."""
+    """The answer when nobody is excluded: always this object, so that what is built on it can be kept."""
 
     none: tuple[bool, ...] = field(init=False)
-    spoken_by_all: int = field(init=False)
+    speaking: Mapping[int, tuple[bool, ...]] = field(init=False)
+    """By protocol, who speaks it."""
 
     def __post_init__(self) -> None:
-        shared = -1
-        for spoken in self.protocols:
-            shared &= spoken
-        object.__setattr__(self, "all", (True,) * len(self.names))
+        everyone = (True,) * len(self.names)
+        speaking = {}
+        for index in range(len(PROTOCOLS)):
+            who = tuple(bool(spoken & 1 << index) for spoken in self.protocols)
+            speaking[1 << index] = everyone if who == everyone else who
+        object.__setattr__(self, "all", everyone)
         object.__setattr__(self, "none", (False,) * len(self.names))
-        object.__setattr__(self, "spoken_by_all", shared)
+        object.__setattr__(self, "speaking", speaking)
 
 
 class Asked(NamedTuple):
@@ -83,11 +86,12 @@ def eligible(
     allowed_models, sensitivity, protocol, budget_usd = asked
     if allowed_models and candidates.model not in allowed_models:
         return candidates.none
-    if not sensitivity and budget_usd == inf and protocol & candidates.spoken_by_all and 0 not in healthy:
-        return candidates.all
+    speaking = candidates.speaking[protocol]
+    if not sensitivity and budget_usd == inf and 0 not in healthy:
+        return speaking
     return tuple(
-        bool(healthy[index])
-        and bool(protocol & candidates.protocols[index])
+        speaking[index]
+        and bool(healthy[index])
         and (not sensitivity or sensitivity in candidates.sensitivities[index])
         and (budget_usd == inf or _affordable(price_usd[index], budget_usd))
         for index in range(len(candidates.names))
@@ -107,8 +111,8 @@ def why_excluded(
         reasons = []
         if allowed_models and candidates.model not in allowed_models:
             reasons.append(f"the key may not use {candidates.model}, only {', '.join(sorted(allowed_models))}")
-        if not protocol & candidates.protocols[index]:
-            reasons.append(f"it does not speak {_protocol_name(protocol)}")
+        if not candidates.speaking[protocol][index]:
+            reasons.append(f"it does not speak {PROTOCOLS[protocol.bit_length() - 1]}")
         if sensitivity and sensitivity not in candidates.sensitivities[index]:
             reasons.append(f"it is not marked for {sensitivity} data ({_listed(candidates.sensitivities[index])})")
         if not healthy[index]:
@@ -123,10 +127,6 @@ def _affordable(price_usd: float, budget_usd: float) -> bool:
     left_usd = max(budget_usd, 0.0)
     known = price_usd == price_usd  # noqa: PLR0124 - NaN is what differs from itself
     return price_usd <= left_usd if known else left_usd > 0
-
-
-def _protocol_name(protocol: int) -> str:
-    return next((name for index, name in enumerate(PROTOCOLS) if protocol == 1 << index), f"protocol {protocol}")
 
 
 def _listed(kinds: frozenset[str]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import httptools
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from breakeven.upstreams.pool import Pool
 
@@ -43,16 +43,20 @@ class Answering(Protocol):
         """Take an answer that came in one piece; the connection is no longer the caller's."""
 
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        """Take the head of any other; header names as the target wrote them, valid during this call only."""
+        """Take the head of any other; header names as the target wrote them, valid during this call only.
 
-    def body(self, data: bytes) -> None:
-        """Take the next bytes of the body, without the framing of HTTP."""
+        The bytes of the body, without the framing of HTTP, go to the connection's ``sink``, set here.
+        """
 
     def complete(self) -> None:
         """Learn that the answer is whole; the connection is no longer the caller's."""
 
     def lost(self, reason: str, *, stale: bool) -> None:
         """Learn that the answer ends here.  ``stale``: a kept connection that gave not one byte."""
+
+
+def _nowhere(data: bytes) -> None:
+    """Take the bytes of an answer that nobody has asked for."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -71,6 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
 
         self.rested = False
         """Whether it was idle when the pool was last swept, and has been since."""
+
+        self.sink: Callable[[bytes], None] = _nowhere
+        self.arrived = False
+        """Whether bytes of a body have come since whoever watches the clock last set it to False."""
 
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
@@ -162,7 +170,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._head_told = True
             answering.head(self._status, self._headers)
         if body:
-            answering.body(body)
+            self.arrived = True
+            self.sink(body)
         if self._whole and self.answering is not None:  # not dropped while it was told of the body
             self._give_back()
             answering.complete()

@@ -1,0 +1,289 @@
+"""Questions to the roll-ups: how much was asked for, by whom, of what, and what it cost.
+
+Cost is derived here, from token sums and the rate cards that held, exactly; the roll-ups have no dollars, so
+a question that crosses a change of prices is right without a thought.  Attempts without a known price are
+counted, never taken as free.  Times are whole hours, as the roll-ups are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from breakeven.errors import InputError, UnknownNameError
+from breakeven.ledger import rows
+from breakeven.ledger.cards import cost_usd, read_card
+from breakeven.ledger.store import connect, trouble_of
+from breakeven.usage import TokenUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from breakeven.catalog.rate_card import RateCard
+
+# ruff: noqa: S608 - the names in these statements stand in this module, and values are bound
+
+TEXT_KINDS: Final = {
+    "key": rows.KEY,
+    "task": rows.TASK,
+    "tags": rows.TAGS,
+    "model": rows.MODEL,
+    "target": rows.TARGET,
+    "priced_as": rows.PRICED_AS,
+    "decision": rows.REASON,
+    "fallback": rows.REASON,
+    "failure": rows.REASON,
+}
+TIME_LABELS: Final = ("hour", "day")
+LABELS: Final = (*TEXT_KINDS, "outcome", "processing", *TIME_LABELS)
+"""What results can be grouped by; all but the times can be asked for by value."""
+
+NONE: Final = "none"
+"""How a person asks for rows without a value."""
+
+_CODED: Final = {"outcome": rows.OUTCOMES, "processing": rows.PROCESSINGS}
+_HOUR_S: Final = 3600
+_HOURS_PER_DAY: Final = 24
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to sum up; ``since`` and ``until`` are aware, on the hour, and bound [since, until)."""
+
+    by: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    """Label and value; several values of one label are alternatives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """The sum over one group of attempts."""
+
+    labels: tuple[str | None, ...]
+    """Values of ``Question.by``; None where an attempt has none.  Hours and days are ISO 8601, UTC."""
+
+    requests: int
+    """Counted at their first attempts, so that every request counts once whatever the grouping."""
+
+    attempt_count: int
+    estimated_count: int
+    """Attempts whose tokens were counted from what passed instead of told by the target."""
+
+    unpriced_count: int
+    """Attempts without a known price, whose cost is in no figure here."""
+
+    usage: TokenUsage
+    cost_usd: Decimal | None
+    """Unrounded; None where no attempt has a known price."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the cost leaves attempts out."""
+        return self.unpriced_count > 0
+
+
+def ask(store: Path, question: Question) -> tuple[Total, ...]:
+    """Answer a question: one total a group, in the order of their labels.
+
+    Raises ``InputError`` for a label or a value that does not exist and for a store that cannot be read.
+    """
+    _check(question)
+    try:
+        with closing(connect(store, read_only=True, busy_s=10)) as connection:
+            connection.execute("BEGIN")
+            return _answer(connection, question)
+    except sqlite3.Error as error:
+        raise InputError(trouble_of(store, error)) from error
+
+
+def usage_of(given: int, cached: int, written: int, output: int) -> TokenUsage:
+    """Return typed counts; parts that exceed the input, which no target should tell, raise it to their sum."""
+    return TokenUsage(
+        input_tokens=max(given, cached + written),
+        output_tokens=output,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+    )
+
+
+class Cards:
+    """The rate cards of a store, each read once."""
+
+    __slots__ = ("_connection", "_known")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, RateCard | None] = {"": None}
+
+    def get(self, card_id: str) -> RateCard | None:
+        """Return the card of that id; None for the empty one, and for one that is not there."""
+        if card_id not in self._known:
+            found = self._connection.execute("SELECT content FROM rate_card WHERE id = ?", (card_id,)).fetchone()
+            self._known[card_id] = read_card(found[0]) if found else None
+        return self._known[card_id]
+
+
+class _Group:
+    """Sums of one group while its parts are added."""
+
+    __slots__ = ("attempts", "cost_usd", "estimated", "priced", "requests", "tokens")
+
+    def __init__(self) -> None:
+        self.requests = self.attempts = self.estimated = self.priced = 0
+        self.tokens = [0, 0, 0, 0]
+        self.cost_usd = Decimal(0)
+
+    def add_tokens(self, counts: Sequence[int]) -> None:
+        for place, count in enumerate(counts):
+            self.tokens[place] += count
+
+    def total(self, labels: tuple[str | None, ...]) -> Total:
+        return Total(
+            labels=labels,
+            requests=self.requests,
+            attempt_count=self.attempts,
+            estimated_count=self.estimated,
+            unpriced_count=self.attempts - self.priced,
+            usage=usage_of(*self.tokens),
+            cost_usd=self.cost_usd if self.priced else None,
+        )
+
+
+def _answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, ...]:
+    names = {label: f"{label}_text.text" if label in TEXT_KINDS else _EXPRESSIONS[label] for label in question.by}
+    joins = " ".join(
+        f"LEFT JOIN text {label}_text ON {label}_text.id = s.{label}" for label in question.by if label in TEXT_KINDS
+    )
+    condition, values = _condition(connection, question)
+    groups = ", ".join([*names.values(), "s.rate_card, s.over_tokens, s.outcome = 1, s.flags & 1, s.fallback = 0"])
+    sums = "sum(attempts), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens)"
+    found = connection.execute(
+        f"SELECT {groups}, {sums} FROM rollup_hour JOIN series s ON s.id = rollup_hour.series {joins} "
+        f"WHERE {condition} GROUP BY {groups}",
+        values,
+    )
+    totals: dict[tuple[str | None, ...], _Group] = {}
+    cards = Cards(connection)
+    width = len(question.by)
+    for row in found:
+        labels = tuple(_said(label, value) for label, value in zip(question.by, row, strict=False))
+        _add(totals.setdefault(labels, _Group()), row[width:], cards)
+    return tuple(group.total(labels) for labels, group in sorted(totals.items(), key=_order))
+
+
+def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
+    card_id, over_tokens, failed, estimated, first, attempts, *tokens = part
+    assert isinstance(card_id, str)
+    count, *counts = (int(number) for number in (attempts, *tokens))
+    card = cards.get(card_id)
+    usage = usage_of(counts[0], counts[1], counts[2], counts[3])
+    cost = cost_usd(card, usage, attempts=count, failed=bool(failed), over_tokens=int(over_tokens)) if card else None
+    group.attempts += count
+    group.requests += count if first else 0
+    group.estimated += count if estimated else 0
+    group.add_tokens(counts)
+    if cost is not None:
+        group.priced += count
+        group.cost_usd += cost
+
+
+_EXPRESSIONS: Final = {
+    "outcome": "s.outcome",
+    "processing": "s.processing",
+    "hour": "hour",
+    "day": f"hour / {_HOURS_PER_DAY}",
+}
+
+
+def _said(label: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if label in _CODED:
+        names, code = _CODED[label], int(str(value))
+        return names[code] if code < len(names) else None
+    if label == "hour":
+        return f"{_EPOCH + timedelta(hours=int(str(value))):%Y-%m-%dT%H:00Z}"
+    return f"{_EPOCH + timedelta(days=int(str(value))):%Y-%m-%d}" if label == "day" else str(value)
+
+
+def _order(item: tuple[tuple[str | None, ...], _Group]) -> tuple[tuple[bool, str], ...]:
+    return tuple((label is None, label or "") for label in item[0])
+
+
+def _condition(connection: sqlite3.Connection, question: Question) -> tuple[str, list[int]]:
+    parts, values = ["1"], []
+    for sign, moment in ((">=", question.since), ("<", question.until)):
+        if moment is not None:
+            parts.append(f"hour {sign} ?")
+            values.append(int(moment.timestamp()) // _HOUR_S)
+    wanted: dict[str, list[int]] = {}
+    for label, value in question.where:
+        wanted.setdefault(label, []).append(_number(connection, label, value))
+    for label, numbers in wanted.items():
+        parts.append(f"s.{label} IN ({','.join('?' * len(numbers))})")
+        values += numbers
+    return " AND ".join(parts), values
+
+
+def _number(connection: sqlite3.Connection, label: str, value: str) -> int:
+    """Return the number that stands for a value in ``series``."""
+    if label in _CODED:
+        if value not in _CODED[label]:
+            raise UnknownNameError(f"--where {label}={value}: {label} is one of {', '.join(_CODED[label])}.")
+        return _CODED[label].index(value)
+    kind = TEXT_KINDS[label]
+    found = connection.execute("SELECT id FROM text WHERE kind = ? AND text = ?", (kind, value)).fetchone()
+    if found:
+        return int(found[0])
+    if value == NONE:
+        return 0
+    names = [row[0] for row in connection.execute("SELECT text FROM text WHERE kind = ? ORDER BY id LIMIT 11", (kind,))]
+    raise UnknownNameError(f"--where {label}={value}: the ledger has no such {label}. {_some(names)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    if not names:
+        return "It has none at all."
+    return f"It has {', '.join(names[:10])}{' and others' if len(names) > 10 else ''}."
+
+
+def _check(question: Question) -> None:
+    for label in question.by:
+        if label not in LABELS:
+            raise InputError(f"--by {label}: results can be grouped by {', '.join(LABELS)}.")
+    if len(set(question.by)) < len(question.by):
+        raise InputError(f"--by {','.join(question.by)} names a label twice.")
+    for label, _ in question.where:
+        if label not in LABELS or label in TIME_LABELS:
+            names = ", ".join(name for name in LABELS if name not in TIME_LABELS)
+            raise InputError(f"--where {label}=…: rows can be chosen by {names}; times by --since and --until.")
+    for option, moment in (("--since", question.since), ("--until", question.until)):
+        if moment is not None and moment.timestamp() % _HOUR_S:
+            raise InputError(f"{option} {moment:%Y-%m-%dT%H:%M:%S}: the ledger sums up by the hour. Give a full hour.")
+    if question.since and question.until and question.since >= question.until:
+        raise InputError(
+            f"--since {question.since:%Y-%m-%dT%H:%MZ} is not before --until {question.until:%Y-%m-%dT%H:%MZ}."
+        )
+
+
+def sum_of(totals: Iterable[Total]) -> Total:
+    """Add totals up to one without labels."""
+    group = _Group()
+    for total in totals:
+        usage = total.usage
+        counts = (usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens, usage.output_tokens)
+        group.requests += total.requests
+        group.attempts += total.attempt_count
+        group.estimated += total.estimated_count
+        group.priced += total.attempt_count - total.unpriced_count
+        group.add_tokens(counts)
+        group.cost_usd += total.cost_usd or 0
+    return group.total(())
