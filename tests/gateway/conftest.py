@@ -90,7 +90,7 @@ def shared_settings(
         "hole": target(f"http://127.0.0.1:{black_hole.port}/v1", timeouts=HASTY),
         "renamed": target(upstream.url("renamed"), model="its-own-name"),
         "uncounted": target(upstream.url("uncounted"), stream_usage=False),
-        "unpriced": {"url": upstream.url("unpriced")},
+        "uncharted": {"url": upstream.url("uncharted")},
         "secure": target(secure_upstream.url("secure", "localhost"), **trusted),
         "mistrusted": target(secure_upstream.url("mistrusted", "localhost")),
         "misnamed": target(secure_upstream.url("misnamed"), **trusted),
@@ -115,7 +115,7 @@ def shared_settings(
     }
     written: Settings = {name: {"targets": order} for name, order in models.items()}
     written["trio-tried-twice"] = {"targets": ["a", "b", "c"], "max_attempts": 2}
-    written["unpriced-refused"] = {"targets": ["unpriced"], "unknown_price": "refuse"}
+    written["uncharted-refused"] = {"targets": ["uncharted"], "unknown_price": "refuse"}
     written["tiny"] = {"targets": ["engine"]}
     return settings(targets, written)
 

@@ -39,21 +39,22 @@ def test_a_request_costs_the_same_streamed_or_not_and_under_any_name(
 
 
 def test_an_unknown_price_is_unknown_and_said_once(gateway: Gateway, upstream: ScriptedUpstream) -> None:
-    upstream.script("unpriced", answers.whole())
+    upstream.script("uncharted", answers.whole())
     with gateway.line() as line:
-        replies = [line.chat(payloads.request("unpriced")) for _ in range(3)]
+        replies = [line.chat(payloads.request("uncharted")) for _ in range(3)]
     rows = [gateway.row(reply.request_id) for reply in replies]
     assert [(row["cost_usd"], row["input_tokens"]) for row in rows] == [(None, 157)] * 3
-    assert "unpriced" in gateway.said(), "nobody was warned of a target without prices"
+    warnings = [line for line in gateway.said().splitlines() if "uncharted" in line and "price" in line]
+    assert len(warnings) == 1, "nobody, or more than one, was warned of a target without prices"
 
 
 def test_an_unknown_price_is_refused_where_that_is_set(gateway: Gateway, upstream: ScriptedUpstream) -> None:
-    upstream.script("unpriced", answers.whole())
+    upstream.script("uncharted", answers.whole())
     with gateway.line() as line:
-        reply = line.chat(payloads.request("unpriced-refused"))
+        reply = line.chat(payloads.request("uncharted-refused"))
     assert 400 <= reply.status < 600
     assert "price" in reply.json["error"]["message"]
-    assert upstream.calls("unpriced") == []
+    assert upstream.calls("uncharted") == []
 
 
 def test_an_attempt_that_used_nothing_costs_nothing_when_its_prices_are_known(

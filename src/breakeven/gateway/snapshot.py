@@ -5,9 +5,9 @@ Secrets are in it in the clear, so it travels only through memory, never through
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from breakeven.catalog.rate_card import PriceList
+from breakeven.catalog.rate_card import PriceList  # noqa: TC001 - msgspec reads these annotations at run time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Proxy:
 
     host: str
     port: int
-    authorization: str = ""
+    authorization: str = field(default="", repr=False)
     """Value of ``Proxy-Authorization``; empty when the proxy asks for none."""
 
 
@@ -46,7 +46,7 @@ class Target:
     base_path: str
     """Path before ``/chat/completions``: ``/v1``, or empty."""
 
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     """What every request to it carries: credentials, mostly."""
 
     model: str
@@ -99,6 +99,15 @@ class Key:
 
     expires_s: float | None = None
     """Unix seconds from which it is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKeys:
+    """The keys of the store at one moment."""
+
+    keys: tuple[Key, ...] = ()
+    ever_made: bool = False
+    """Whether there ever was one, revoked or not: then nobody comes in without a key any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway.choice import RouteState
+from breakeven.gateway.snapshot import StoredKeys
 from breakeven.ledger import rows
 from breakeven.routing.eligible import CHAT, Asked
 from breakeven.routing.policies import REASONS
@@ -124,7 +125,7 @@ class State:
         self.decisions = tuple((text.encode(), spool.code(rows.REASON, text)) for text in REASONS)
         """Text and ledger code of a policy's reasons, by the policy's code."""
 
-        self.keyring = self._keyring(())
+        self.keyring = self._keyring(StoredKeys())
 
     def route(self, model: str) -> RouteState | None:
         """Return the route of a model, or None when nobody serves it."""
@@ -142,9 +143,9 @@ class State:
         """Return the names that a key may ask for."""
         return [name for name in self.routes if key.may_use(name)]
 
-    def swap_keys(self, keys: tuple[Key, ...]) -> None:
+    def swap_keys(self, stored: StoredKeys) -> None:
         """Take the store's keys beside those of the configuration, from the next request on."""
-        self.keyring = self._keyring(keys)
+        self.keyring = self._keyring(stored)
 
     def _route_state(self, route: Route, model: str) -> RouteState:
         return RouteState(route, model, tuple(Offer(self.targets[name], model, self.spool) for name in route.targets))
@@ -157,9 +158,9 @@ class State:
                 self._named[model] = found
         return found
 
-    def _keyring(self, stored: tuple[Key, ...]) -> Keyring:
-        keys = (*stored, *self._snapshot.keys)
-        return Keyring(keys, self.spool, open_to_all=self._snapshot.open_to_all and not stored)
+    def _keyring(self, stored: StoredKeys) -> Keyring:
+        keys = (*stored.keys, *self._snapshot.keys)
+        return Keyring(keys, self.spool, open_to_all=self._snapshot.open_to_all and not stored.ever_made)
 
 
 def _address(target: Target) -> Address:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from breakeven.gateway.connection import SEND_BUFFER_BYTES
+from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.worker import BACKLOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breakeven.clock import Clock
-    from breakeven.gateway.snapshot import Key, Snapshot
+    from breakeven.gateway.snapshot import Snapshot
 
 POLL_S: Final = 0.5
 """How often the version of the keys is read."""
@@ -51,7 +52,7 @@ class Supervisor:
         clock: Clock,
         work: Callable[[int, socket.socket, socket.socket], None],
         move: Callable[[], None],
-        keys: Callable[[], tuple[Key, ...] | None],
+        keys: Callable[[], StoredKeys | None],
     ) -> None:
         """Take what the processes do.
 
@@ -66,14 +67,14 @@ class Supervisor:
         self._lines: dict[int, socket.socket] = {}
         self._mover = 0
         self._next_number = 0
-        self._latest: tuple[Key, ...] = ()
+        self._latest = StoredKeys()
         self._restart_at_s: list[float] = []
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; a second one stops at once.  Raises ``AddressInUseError``."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _WAKING)
         self._listening = _listen(self._snapshot.host, self._snapshot.port)
-        self._latest = self._keys() or ()
+        self._latest = self._keys() or StoredKeys()
         self._mover = self._fork(self._move)
         for _ in range(self._snapshot.workers):
             self._start_worker()

@@ -1,6 +1,6 @@
 """One process of the data plane: an event loop, the listening socket, a spool, and a line to the supervisor.
 
-Keys come over the line, one JSON array each; when it ends, the supervisor has died, and the worker
+Keys come over the line, one JSON object each time; when it ends, the supervisor has died, and the worker
 finishes what it has and ends too.  It never opens the store.
 """
 
@@ -16,7 +16,7 @@ import uvloop
 from breakeven.gateway.connection import ClientConnection
 from breakeven.gateway.desk import Desk
 from breakeven.gateway.recorder import Recorder
-from breakeven.gateway.snapshot import Key
+from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.state import State
 from breakeven.upstreams.pool import IDLE_S
 
@@ -38,13 +38,13 @@ SWEEP_TICKS: Final = 10
 POOL_SWEEP_TICKS: Final = int(IDLE_S / 2 / TICK_S)
 BACKLOG: Final = 4096
 
-_KEYS: Final = msgspec.json.Decoder(tuple[Key, ...])
+_KEYS: Final = msgspec.json.Decoder(StoredKeys)
 
 
 class SupervisorLine(asyncio.Protocol):
     """The worker's end of the line to its supervisor."""
 
-    def __init__(self, take_keys: Callable[[tuple[Key, ...]], None], ended: Callable[[], None]) -> None:
+    def __init__(self, take_keys: Callable[[StoredKeys], None], ended: Callable[[], None]) -> None:
         self._take_keys = take_keys
         self._ended = ended
         self._rest = b""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from breakeven.metering.wire import (
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 # Inside a JSON text these quotes would be escaped, so it is a key wherever it stands.
 _KEYS: Final = re.compile(r'(?<!\\)"(usage|service_tier)"\s*:\s*(?=[{"])')
+_MOST_KEYS: Final = 8
+"""Of the last keys so many are tried, or a body of nothing else would take minutes."""
+
 _DECODER: Final = json.JSONDecoder(strict=False)
 
 
@@ -56,7 +60,7 @@ def salvage_fragment(data: bytes) -> Salvaged:
     """Return the last usage and service tier in a part of an answer: one that was cut, or whose middle was not kept."""
     text = data.decode("utf-8", "surrogateescape")
     found: dict[str, Any] = {}
-    for key in _KEYS.finditer(text):
+    for key in deque(_KEYS.finditer(text), maxlen=_MOST_KEYS):
         try:
             found[key[1]] = _DECODER.raw_decode(text, key.end())[0]
         except UNREADABLE:

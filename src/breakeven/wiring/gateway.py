@@ -11,6 +11,9 @@ import gc
 import logging
 import os
 import random
+import shutil
+import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,20 +21,29 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from breakeven.gateway.snapshot import Snapshot
+from breakeven.catalog.rate_card import PriceList
+from breakeven.gateway.snapshot import Key, Snapshot, StoredKeys
+from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
     import socket
 
-    from breakeven.gateway.snapshot import Key, LedgerPlan
+    from breakeven.gateway.snapshot import LedgerPlan
 
 SPOOL: Final = "spool"
 IDLE_S: Final = 0.2
 """How long the mover waits when the spool had little for it."""
 
+MANY_ROWS: Final = 5_000
+"""After a step of so many rows the next follows at once."""
+
 MOVER_NICENESS: Final = 10
 """The mover may wait: on a busy core it gets a tenth of what a worker gets, and catches up later."""
+
+
+_STOP: Final = frozenset({signal.SIGTERM})
+_log = logging.getLogger("breakeven.gateway")
 
 
 def hand_over(snapshot: Snapshot) -> NoReturn:
@@ -53,13 +65,15 @@ def serve(handle: int) -> int:
         file.seek(0)
         snapshot = msgspec.msgpack.decode(file.read(), type=Snapshot)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    if snapshot.ledger.fresh:
+        _forget(snapshot.ledger)
     clock = SystemClock()
     supervisor = Supervisor(
         snapshot,
         clock=clock,
         work=partial(_work, snapshot, clock),
         move=partial(_move, snapshot, clock),
-        keys=_KeysWatch(snapshot.ledger),
+        keys=_StoredKeys(Path(snapshot.ledger.store)),
     )
     try:
         supervisor.run()
@@ -90,18 +104,69 @@ def _work(snapshot: Snapshot, clock: SystemClock, number: int, listening: socket
 
 
 def _move(snapshot: Snapshot, clock: SystemClock) -> None:
-    import signal
+    """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
+    from breakeven.ledger.cards import CardSchedule
+    from breakeven.ledger.mover import Mover
+    from breakeven.ledger.store import Store
 
-    del snapshot, clock
-    signal.sigwait([signal.SIGTERM])
+    del clock
+    os.nice(MOVER_NICENESS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    plan = snapshot.ledger
+    mover = Mover(Path(plan.folder) / SPOOL, Store(Path(plan.store)), CardSchedule(snapshot.price_lists, _resolve))
+    supervisor = os.getppid()
+    stopping = False
+    trouble = ""
+    while True:
+        moved = mover.step()
+        for warning in mover.take_warnings():
+            _log.warning("%s", warning)
+        if mover.trouble != trouble:
+            trouble = mover.trouble
+            _log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "The store can be written again.")
+        if moved >= MANY_ROWS:
+            continue
+        if stopping and not moved:
+            break
+        stopping = stopping or bool(signal.sigtimedwait(_STOP, IDLE_S)) or os.getppid() != supervisor
+    mover.close()
 
 
-class _KeysWatch:
-    def __init__(self, plan: LedgerPlan) -> None:
-        self._plan = plan
+def _resolve(priced_as: str) -> PriceList | None:
+    """Look up the prices of a name in a process of its own: it takes 55 MB, once per new name."""
+    command = [sys.executable, "-P", "-m", "breakeven.wiring.price", priced_as]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own module
+    return msgspec.json.decode(done.stdout, type=PriceList) if done.returncode == 0 else None
 
-    def __call__(self) -> tuple[Key, ...] | None:
-        return None
+
+class _StoredKeys:
+    """What the supervisor asks twice a second: the store's keys, when they have changed."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._watch = KeysWatch(store)
+        self._trouble = ""
+
+    def __call__(self) -> StoredKeys | None:
+        changed = self._watch.changed()
+        if self._watch.trouble != self._trouble:
+            self._trouble = self._watch.trouble
+            if self._trouble:
+                _log.error("The keys cannot be read; those known stay in force. %s", self._trouble)
+        if changed is None:
+            return None
+        keys = tuple(
+            Key(name=key.name, sha256=key.sha256, models=key.models, tags=key.tags, expires_s=key.expires_s)
+            for key in changed
+        )
+        return StoredKeys(keys=keys, ever_made=bool(keys) or keys_were_made(self._store))
+
+
+def _forget(plan: LedgerPlan) -> None:
+    """Begin anew: the ledger of the last run goes."""
+    shutil.rmtree(Path(plan.folder) / SPOOL, ignore_errors=True)
+    for suffix in ("", "-wal", "-shm"):
+        Path(plan.store + suffix).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
