@@ -140,7 +140,7 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 
     def start(configured: Settings, rate_cards: Settings | None = None) -> Gateway:
         folder = tmp_path / f"gateway-{len(started)}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         started.append(Gateway(folder, configured, rate_cards))
         started[-1].start()
         return started[-1]

@@ -153,6 +153,7 @@ class Gateway:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE_S)
+        wait_for(lambda: not self.alive(), "a process survives SIGKILL")
 
     def line(self) -> Line:
         """A connection to it, for those who write HTTP by hand."""

@@ -178,6 +178,7 @@ def test_rows_are_dropped_and_counted_where_that_was_asked_for(
     gateway = start_gateway(settings({"a": target(upstream.url("a"))}, {"solo": {"targets": ["a"]}}, ledger=plan))
     with size_limit(gateway.workers()[0], 1):
         asked = ask(gateway, 1200)
+    wait_for(lambda: "can be written again" in gateway.said(), "the spool is not tried again")
     last = ask(gateway, 1)
     gateway.row(last[0])
     assert gateway.stop() == 0

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def plan(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Traces, logs or bills: CSV, JSONL, Parquet (also .gz).")
+        list[Path] | None,
+        typer.Argument(help="Traces, logs or bills: CSV, JSONL, Parquet (also .gz); or ledger:FOLDER."),
     ] = None,
     scenario: Annotated[
         Path | None, typer.Option(help="YAML file of what you know: pools, prices, assumptions.")

@@ -163,8 +163,11 @@ class StreamedAnswer:
         return head + (_framed(self._client, rest) if rest else b"") + _end(self._client)
 
     def cut(self, message: str, code: str) -> bytes:
-        """Return the event that tells the client that the stream broke, and the end of the body."""
-        return _framed(self._client, replies.error_event(message, code)) + _end(self._client)
+        """Return the event that tells the client that the stream broke, and the end of the body.
+
+        The blank line before it ends what may have passed of an event that will not be finished.
+        """
+        return _framed(self._client, b"\n\n" + replies.error_event(message, code)) + _end(self._client)
 
     def _head(self) -> bytes:
         self.started = True

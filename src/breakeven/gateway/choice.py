@@ -17,9 +17,10 @@ from breakeven.routing.policies import POLICIES
 from breakeven.routing.view import Request, Targets
 
 if TYPE_CHECKING:
+    from breakeven.gateway.keyring import KeyState
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.snapshot import Route
-    from breakeven.gateway.state import KeyState, Offer, TargetState
+    from breakeven.gateway.targets import Offer, TargetState
     from breakeven.ledger.spool import Spool
 
 MAX_LABEL_BYTES: Final = 128

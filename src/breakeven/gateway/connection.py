@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httptools
 
 from breakeven.gateway import replies
 
 if TYPE_CHECKING:
-    from breakeven.gateway.desk import Desk
-    from breakeven.gateway.exchange import Exchange
-    from breakeven.gateway.state import KeyState
+    from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.shared import Shared
 
 IDLE, HEAD, BODY, ANSWERING, CLOSING = range(5)
 """Waiting for a request; within its head; within its body; waiting for its answer; about to be closed."""
@@ -38,14 +37,59 @@ _NO_LABELS: Final[dict[bytes, bytes]] = {}
 TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
 
 
+class Carried(Protocol):
+    """A request on its way, as its client's connection knows it."""
+
+    def client_left(self) -> None:
+        """Learn that nobody waits any more."""
+
+    def pause(self) -> None:
+        """Let the target wait: the client does not read."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+    def tick(self, now_s: float) -> None:
+        """Look at the clock."""
+
+
+class Reception(Protocol):
+    """Who decides what becomes of a request; each answer is a refusal, or None."""
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Count a connection in, unless there are too many."""
+
+    def gone(self, connection: ClientConnection) -> None:
+        """Count it out."""
+
+    def check_head(self, connection: ClientConnection, method: bytes, path: bytes) -> replies.Reply | None:
+        """Check a head before its body is read."""
+
+    def check_now(self, connection: ClientConnection) -> replies.Reply | None:
+        """Check what may have changed since the same head was accepted."""
+
+    def act(self, connection: ClientConnection, path: bytes, body: bytes) -> None:
+        """Act on a whole request."""
+
+    def carry(self, connection: ClientConnection, body: bytes) -> replies.Reply | None:
+        """Carry a chat request to a target."""
+
+    def head_too_large(self) -> replies.Reply:
+        """Return the refusal of a head beyond the bound."""
+
+    def body_too_large(self) -> replies.Reply:
+        """Return the refusal of a body beyond the bound."""
+
+
 class ClientConnection(asyncio.Protocol):
     """The server's side of one connection, with the callbacks of ``httptools.HttpRequestParser``.
 
     Headers and body pieces are collected by C functions instead of methods, as in ``upstreams.connection``.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Reception, shared: Shared) -> None:
         self.desk = desk
+        self.shared = shared
         self.transport: asyncio.Transport | None = None
         self.phase = IDLE
         self.since_s = 0.0
@@ -63,7 +107,7 @@ class ClientConnection(asyncio.Protocol):
         self.labels: dict[bytes, bytes] = _NO_LABELS
         """Its ``x-breakeven-`` headers by lower-case name."""
 
-        self.exchange: Exchange | None = None
+        self.exchange: Carried | None = None
         """What is being done for it; None while nothing is."""
 
         self._refusal: replies.Reply | None = None
@@ -89,7 +133,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or turn the client away when there are too many."""
         self.transport = cast("asyncio.Transport", transport)
-        self.since_s = self.desk.now_s
+        self.since_s = self.shared.now_s
         if not self.desk.admit(self):
             self.write(TOO_MANY.rendered(close=True))
             self.close()
@@ -130,7 +174,7 @@ class ClientConnection(asyncio.Protocol):
             if self._before and data.startswith(self._before) and self._recognise(data):
                 return
             self.phase = HEAD
-            self.since_s = self.desk.now_s
+            self.since_s = self.shared.now_s
             self._fed_bytes = 0
         self._fed_bytes += len(data)
         try:
@@ -143,7 +187,7 @@ class ClientConnection(asyncio.Protocol):
         if self.phase == BODY:
             self._check_body()
         elif self.phase == HEAD:
-            if self._fed_bytes > self.desk.limits.header_bytes:
+            if self._fed_bytes > self.shared.limits.header_bytes:
                 self._refuse_now(self.desk.head_too_large())
         elif first and self._lessons and self.exchange is not None:
             self._remember(data)
@@ -162,22 +206,22 @@ class ClientConnection(asyncio.Protocol):
         if self.phase != HEAD:
             return
         self.phase = BODY
-        parser, desk, raw = self._parser, self.desk, self._raw_headers
+        parser, shared, raw = self._parser, self.shared, self._raw_headers
         names = tuple(raw)
         if names != self._names:
             self._learn(names)
         spelled = self._spelled
-        self.received_s = desk.clock.now()
+        self.received_s = shared.clock.now()
         self.authorization = raw[spelled[b"authorization"]] if b"authorization" in spelled else b""
         self.announced_bytes = int(raw[spelled[b"content-length"]]) if b"content-length" in spelled else 0
         if self._label_names:
             self.labels = {name.lower(): raw[name] for name in self._label_names}
         self._keep_alive = parser.should_keep_alive()
         self._url = self._url.partition(b"?")[0]
-        if self._fed_bytes > desk.limits.header_bytes and _size(raw) > desk.limits.header_bytes:
-            self._refusal = desk.head_too_large()
+        if self._fed_bytes > shared.limits.header_bytes and _size(raw) > shared.limits.header_bytes:
+            self._refusal = self.desk.head_too_large()
         else:
-            self._refusal = desk.check_head(self, parser.get_method(), self._url)
+            self._refusal = self.desk.check_head(self, parser.get_method(), self._url)
         if b"expect" in spelled:
             self._answer_expectation()
 
@@ -211,20 +255,20 @@ class ClientConnection(asyncio.Protocol):
     def done(self, *, close: bool = False) -> None:
         """Be ready for the next request, or close where that was asked for."""
         self.exchange = None
-        if close or not self._keep_alive or self.desk.draining:
+        if close or not self._keep_alive or self.shared.draining:
             self.close()
             return
         self.phase = IDLE
-        self.since_s = self.desk.now_s
+        self.since_s = self.shared.now_s
 
     @property
     def keeps_alive(self) -> bool:
         """Whether the connection outlives the answer, as far as is known now."""
-        return self._keep_alive and not self.desk.draining
+        return self._keep_alive and not self.shared.draining
 
     @property
     def takes_chunks(self) -> bool:
-        """Whether the client understands chunked answers; one that does not gets bodies that end with the connection."""
+        """Whether the client understands chunked answers; if not, a stream ends with the connection."""
         if self._parser.get_http_version() != "1.0":
             return True
         self._keep_alive = False
@@ -253,7 +297,7 @@ class ClientConnection(asyncio.Protocol):
 
     def sweep(self, now_s: float) -> None:
         """Close what has been silent for too long: between requests, within a head, within a body."""
-        limits = self.desk.limits
+        limits = self.shared.limits
         quiet_s = now_s - self.since_s
         if self.phase == IDLE and quiet_s > limits.idle_s:
             self.close()
@@ -294,7 +338,7 @@ class ClientConnection(asyncio.Protocol):
         body_at = end + len(after)
         if not digits.isdigit() or not data.startswith(after, end) or len(data) - body_at != int(digits):
             return False
-        self.received_s = self.desk.clock.now()
+        self.received_s = self.shared.clock.now()
         self.phase = ANSWERING
         refusal = self.desk.check_now(self) or self.desk.carry(self, data[body_at:])
         if refusal is not None:
@@ -302,8 +346,8 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def _check_body(self) -> None:
-        self.since_s = self.desk.now_s
-        if sum(map(len, self._pieces)) > self.desk.limits.body_bytes:
+        self.since_s = self.shared.now_s
+        if sum(map(len, self._pieces)) > self.shared.limits.body_bytes:
             self._refuse_now(self.desk.body_too_large())
         elif self._refusal is not None:
             self._pieces.clear()
@@ -320,7 +364,7 @@ class ClientConnection(asyncio.Protocol):
         self._pieces.clear()
         self._keep_alive = False
         self.phase = CLOSING
-        self.since_s = self.desk.now_s
+        self.since_s = self.shared.now_s
         self.write(reply.rendered(close=True))
         if self.transport is not None and self.transport.can_write_eof():
             self.transport.write_eof()

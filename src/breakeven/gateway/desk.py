@@ -15,15 +15,10 @@ from breakeven.gateway.exchange import Exchange
 from breakeven.gateway.requests import BadRequestError, read_chat_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from breakeven.clock import Clock
     from breakeven.gateway.connection import ClientConnection
-    from breakeven.gateway.recorder import Recorder
+    from breakeven.gateway.keyring import KeyState
     from breakeven.gateway.replies import Reply
-    from breakeven.gateway.snapshot import Limits
-    from breakeven.gateway.state import KeyState, State
-    from breakeven.ledger.ids import RequestIds
+    from breakeven.gateway.shared import Shared
 
 CHAT: Final = b"/v1/chat/completions"
 MODELS: Final = b"/v1/models"
@@ -50,27 +45,11 @@ _NO_KEY: Final = replies.refusal(
 
 
 class Desk:
-    """What the connections of one worker share: state, recorder, ids, clock, and who is being served."""
+    """The desk at which every request of one worker arrives."""
 
-    def __init__(
-        self,
-        state: State,
-        recorder: Recorder,
-        ids: RequestIds,
-        clock: Clock,
-        limits: Limits,
-        uniform: Callable[[], float],
-    ) -> None:
-        self.state = state
-        self.recorder = recorder
-        self.ids = ids
-        self.clock = clock
-        self.limits = limits
-        self.uniform = uniform
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
         self.connections: set[ClientConnection] = set()
-        self.draining = False
-        self.now_s = clock.monotonic()
-        """The stopwatch as of the last tick: good enough for what is measured in seconds."""
 
     @property
     def busy(self) -> bool:
@@ -79,7 +58,7 @@ class Desk:
 
     def admit(self, connection: ClientConnection) -> bool:
         """Count a connection in, unless there are too many."""
-        if len(self.connections) >= self.limits.max_connections:
+        if len(self.connections) >= self.shared.limits.max_connections:
             return False
         self.connections.add(connection)
         return True
@@ -97,19 +76,19 @@ class Desk:
             message = f"{_shown(path)} takes {wanted.decode()}, not {_shown(method)}."
             return replies.refusal(405, message, "wrong_method", extra=b"allow: %b\r\n" % wanted)
         if path == HEALTH:
-            return _STOPPING if self.draining else None
-        if connection.announced_bytes > self.limits.body_bytes:
+            return _STOPPING if self.shared.draining else None
+        if connection.announced_bytes > self.shared.limits.body_bytes:
             return self.body_too_large()
         return self.check_now(connection)
 
     def check_now(self, connection: ClientConnection) -> Reply | None:
         """Check what may have changed since the same head was accepted; the key goes to ``connection.key``."""
-        connection.key = self.state.keyring.find(connection.authorization, connection.received_s)
+        connection.key = self.shared.state.keyring.find(connection.authorization, connection.received_s)
         if connection.key is None:
             return _NO_KEY
-        if self.draining:
+        if self.shared.draining:
             return _STOPPING
-        return _FULL if self.recorder.full else None
+        return _FULL if self.shared.recorder.full else None
 
     def act(self, connection: ClientConnection, path: bytes, body: bytes) -> None:
         """Act on a request that was not refused."""
@@ -124,11 +103,13 @@ class Desk:
 
     def head_too_large(self) -> Reply:
         """Return the refusal of a head beyond the bound."""
-        return replies.refusal(431, f"The head has more than {self.limits.header_bytes:,} bytes.", "head_too_large")
+        return replies.refusal(
+            431, f"The head has more than {self.shared.limits.header_bytes:,} bytes.", "head_too_large"
+        )
 
     def body_too_large(self) -> Reply:
         """Return the refusal of a body beyond the bound."""
-        message = f"The body has more than {self.limits.body_bytes:,} bytes."
+        message = f"The body has more than {self.shared.limits.body_bytes:,} bytes."
         return replies.refusal(413, message, "body_too_large", close=True)
 
     def carry(self, connection: ClientConnection, body: bytes) -> Reply | None:
@@ -138,19 +119,19 @@ class Desk:
         except BadRequestError as error:
             return replies.refusal(400, str(error), "invalid_request")
         key = connection.key
-        route = self.state.route(request.model)
+        route = self.shared.state.route(request.model)
         if key is None or route is None or not key.may_use(request.model):
             return _unknown_model(request.model)
-        return Exchange(self, connection, route, request, body).begin()
+        return Exchange(self.shared, connection, route, request, body).begin()
 
     def _health(self) -> Reply:
-        if self.recorder.full:
+        if self.shared.recorder.full:
             return _FULL
         return replies.Reply(200, b'{"status":"ok"}')
 
     def _models(self, connection: ClientConnection, path: bytes) -> Reply:
         key: KeyState | None = connection.key
-        names = self.state.models(key) if key else []
+        names = self.shared.state.models(key) if key else []
         if path == MODELS:
             return replies.Reply(200, replies.model_list(names))
         name = _shown(unquote_to_bytes(path[len(ONE_MODEL) :]))

@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from breakeven.gateway.choice import RouteState
     from breakeven.gateway.connection import ClientConnection
-    from breakeven.gateway.desk import Desk
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.requests import ChatRequest
-    from breakeven.gateway.state import KeyState
+    from breakeven.gateway.shared import Shared
     from breakeven.routing.eligible import Asked
     from breakeven.upstreams.connection import UpstreamConnection
 
@@ -49,26 +48,27 @@ class Exchange:
     """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
 
     __slots__ = (
-        "answer", "client", "closes", "decision", "desk", "fallback", "first_byte_s", "hides_usage", "key", "labels",
+        "answer", "client", "closes", "decision", "fallback", "first_byte_s", "hides_usage", "key", "labels",
         "number", "offer", "paused", "payload", "phase", "quiet_since_s", "ready_s", "received_us", "request",
-        "request_id", "retried_stale", "route", "sent_s", "tail", "tried", "upstream",
+        "request_id", "retried_stale", "route", "sent_s", "shared", "tail", "tried", "upstream",
     )  # fmt: skip
 
     def __init__(
-        self, desk: Desk, client: ClientConnection, route: RouteState, request: ChatRequest, body: bytes
+        self, shared: Shared, client: ClientConnection, route: RouteState, request: ChatRequest, body: bytes
     ) -> None:
-        clock = desk.clock
+        clock = shared.clock
         received_s = clock.now()
-        self.desk = desk
+        self.shared = shared
         self.client = client
-        self.key: KeyState = client.key  # type: ignore[assignment]  # checked before the body was read
+        assert client.key is not None  # checked before the body was read
+        self.key = client.key
         self.route = route
         self.request = request
         self.payload = body
         self.received_us = int(received_s * 1_000_000)
         self.ready_s = self.quiet_since_s = clock.monotonic()
-        self.request_id = desk.ids.next(int(received_s * 1000))
-        self.labels = Labels(client.labels, self.key, desk.state.spool) if client.labels else None
+        self.request_id = shared.ids.next(int(received_s * 1000))
+        self.labels = Labels(client.labels, self.key, shared.state.spool) if client.labels else None
         self.tried: Sequence[int] = route.untried
         self.number = 0
         self.fallback = ""
@@ -128,7 +128,7 @@ class Exchange:
             body = rewritten(body, request, model=offer.model, ask_for_usage=self.hides_usage)
         self.upstream = connection
         self.phase = SENT
-        self.sent_s = self.desk.clock.monotonic()
+        self.sent_s = self.shared.clock.monotonic()
         if len(body) < SPLIT_BYTES:
             connection.send(self, b"%b%d\r\n\r\n%b" % (offer.target.request_head, len(body), body))
         else:
@@ -147,7 +147,7 @@ class Exchange:
             self._first_bytes(body)
             self.complete()
             return
-        self.first_byte_s = self.desk.clock.monotonic()
+        self.first_byte_s = self.shared.clock.monotonic()
         reading = read_completion(body, len(self.payload))
         lines = passed_headers(headers) + self._own_lines()
         self.tail = whole(200, lines, body, close=not self.client.keeps_alive)
@@ -213,7 +213,7 @@ class Exchange:
         """Note when the body began; what follows goes straight to the answer."""
         assert self.answer is not None  # the head has come
         self.phase = FLOWING
-        self.first_byte_s = self.quiet_since_s = self.desk.clock.monotonic()
+        self.first_byte_s = self.quiet_since_s = self.shared.clock.monotonic()
         if self.upstream is not None:
             self.upstream.sink = self.answer.body
         self.answer.body(data)
@@ -227,11 +227,11 @@ class Exchange:
     def _choose(self) -> tuple[int, int]:
         task = self.labels.task if self.labels is not None else 0
         request = facts(len(self.payload), task, sum(self.tried))
-        return self.route.choose(self._asked(), request, self.tried, self.desk.uniform())
+        return self.route.choose(self._asked(), request, self.tried, self.shared.uniform())
 
     def _attempt(self, index: int, reason: int) -> None:
         offer = self.offer = self.route.offers[index]
-        self.decision = self.desk.state.decisions[reason]
+        self.decision = self.shared.state.decisions[reason]
         self.tried = *self.tried[:index], 1, *self.tried[index + 1 :]
         offer.target.in_flight += 1
         self.answer = None
@@ -277,17 +277,17 @@ class Exchange:
 
     def _keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
         """Hand the row of this attempt to the recorder; with the last one the answer is released."""
-        desk, offer, labels, key = self.desk, self.offer, self.labels, self.key
+        shared, offer, labels, key = self.shared, self.offer, self.labels, self.key
         ready_s = self.ready_s
         offer.target.in_flight -= 1
         input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, processing, estimated = reading
-        reason = desk.state.reason
+        reason = shared.state.reason
         row = Attempt(
             self.request_id | self.number,
             self.received_us,
             int((self.sent_s - ready_s) * 1e6) if self.sent_s else UNKNOWN_US,
             int((self.first_byte_s - ready_s) * 1e6) if self.first_byte_s else UNKNOWN_US,
-            int((desk.clock.monotonic() - ready_s) * 1e6),
+            int((shared.clock.monotonic() - ready_s) * 1e6),
             key.code,
             labels.task if labels is not None else 0,
             labels.tags if labels is not None else key.tags,
@@ -309,7 +309,7 @@ class Exchange:
         )
         if last:
             self.phase = ENDED
-        desk.recorder.keep(row, self if last else None)
+        shared.recorder.keep(row, self if last else None)
 
     def _used(self) -> Reading:
         """Return what an attempt that did not end well has used: what was sent, and what has passed."""

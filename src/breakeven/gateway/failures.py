@@ -10,7 +10,7 @@ from breakeven.upstreams.connection import CONNECT_TIMEOUT, SATURATED
 if TYPE_CHECKING:
     from breakeven.gateway.replies import Reply
 
-FIRST_TOKEN_TIMEOUT: Final = "first_token_timeout"
+FIRST_TOKEN_TIMEOUT: Final = "first_token_timeout"  # noqa: S105 - a token of a language model
 BETWEEN_TOKENS_TIMEOUT: Final = "between_tokens_timeout"
 TOTAL_TIMEOUT: Final = "total_timeout"
 ERROR_EVENT: Final = "error_event"

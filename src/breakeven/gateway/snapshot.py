@@ -63,7 +63,7 @@ class Target:
 
     max_connections: int = 1024
     sensitivities: tuple[str, ...] = ()
-    """Kinds of data that may be sent there; empty: every kind."""
+    """Kinds of data that may be sent there; a request that is marked with a kind goes nowhere else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKING)
             run()
             status = 0
-        except Exception:  # the outermost frame of a process
+        except Exception:  # noqa: BLE001 - the outermost frame of a process
             _log.exception("a process of the gateway ends")
         finally:
             os._exit(status)
@@ -186,7 +186,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
         listening.bind((host, port))
         listening.listen(BACKLOG)
-        listening.setblocking(False)
+        listening.setblocking(False)  # noqa: FBT003 - its only form
     except OSError as error:
         listening.close()
         raise AddressInUseError(f"{host}:{port} cannot be listened on: {error.strerror}.") from error

@@ -16,6 +16,7 @@ import uvloop
 from breakeven.gateway.connection import ClientConnection
 from breakeven.gateway.desk import Desk
 from breakeven.gateway.recorder import Recorder
+from breakeven.gateway.shared import Shared
 from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.state import State
 from breakeven.upstreams.pool import IDLE_S
@@ -85,11 +86,21 @@ class Worker:
         self._stopped = asyncio.Event()
         self._recorder = Recorder(self._spool, loop)
         self._state = State(self._snapshot, self._clock, self._spool)
-        self._desk = Desk(self._state, self._recorder, self._ids, self._clock, self._snapshot.limits, self._uniform)
+        self._shared = Shared(
+            state=self._state,
+            recorder=self._recorder,
+            ids=self._ids,
+            clock=self._clock,
+            limits=self._snapshot.limits,
+            uniform=self._uniform,
+        )
+        self._desk = Desk(self._shared)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain)
         await loop.create_connection(lambda: SupervisorLine(self._state.swap_keys, self._drain), sock=line)
-        server = await loop.create_server(lambda: ClientConnection(self._desk), sock=listening, backlog=BACKLOG)
+        server = await loop.create_server(
+            lambda: ClientConnection(self._desk, self._shared), sock=listening, backlog=BACKLOG
+        )
         self._clock.call_later(TICK_S, self._tick)
         await self._stopped.wait()
         server.close()
@@ -106,7 +117,7 @@ class Worker:
 
     def _tick(self) -> None:
         self._clock.call_later(TICK_S, self._tick)
-        now_s = self._desk.now_s = self._clock.monotonic()
+        now_s = self._shared.now_s = self._clock.monotonic()
         for connection in list(self._desk.connections):
             if connection.exchange is not None:
                 connection.exchange.tick(now_s)
@@ -118,13 +129,13 @@ class Worker:
         if self._ticks % POOL_SWEEP_TICKS == 0:
             for target in self._state.targets.values():
                 target.pool.sweep()
-        if self._desk.draining and (not self._desk.busy or now_s > self._drain_until_s):
+        if self._shared.draining and (not self._desk.busy or now_s > self._drain_until_s):
             self._stopped.set()
 
     def _drain(self) -> None:
         """Take no new requests; those in flight may finish, for a while."""
-        if not self._desk.draining:
-            self._desk.draining = True
+        if not self._shared.draining:
+            self._shared.draining = True
             self._drain_until_s = self._clock.monotonic() + self._snapshot.limits.drain_s
             for connection in list(self._desk.connections):
                 connection.drain()

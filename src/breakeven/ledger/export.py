@@ -117,9 +117,7 @@ def write_jsonl(found: Iterable[ExportedAttempt], file: TextIOBase) -> int:
 
 def _exported(row: sqlite3.Row, card: RateCard | None) -> ExportedAttempt:
     received_us, queued_us, first_us = row["received_us"], row["queued_us"], row["first_byte_us"]
-    usage = usage_of(
-        row["input_tokens"], row["cached_input_tokens"], row["cache_write_tokens"], row["output_tokens"]
-    )
+    usage = usage_of(row["input_tokens"], row["cached_input_tokens"], row["cache_write_tokens"], row["output_tokens"])
     failed = row["outcome"] == rows.OUTCOMES[rows.FAILED]
     return ExportedAttempt(
         request_id=request_text(row["request_id"]),

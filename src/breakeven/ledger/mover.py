@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 STEP_BYTES: Final = 1024 * 1024
 """Read in one step: 15,000 rows, which take some 10 MB while they are moved."""
 
+_IDLE_STEPS: Final = 3
+"""After the last rows one step takes the locks of segments that were left, the next removes them."""
+
 _NOT_KNOWN: Final = -1
 """In place of the position of a segment that the store has not been asked about yet."""
 
@@ -82,6 +85,20 @@ class Mover:
             return moved
         return 0
 
+    def drain(self) -> int:
+        """Move everything that is there, and remove segments that nobody writes; return how many rows.
+
+        Stops where ``trouble`` begins.
+        """
+        total = idle = 0
+        while idle < _IDLE_STEPS:
+            moved = self.step()
+            if self.trouble:
+                break
+            total += moved
+            idle = 0 if moved else idle + 1
+        return total
+
     def take_warnings(self) -> list[str]:
         """Return what should be told to somebody, once: prices that are missing, damage that was found."""
         told, self._warnings = self._warnings, []
@@ -97,8 +114,10 @@ class Mover:
 
     def _step(self) -> int:
         self._look()
-        batch = self._read()
-        moved = self._move(batch) if batch else 0
+        moved = None
+        while moved is None:
+            batch = self._read()
+            moved = self._move(batch) if batch else 0
         self._remove_finished()
         return moved
 
@@ -140,11 +159,12 @@ class Mover:
         for segment in new:
             segment.resume(positions.get(segment.name, 0))
 
-    def _move(self, batch: list[tuple[Segment, Rows]]) -> int:
+    def _move(self, batch: list[tuple[Segment, Rows]]) -> int | None:
+        """Write a batch; None when some of it had been written already, and it has to be read again."""
         self._store.begin()
         if self._moved_by_others():
             self._store.commit()
-            return 0
+            return None
         try:
             rows = self._write(batch)
         except sqlite3.IntegrityError:

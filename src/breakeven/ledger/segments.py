@@ -133,9 +133,7 @@ class Segment:
             frames, ends = whole_frames(data, at)
             if frames:
                 self.read_bytes += ends
-                for frame in frames:
-                    if frame[0] < frame[1]:
-                        self.texts.update(((kind, code), text) for kind, code, text in definitions(data, frame))
+                self._learn(data, frames)
                 return data, frames
             rest = data[at:]
             size = os.fstat(self._file).st_size - self.read_bytes
@@ -149,3 +147,8 @@ class Segment:
                 limit_bytes = size  # the next whole frame lies further on, if there is one
             else:
                 return None
+
+    def _learn(self, data: bytes, frames: list[FrameAt]) -> None:
+        for frame in frames:
+            if frame[0] < frame[1]:
+                self.texts.update(((kind, code), text) for kind, code, text in definitions(data, frame))

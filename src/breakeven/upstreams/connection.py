@@ -15,8 +15,6 @@ import httptools
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from breakeven.upstreams.pool import Pool
-
 CONNECT_FAILED: Final = "connect_failed"
 CONNECT_TIMEOUT: Final = "connect_timeout"
 TLS_FAILED: Final = "tls_failed"
@@ -55,6 +53,19 @@ class Answering(Protocol):
         """Learn that the answer ends here.  ``stale``: a kept connection that gave not one byte."""
 
 
+class Keeper(Protocol):
+    """Who owns a connection while it carries nothing."""
+
+    def made(self, connection: UpstreamConnection) -> None:
+        """Count a connection that is open."""
+
+    def keep(self, connection: UpstreamConnection) -> None:
+        """Take it back for the next request."""
+
+    def gone(self, connection: UpstreamConnection) -> None:
+        """Forget it: it is closed."""
+
+
 def _nowhere(data: bytes) -> None:
     """Take the bytes of an answer that nobody has asked for."""
 
@@ -66,7 +77,7 @@ class UpstreamConnection(asyncio.Protocol):
     of methods: that saves 1 µs an answer.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Keeper) -> None:
         self.pool = pool
         self.transport: asyncio.Transport | None = None
         self.answering: Answering | None = None

@@ -97,7 +97,7 @@ async def _open(host: str, port: int) -> socket.socket:
     for family, kind, protocol, _, where in found:
         opened = socket.socket(family, kind, protocol)
         try:
-            opened.setblocking(False)
+            opened.setblocking(False)  # noqa: FBT003 - its only form
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_connect(opened, where)

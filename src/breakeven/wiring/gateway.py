@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import random
+import random  # noqa: TID251 - see _work
 import shutil
 import signal
 import subprocess
@@ -54,7 +54,7 @@ def hand_over(snapshot: Snapshot) -> NoReturn:
     command = [sys.executable, "-P", "-m", "breakeven.wiring.gateway", str(handle)]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
 
 
 def serve(handle: int) -> int:
@@ -99,7 +99,7 @@ def _work(snapshot: Snapshot, clock: SystemClock, number: int, listening: socket
         waiting_rows=plan.waiting_rows,
         drop_when_full=plan.drop_when_full,
     )
-    uniform = random.Random().random  # noqa: S311, TID251 - weights of a policy; numpy would cost the worker 30 MB
+    uniform = random.Random().random  # noqa: S311 - draws by weight; numpy would cost the worker 30 MB
     Worker(snapshot, spool, RequestIds(number), clock, uniform).run(listening, line)
 
 

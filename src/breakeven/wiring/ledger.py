@@ -7,24 +7,18 @@ that use it, since the mover's process carries this module too.
 from __future__ import annotations
 
 import fcntl
-import os
-import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from breakeven.errors import InputError, NoPriceError
 from breakeven.ledger.cards import CardSchedule, read_list
 from breakeven.ledger.mover import Mover
 from breakeven.ledger.spool import SUFFIX
-from breakeven.ledger.store import Store, StoreMissingError, connect, trouble_of
+from breakeven.ledger.store import Store, connect, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,9 +28,6 @@ if TYPE_CHECKING:
 STORE_NAME: Final = "ledger.sqlite"
 SPOOL_NAME: Final = "spool"
 DEFAULT_FOLDER: Final = Path("breakeven-data")
-PRICE_LOOKUP_S: Final = 60.0
-
-_UNKNOWN_NAME: Final = 3  # exit code of wiring.price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +40,7 @@ class LedgerPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:
-    """What lies in a spool and is not in the store, or not for certain."""
+    """What lies in a spool and not in the store."""
 
     size_bytes: int
     is_written: bool
@@ -94,32 +85,6 @@ def open_mover(
     return Mover(place.spool, Store(place.store), CardSchedule(lists, resolve))
 
 
-def ask_price(name: str) -> PriceList | None:
-    """Look a price list up in a process of its own, which takes the 55 MB that this one does not want to carry."""
-    try:
-        found = subprocess.run(  # noqa: S603 - our own interpreter and module; the name is one argument
-            [sys.executable, "-P", "-m", "breakeven.wiring.price", name],
-            capture_output=True,
-            check=False,
-            timeout=PRICE_LOOKUP_S,
-        )
-    except (OSError, subprocess.TimeoutExpired, ValueError):  # ValueError: a name with a null character
-        return None
-    return read_list(found.stdout.decode()) if found.returncode == 0 else None
-
-
-def empty_ledger(place: LedgerPlace) -> None:
-    """Remove everything that a ledger holds.  Raises ``InputError`` while a gateway writes it."""
-    if look_into_spool(place).is_written:
-        raise InputError(
-            f"The ledger of {place.spool.parent} would be emptied at this start (ledger.fresh), but another gateway is "
-            "writing it. Stop that one first."
-        )
-    shutil.rmtree(place.spool, ignore_errors=True)
-    for ending in ("", "-wal", "-shm"):
-        Path(f"{place.store}{ending}").unlink(missing_ok=True)
-
-
 def id_floor(place: LedgerPlace) -> int:
     """Return the largest id that the ledger has ever given, so that a clock set back repeats none; 0 for none.
 
@@ -139,11 +104,14 @@ def id_floor(place: LedgerPlace) -> int:
 
 
 def look_into_spool(place: LedgerPlace) -> Spooled:
-    """Return how much the spool holds and whether it is being written."""
+    """Return how much the spool holds that the store has not, and whether it is being written."""
+    moved: dict[str, int] = {}
+    with suppress(InputError, sqlite3.Error), closing(connect(place.store, read_only=True)) as connection:
+        moved = dict(connection.execute("SELECT segment, moved_bytes FROM spool_position"))
     size_bytes, is_written = 0, False
     for path in _segments(place):
         with suppress(OSError):
-            size_bytes += path.stat().st_size
+            size_bytes += max(path.stat().st_size - moved.get(path.name, 0), 0)
             with path.open("rb") as file:
                 is_written = is_written or _is_locked(file.fileno())
     return Spooled(size_bytes=size_bytes, is_written=is_written)
@@ -167,13 +135,25 @@ def move_rest(place: LedgerPlace) -> str:
         return f"{rest}: {error}"
     mover = open_mover(place, lists, _only_known)
     try:
-        while mover.step() or (not mover.trouble and mover.unread):
-            pass
+        mover.drain()
     except NoPriceError as error:
         return f"{rest}: {error}"
     finally:
         mover.close()
     return f"{rest}: {mover.trouble}" if mover.trouble else ""
+
+
+def waiting_note(place: LedgerPlace) -> str:
+    """Return what is to be told of rows that are not in the store yet; nothing when all are."""
+    spooled = look_into_spool(place)
+    if not spooled.size_bytes:
+        return ""
+    if spooled.is_written:
+        return "A gateway is running: attempts of the last moments may not be counted yet."
+    return (
+        f"{spooled.size_bytes:,} bytes of attempts wait in {place.spool} and are not counted. "
+        "Start the gateway again (breakeven up) to move them."
+    )
 
 
 def stored_lists(store: Path) -> tuple[PriceList, ...]:

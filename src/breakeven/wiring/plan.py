@@ -95,7 +95,7 @@ def run_plan(request: PlanRequest) -> Verdict:
     folder = Path(request.scenario).parent if request.scenario else Path()
     book = book.with_prices(_local_cards(scenario, folder))
     trace = _read(request) if stated is None else None
-    today = scenario.today or _dominant_model(trace)
+    today = scenario.today or _dominant_model(trace, named_by_target=_is_ledger(request))
     targets, book = resolve_targets(scenario, book, today)
     lists = book.price_lists.values()
     boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
@@ -179,9 +179,24 @@ def _local_cards(scenario: Scenario, folder: Path) -> list[PriceList]:
     return [item for path in scenario.rate_cards for item in read_rate_cards(folder / path)]
 
 
+def _is_ledger(request: PlanRequest) -> bool:
+    from breakeven.wiring.ledger_trace import is_ledger
+
+    return any(is_ledger(item) for item in request.files)
+
+
 def _read(request: PlanRequest) -> Trace:
     from breakeven.traffic.read import read_trace
 
+    if _is_ledger(request):
+        from breakeven.wiring.ledger_trace import ledger_trace
+
+        if len(request.files) > 1 or request.columns or request.zone:
+            raise InputError(
+                "A ledger is planned for alone, and knows its own columns and times. "
+                "Name just ledger:FOLDER, without --column and --zone."
+            )
+        return ledger_trace(request.files[0])
     return read_trace(
         [Path(item) for item in request.files],
         mapping=request.columns or None,
@@ -198,11 +213,16 @@ def _profile(trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int]
     return profile(trace, input_thresholds_tokens=thresholds, day_boundaries_s=boundaries), warnings
 
 
-def _dominant_model(trace: Trace | None) -> str:
-    """Return the model that most tokens went to, where the log names it."""
-    from breakeven.traffic.dominant import dominant_model
+def _dominant_model(trace: Trace | None, *, named_by_target: bool = False) -> str:
+    """Return the model that most tokens went to, where the log names it.
 
-    named = dominant_model(trace) if trace is not None else None
+    A ledger's models have names of the gateway's own; what they are sold as stands with the target.
+    """
+    from breakeven.traffic.dominant import dominant_model
+    from breakeven.wiring.ledger_trace import dominant_target
+
+    target = dominant_target(trace) if trace is not None and named_by_target else None
+    named = target or (dominant_model(trace) if trace is not None else None)
     if named is None:
         raise InputError(
             "The traffic does not say what serves it now, so there is nothing to compare with. "

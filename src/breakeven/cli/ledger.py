@@ -1,0 +1,157 @@
+"""``breakeven ledger``: what the gateway has kept, summed up or row by row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from breakeven.errors import InputError
+
+if TYPE_CHECKING:
+    from breakeven.ledger.query import Question, Total
+
+app = typer.Typer(
+    help="Look at what the gateway has kept: every attempt, its tokens and what it cost.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Ledger = Annotated[Path | None, typer.Option(help="Folder of the ledger; default: as the settings say.")]
+Config = Annotated[Path | None, typer.Option(help="Settings that say where the ledger is; default: breakeven.yaml.")]
+
+
+@app.command()
+def query(
+    by: Annotated[
+        str,
+        typer.Option(help="Group by these, A,B: key, task, tags, model, target, priced_as, outcome, hour, day, …"),
+    ] = "model",
+    since: Annotated[
+        str | None, typer.Option(help="From this day or hour (UTC): 2026-11-21, 2026-11-21T14:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this day or hour (UTC).")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only rows with LABEL=VALUE, such as key=search; repeat for more; VALUE none: without one."),
+    ] = None,
+    ledger: Ledger = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Sum up requests, attempts, tokens and cost, from the hourly roll-ups."""
+    from breakeven.ledger.query import Question, ask, sum_of
+    from breakeven.wiring.ledger import find_ledger, waiting_note
+
+    question = Question(
+        by=tuple(item.strip() for item in by.split(",")) if by else (),
+        since=_moment("--since", since) if since else None,
+        until=_moment("--until", until) if until else None,
+        where=tuple(_pair(item) for item in where or []),
+    )
+    place = find_ledger(ledger, config)
+    totals = ask(place.store, question)
+    whole, note = sum_of(totals), waiting_note(place)
+    if as_json:
+        from breakeven.reports.as_json import to_json
+
+        rows = [_record(question, total) for total in totals]
+        typer.echo(to_json({"by": question.by, "rows": rows, "total": _record(question, whole), "note": note}))
+    else:
+        _show(question, totals, whole)
+        if note:
+            typer.echo(note, err=True)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="File to write: .csv, .jsonl or .parquet.")],
+    ledger: Ledger = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Write one row an attempt, with its texts, times and exact cost; `breakeven plan` reads such a file."""
+    from breakeven.cli.output import working
+    from breakeven.wiring.ledger import find_ledger, waiting_note
+    from breakeven.wiring.ledger_export import export as write
+
+    place = find_ledger(ledger, config)
+    with working(f"Writing {file}"):
+        count = write(place.store, file)
+    note = waiting_note(place)
+    if as_json:
+        from breakeven.reports.as_json import to_json
+
+        typer.echo(to_json({"file": file, "attempts": count, "note": note}))
+    else:
+        typer.echo(f"wrote {count:,} attempts to {file}")
+        if note:
+            typer.echo(note, err=True)
+
+
+def _show(question: Question, totals: tuple[Total, ...], whole: Total) -> None:
+    from rich.table import Table
+
+    from breakeven.cli.output import console
+
+    if not totals:
+        typer.echo("No attempts match.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for label in question.by:
+        table.add_column(label)
+    for name in ("requests", "attempts", "input", "cached", "cache write", "output", "estimated", "cost USD"):
+        table.add_column(name, justify="right")
+    for total in totals:
+        table.add_row(*[label if label is not None else "–" for label in total.labels], *_figures(total))
+    if len(totals) > 1:
+        table.add_row(*["all", *[""] * len(question.by)][: len(question.by)], *_figures(whole))
+    console().print(table)
+    if whole.is_partial:
+        typer.echo(f"partial: {whole.unpriced_count:,} attempts have no known price; their cost is in no figure.")
+
+
+def _figures(total: Total) -> list[str]:
+    usage = total.usage
+    counts = (
+        total.requests, total.attempt_count, usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens,
+        usage.output_tokens,
+    )  # fmt: skip
+    share = total.estimated_count / total.attempt_count if total.attempt_count else 0
+    return [*(f"{count:,}" for count in counts), f"{share:.1%}", _cost(total)]
+
+
+def _cost(total: Total) -> str:
+    if total.cost_usd is None:
+        return "unknown"
+    return f"{total.cost_usd:,.6f}{' (partial)' if total.is_partial else ''}"
+
+
+def _record(question: Question, total: Total) -> dict[str, object]:
+    return {
+        **dict(zip(question.by, total.labels, strict=False)),
+        "requests": total.requests,
+        "attempts": total.attempt_count,
+        "estimated_attempts": total.estimated_count,
+        "unpriced_attempts": total.unpriced_count,
+        "usage": total.usage,
+        "cost_usd": None if total.cost_usd is None else f"{total.cost_usd:f}",
+        "partial": total.is_partial,
+    }
+
+
+def _pair(item: str) -> tuple[str, str]:
+    label, sign, value = item.partition("=")
+    if not sign or not value:
+        raise InputError(f"--where {item!r} should read LABEL=VALUE, such as --where key=search.")
+    return label, value
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{option} {text!r} is no time: write 2026-11-21 or 2026-11-21T14:00, in UTC.") from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -1,0 +1,64 @@
+"""Virtual keys as a worker checks them: by the hash of what a request presents."""
+
+from __future__ import annotations
+
+import hashlib
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from breakeven.ledger import rows
+from breakeven.routing.eligible import CHAT, Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from breakeven.gateway.snapshot import Key
+    from breakeven.ledger.spool import Spool
+
+_MAX_CACHED_HEADERS: Final = 10_000
+
+
+class KeyState:
+    """A key, with its texts coded for the ledger."""
+
+    def __init__(self, key: Key | None, spool: Spool) -> None:
+        self.code = spool.code(rows.KEY, key.name) if key else 0
+        self.tags = spool.code(rows.TAGS, key.tags) if key else 0
+        self.asked = Asked(frozenset(key.models if key else ()), "", CHAT, inf)
+        """What its requests ask for as long as they say nothing else."""
+
+        self.expires_s = key.expires_s if key else None
+
+    def may_use(self, model: str) -> bool:
+        """Whether it may ask for that model."""
+        models = self.asked.allowed_models
+        return not models or model in models
+
+
+class Keyring:
+    """Finds the key that a request presents, by the hash of what it presents."""
+
+    def __init__(self, keys: Iterable[Key], spool: Spool, *, open_to_all: bool) -> None:
+        self._by_digest = {bytes.fromhex(key.sha256): KeyState(key, spool) for key in keys}
+        self._by_header: dict[bytes, KeyState] = {}
+        self._anybody = KeyState(None, spool) if open_to_all else None
+
+    def find(self, authorization: bytes, now_s: float) -> KeyState | None:
+        """Return the key of an ``Authorization`` value, or None when it is unknown or has expired.
+
+        A key that was found is remembered by the header's bytes, which saves its hash (1 µs); unknown ones
+        are not, so that strangers fill no memory.
+        """
+        key = self._by_header.get(authorization)
+        if key is None:
+            if self._anybody is not None:
+                return self._anybody
+            scheme, _, secret = authorization.partition(b" ")
+            key = self._by_digest.get(hashlib.sha256(secret.strip()).digest()) if scheme.lower() == b"bearer" else None
+            if key is None:
+                return None
+            if len(self._by_header) < _MAX_CACHED_HEADERS:
+                self._by_header[authorization] = key
+        if key.expires_s is not None and now_s >= key.expires_s:
+            return None
+        return key

@@ -1,0 +1,41 @@
+"""What the requests of one worker share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breakeven.clock import Clock
+    from breakeven.gateway.recorder import Recorder
+    from breakeven.gateway.snapshot import Limits
+    from breakeven.gateway.state import State
+    from breakeven.ledger.ids import RequestIds
+
+
+class Shared:
+    """One worker's lookups, recorder, ids, clock and chance; and whether it is stopping."""
+
+    __slots__ = ("clock", "draining", "ids", "limits", "now_s", "recorder", "state", "uniform")
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        recorder: Recorder,
+        ids: RequestIds,
+        clock: Clock,
+        limits: Limits,
+        uniform: Callable[[], float],
+    ) -> None:
+        """Take them; ``uniform`` returns numbers in [0, 1) for policies that draw."""
+        self.state = state
+        self.recorder = recorder
+        self.ids = ids
+        self.clock = clock
+        self.limits = limits
+        self.uniform = uniform
+        self.draining = False
+        self.now_s = clock.monotonic()
+        """The stopwatch as of the last tick: good enough for what is measured in seconds."""

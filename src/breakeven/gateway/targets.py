@@ -1,0 +1,78 @@
+"""Targets as a worker uses them: their connections, and everything about a request to them that never changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from breakeven.ledger import rows
+from breakeven.upstreams.dial import Address, tls_context
+from breakeven.upstreams.pool import Pool
+
+if TYPE_CHECKING:
+    import ssl
+
+    from breakeven.clock import Clock
+    from breakeven.gateway.snapshot import Target
+    from breakeven.ledger.spool import Spool
+
+
+class TargetState:
+    """A target, its connections, and the head of every request to it."""
+
+    def __init__(self, target: Target, clock: Clock, spool: Spool) -> None:
+        self.name = target.name
+        self.model = target.model
+        self.timeouts = target.timeouts
+        self.stream_usage = target.stream_usage
+        self.sensitivities = target.sensitivities
+        self.pool = Pool(_address(target), max_connections=target.max_connections, clock=clock)
+        self.in_flight = 0
+        self.code = spool.code(rows.TARGET, target.name)
+        self.reply_header = b"x-breakeven-target: %b\r\n" % target.name.encode("ascii", "replace")
+        self.request_head = _request_head(target)
+        self.priced_as = target.priced_as
+
+
+class Offer:
+    """A target as it serves one logical model, with the ledger's codes of both."""
+
+    __slots__ = ("model", "model_code", "priced_code", "renamed", "target")
+
+    def __init__(self, target: TargetState, model: str, spool: Spool) -> None:
+        self.target = target
+        self.model = target.model or model
+        self.renamed = self.model != model
+        self.model_code = spool.code(rows.MODEL, model)
+        priced_as = target.priced_as
+        self.priced_code = spool.code(
+            rows.PRICED_AS, priced_as[:-1] + self.model if priced_as.endswith(":*") else priced_as
+        )
+
+
+def _address(target: Target) -> Address:
+    tls: ssl.SSLContext | None = tls_context(target.ca_file) if target.tls else None
+    proxy = target.proxy
+    return Address(
+        host=target.host,
+        port=target.port,
+        tls=tls,
+        connect_s=target.timeouts.connect_s,
+        proxy_host=proxy.host if proxy else "",
+        proxy_port=proxy.port if proxy else 0,
+        proxy_authorization=proxy.authorization if proxy else "",
+    )
+
+
+def _request_head(target: Target) -> bytes:
+    """Return everything of a request's head up to the value of its content-length."""
+    lines = [
+        f"POST {target.base_path}/chat/completions HTTP/1.1",
+        f"host: {target.host_header}",
+        *(f"{name}: {value}" for name, value in target.headers),
+        "content-type: application/json",
+        "accept: application/json, text/event-stream",
+        "accept-encoding: identity",
+        "user-agent: breakeven",
+        "content-length: ",
+    ]
+    return "\r\n".join(lines).encode("latin-1")
