@@ -1,5 +1,7 @@
 # Everything runs in .venv, which is made from requirements.lock on first use.
-PYTHON ?= python3
+# The system's own Python where there is one: distributions build it with profile and link-time optimisation,
+# which others (pyenv's, say) lack, and the gateway then costs a fifth less CPU.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin
 STAMP := .venv/.ready
 

@@ -42,7 +42,9 @@ COUNTS = frozenset(
         "requests", "layers", "kv_heads", "head_size", "kv_latent_size", "total_parameters", "active_parameters",
         "sliding_window_layers", "gpus", "gpus_per_node", "nodes", "serving_nodes", "standby_nodes", "min_nodes",
         "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index",
-        "day_segment", "min_units", "parameters", "record",
+        "day_segment", "min_units", "parameters", "record", "workers", "max_attempts", "max_connections", "waiting_rows",
+        # Names by number.
+        "port", "proxy_port",
         # In the unit of what holds them, which their docstring says.
         "low", "likely", "high", "value",
     }

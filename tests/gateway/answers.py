@@ -7,8 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gateway import payloads
+from gateway.scripted import PATIENCE_S
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable
 
     from gateway.scripted import Call
@@ -185,6 +187,16 @@ def last_on_its_connection(call: Call) -> None:
     """Answer whole and keep the connection, but close it, unread, as the next request comes."""
     call.connection.ends_when_asked_again = True
     whole()(call)
+
+
+def once(happened: threading.Event, then: Answer) -> Answer:
+    """Go on when something has happened."""
+
+    def answer(call: Call) -> None:
+        assert happened.wait(PATIENCE_S)
+        then(call)
+
+    return answer
 
 
 def slow(seconds: float, then: Answer) -> Answer:

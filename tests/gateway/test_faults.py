@@ -6,14 +6,16 @@ that multiply, zeros that are counted again, usage that depends on how a stream 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway import answers, payloads
-from gateway.wire import CutOffError, events
+from gateway.wire import CutOffError, chat_bytes, events
 
 if TYPE_CHECKING:
     from gateway.answers import Answer
@@ -187,15 +189,17 @@ def test_a_stream_that_breaks_never_ends_as_if_it_were_whole(
     gateway: Gateway, upstream: ScriptedUpstream, fault: str
 ) -> None:
     answer, reason = BREAKS[fault]
-    upstream.script("hasty", answers.stream(payloads.words(4), then=answer))
+    seen_by_client = threading.Event()
+    upstream.script("hasty", answers.stream(payloads.words(4), then=answers.once(seen_by_client, answer)))
     upstream.script("b", answers.stream(payloads.stream(3)))
     with gateway.line() as line:
-        try:
-            received = line.chat(payloads.request("hasty-then-b", **STREAMED)).body
-        except CutOffError as cut:
-            received = cut.received
-    assert b"[DONE]" not in received
-    assert received.startswith(b"".join(payloads.words(4)))
+        line.send(chat_bytes(payloads.request("hasty-then-b", **STREAMED)))
+        line.head()
+        line.until(b" word3")
+        seen_by_client.set()
+        with contextlib.suppress(CutOffError):
+            line.until(b"\r\n0\r\n\r\n")
+    assert b"[DONE]" not in line.seen
     assert upstream.calls("b") == [], "what the client has seen cannot be taken back: no other target may begin anew"
     row = gateway.row(line.request_id)
     assert (row["outcome"], row["failure"], row["estimated"]) == ("cut", reason, True)

@@ -38,21 +38,21 @@ _PASSED: Final = frozenset(
     }
 )
 _PASSED_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
-_MOST_NAMES: Final = 1000
-_starts: dict[bytes, bytes] = {}
-"""How the line of a header begins by its name as targets write it; empty for those that are not passed on."""
+_MOST_HEADS: Final = 1000
+_heads: dict[tuple[bytes, ...], tuple[tuple[bytes, bytes], ...]] = {}
+"""By the names in a head: those that are passed on, each with the beginning of its line.
+
+A target writes the same names in most of its answers, so each set of them is looked at once.
+"""
 
 
 def passed_headers(headers: Mapping[bytes, bytes]) -> bytes:
     """Return the header lines of a target's answer that its client may see; the rest concerns only us."""
-    lines = b""
-    for name, value in headers.items():
-        start = _starts.get(name)
-        if start is None:
-            start = _line_start(name)
-        if start:
-            lines += b"%b%b\r\n" % (start, value)
-    return lines
+    names = tuple(headers)
+    passed = _heads.get(names)
+    if passed is None:
+        passed = _choose(names)
+    return b"".join([b"%b%b\r\n" % (start, headers[name]) for name, start in passed])
 
 
 def is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
@@ -185,13 +185,14 @@ def whole(status: int, lines: bytes, body: bytes, *, close: bool) -> bytes:
     )
 
 
-def _line_start(name: bytes) -> bytes:
-    lower = name.lower()
-    passed = lower in _PASSED or lower.startswith(_PASSED_PREFIXES)
-    start = lower + b": " if passed else b""
-    if len(_starts) < _MOST_NAMES:
-        _starts[name] = start
-    return start
+def _choose(names: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    lowered = ((name, name.lower()) for name in names)
+    passed = tuple(
+        (name, lower + b": ") for name, lower in lowered if lower in _PASSED or lower.startswith(_PASSED_PREFIXES)
+    )
+    if len(_heads) < _MOST_HEADS:
+        _heads[names] = passed
+    return passed
 
 
 def _stream_head(client: ClientConnection, status: int, lines: bytes) -> bytes:

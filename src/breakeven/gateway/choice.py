@@ -100,6 +100,8 @@ class RouteState:
 
     def refusal(self, asked: Asked) -> Reply:
         """Return what a client is told whose request may go nowhere."""
+        if asked.allowed_models and self.model not in asked.allowed_models:
+            return replies.unknown_model(self.model)
         why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)))
         return replies.refusal(403, f"No target of {self.model!r} may take this request: {why}.", "no_eligible_target")
 

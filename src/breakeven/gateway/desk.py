@@ -118,10 +118,9 @@ class Desk:
             request = read_chat_request(body)
         except BadRequestError as error:
             return replies.refusal(400, str(error), "invalid_request")
-        key = connection.key
         route = self.shared.state.route(request.model)
-        if key is None or route is None or not key.may_use(request.model):
-            return _unknown_model(request.model)
+        if route is None:
+            return replies.unknown_model(request.model)
         return Exchange(self.shared, connection, route, request, body).begin()
 
     def _health(self) -> Reply:
@@ -136,13 +135,8 @@ class Desk:
             return replies.Reply(200, replies.model_list(names))
         name = _shown(unquote_to_bytes(path[len(ONE_MODEL) :]))
         if name not in names:
-            return _unknown_model(name)
+            return replies.unknown_model(name)
         return replies.Reply(200, msgspec.json.encode(replies.model_card(name)))
-
-
-def _unknown_model(name: str) -> Reply:
-    message = f"The model {name!r} does not exist here, or this key may not use it. GET /v1/models lists those it may."
-    return replies.refusal(404, message, "model_not_found")
 
 
 def _shown(text: bytes) -> str:

@@ -56,8 +56,7 @@ class Exchange:
     def __init__(
         self, shared: Shared, client: ClientConnection, route: RouteState, request: ChatRequest, body: bytes
     ) -> None:
-        clock = shared.clock
-        received_s = clock.now()
+        received_s = client.received_s
         self.shared = shared
         self.client = client
         assert client.key is not None  # checked before the body was read
@@ -66,7 +65,7 @@ class Exchange:
         self.request = request
         self.payload = body
         self.received_us = int(received_s * 1_000_000)
-        self.ready_s = self.quiet_since_s = clock.monotonic()
+        self.ready_s = self.quiet_since_s = shared.clock.monotonic()
         self.request_id = shared.ids.next(int(received_s * 1000))
         self.labels = Labels(client.labels, self.key, shared.state.spool) if client.labels else None
         self.tried: Sequence[int] = route.untried

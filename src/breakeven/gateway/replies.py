@@ -62,6 +62,12 @@ def refusal(status: int, message: str, code: str, *, close: bool = False, extra:
     return Reply(status, error_body(status, message, code), close, extra)
 
 
+def unknown_model(name: str) -> Reply:
+    """Return the refusal of a model that nobody serves, or that this key may not use."""
+    message = f"The model {name!r} does not exist here, or this key may not use it: GET /v1/models lists its models."
+    return refusal(404, message, "model_not_found")
+
+
 def error_event(message: str, code: str) -> bytes:
     """Return the server-sent event that ends a stream which cannot be finished: never a clean ``[DONE]``."""
     return b"data: %b\n\n" % error_body(502, message, code)

@@ -59,7 +59,8 @@ def named_once(body: bytes) -> bool:
     ``"model"`` cannot stand inside a JSON string, where its quotes would be escaped; it can be the key of
     another object, stand twice, or be written with escapes (m, o, d, e and l all are ``\u006…``).
     """
-    return body.count(b'"model"') == 1 and b"\\u006" not in body
+    first = body.find(b'"model"')
+    return first >= 0 and body.find(b'"model"', first + 7) < 0 and (b"\\" not in body or b"\\u006" not in body)
 
 
 def rewritten(body: bytes, request: ChatRequest, *, model: str, ask_for_usage: bool) -> bytes:

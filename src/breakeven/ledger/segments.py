@@ -40,7 +40,7 @@ class Segment:
     ``read_bytes`` is how far it has been read, ``moved_bytes`` how far the store has it for certain.
     """
 
-    __slots__ = ("_damage", "_file", "_left", "moved_bytes", "name", "path", "read_bytes", "texts")
+    __slots__ = ("_damage", "_exhausted", "_file", "_left", "moved_bytes", "name", "path", "read_bytes", "texts")
 
     def __init__(self, folder: str, name: str) -> None:
         """Open it.  Raises ``OSError``."""
@@ -51,7 +51,7 @@ class Segment:
         self.texts: dict[tuple[int, int], str] = {}
         """What the codes of each kind mean."""
 
-        self._left = False
+        self._left = self._exhausted = False
         self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
@@ -69,6 +69,7 @@ class Segment:
     def read(self, limit_bytes: int) -> Rows | None:
         """Return rows that have not been read yet, about that much of them; None when there are none now."""
         taken = self._take(limit_bytes)
+        self._exhausted = taken is None
         if taken is None:
             return None
         data, frames = taken
@@ -90,12 +91,13 @@ class Segment:
     def back(self) -> None:
         """Read again what the store does not have."""
         self.read_bytes = self.moved_bytes
+        self._exhausted = False
 
     def finished(self) -> bool:
         """Whether everything has been moved and nobody can write any more.
 
-        The owner's lock goes with its process.  Once it is gone the file cannot grow, so one more read shows
-        whether it had.
+        The owner's lock goes with its process.  Once it is gone the file cannot grow, so a read that finds
+        nothing more *after* that shows that nothing is left but, perhaps, a torn tail.
         """
         if not self._left:
             try:
@@ -103,13 +105,13 @@ class Segment:
             except BlockingIOError:
                 return False
             self._left = True
-            return False  # what came between the last read and the lock is read first
+            self._exhausted = False
+        if not self._exhausted or self.read_bytes != self.moved_bytes:
+            return False
         tail = os.fstat(self._file).st_size - self.read_bytes
-        if tail and self.read_bytes == self.moved_bytes:
-            data = os.pread(self._file, tail, self.read_bytes)
-            if claimed_bytes(data) <= tail:  # whole in length, wrong in content: not a write cut short
-                self._damage[self.read_bytes] = tail
-        return self.read_bytes == self.moved_bytes
+        if tail and claimed_bytes(os.pread(self._file, tail, self.read_bytes)) <= tail:
+            self._damage[self.read_bytes] = tail  # whole in length, wrong in content: not a write cut short
+        return True
 
     def remove(self) -> None:
         """Delete the file; one with damage is put aside instead, for a person to look at."""
