@@ -100,6 +100,8 @@ class Gateway:
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
+        if self._process is not None:
+            self.wait()
         command = [sys.executable, "-m", "breakeven", "up", "--config", str(self.folder / "breakeven.yaml")]
         self._process = subprocess.Popen(
             [*MERE_OWNER, *command],

@@ -64,8 +64,6 @@ def is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
 class WholeAnswer:
     """An answer that is sent when it is whole, or flows when it grows past ``HELD_BYTES``."""
 
-    broken = ""
-
     def __init__(self, client: ClientConnection, status: int, headers: Mapping[bytes, bytes], own_lines: bytes) -> None:
         self.status = status
         self.started = False
@@ -84,17 +82,21 @@ class WholeAnswer:
         if self._held_bytes > HELD_BYTES or self.started:
             self._flow()
 
+    def end(self) -> str:
+        """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
+        return ""
+
     def reading(self, request_body_bytes: int, *, complete: bool) -> Reading:
         """Return what it used."""
         del complete  # a cut body is no JSON, which tells
         return read_completion(self._first + self._last + b"".join(self._parts), request_body_bytes)
 
-    def finish(self, *, close: bool) -> bytes:
-        """Return the bytes that end it."""
+    def finish(self, *, close: bool, line: bytes = b"") -> bytes:
+        """Return the bytes that end it; ``line``: one more header, if the head has not been sent."""
         body = b"".join(self._parts)
         if self.started:
             return _framed(self._client, body) + _end(self._client)
-        return whole(self.status, self.lines, body, close=close)
+        return whole(self.status, self.lines + line, body, close=close)
 
     def cut(self, message: str, code: str) -> bytes:
         """Return nothing: a body whose end is missing cannot be mended, only left without its end."""
@@ -132,6 +134,7 @@ class StreamedAnswer:
         self._chunks = client.takes_chunks
         self._write = client.transport.write if client.transport is not None else client.write
         self._lines = passed_headers(headers) + own_lines
+        self._rest = b""
 
     def body(self, data: bytes) -> None:
         """Pass on the next bytes, with the head before the first of them."""
@@ -142,9 +145,9 @@ class StreamedAnswer:
         elif data:
             self._client.write(self._head() + _framed(self._client, data))
 
-    @property
-    def broken(self) -> str:
-        """Return why this is no whole answer although it ended as one; empty when it is."""
+    def end(self) -> str:
+        """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
+        self._rest = self._meter.close()
         if self._meter.error:
             return ERROR_EVENT
         return "" if self._meter.done else NO_DONE
@@ -153,13 +156,11 @@ class StreamedAnswer:
         """Return what it used so far."""
         return self._meter.reading(request_body_bytes, complete=complete)
 
-    def finish(self, *, close: bool) -> bytes:
+    def finish(self, *, close: bool, line: bytes = b"") -> bytes:
         """Return the bytes that end it; a stream that broke gets no ``[DONE]``."""
-        del close
+        del close, line
         head = b"" if self.started else self._head()
-        rest = self._meter.close()
-        if not self._meter.error:
-            rest += self._meter.held
+        rest = self._rest if self._meter.error else self._rest + self._meter.held
         return head + (_framed(self._client, rest) if rest else b"") + _end(self._client)
 
     def cut(self, message: str, code: str) -> bytes:

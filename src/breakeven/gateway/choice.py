@@ -78,6 +78,7 @@ class RouteState:
             sensitivities=tuple(frozenset(offer.target.sensitivities) for offer in offers),
         )
         self.healthy = (1,) * count
+        self.refuse_unpriced = route.refuse_unpriced
         self.untried = (0,) * count
         self._everyone = Targets(
             serves=self.candidates.all,
@@ -97,6 +98,14 @@ class RouteState:
         if serves is not targets.serves:
             targets = targets._replace(serves=serves)
         return self.policy(targets, request, tried, uniform)
+
+    def unpriced(self, at_us: int) -> Reply | None:
+        """Return the refusal of a request that some target could serve without a known price."""
+        unknown = [offer.target.name for offer in self.offers if not offer.price.known(at_us)]
+        if not unknown:
+            return None
+        message = f"{self.model!r} has no known price at {', '.join(unknown)}, and this gateway refuses such requests."
+        return replies.refusal(503, message, "unknown_price")
 
     def refusal(self, asked: Asked) -> Reply:
         """Return what a client is told whose request may go nowhere."""

@@ -81,9 +81,12 @@ class Exchange:
 
     def begin(self) -> Reply | None:
         """Send the request to a target; return why it is refused when there is none that may take it."""
+        route = self.route
+        if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
+            return refused
         index, reason = self._choose()
         if index < 0:
-            return self.route.refusal(self._asked())
+            return route.refusal(self._asked())
         self.client.exchange = self
         self._attempt(index, reason)
         return None
@@ -148,7 +151,8 @@ class Exchange:
             return
         self.first_byte_s = self.shared.clock.monotonic()
         reading = read_completion(body, len(self.payload))
-        lines = passed_headers(headers) + self._own_lines()
+        cost = self.offer.price.line(reading, self.received_us)
+        lines = b"%b%b%b" % (passed_headers(headers), self._own_lines(), cost)
         self.tail = whole(200, lines, body, close=not self.client.keeps_alive)
         self._keep(OK, "", reading, status=200)
 
@@ -166,11 +170,15 @@ class Exchange:
         if answer.status >= 400:
             self._failed(answered(self.offer.target.name, answer.status), NOTHING)
             return
-        self.tail = answer.finish(close=not self.client.keeps_alive)
-        if answer.broken:
-            self._keep(CUT, answer.broken, self._used(), status=answer.status)
+        close = not self.client.keeps_alive
+        broken = answer.end()
+        if broken:
+            self.tail = answer.finish(close=close)
+            self._keep(CUT, broken, self._used(), status=answer.status)
         else:
-            self._keep(OK, "", answer.reading(len(self.payload), complete=True), status=answer.status)
+            reading = answer.reading(len(self.payload), complete=True)
+            self.tail = answer.finish(close=close, line=self.offer.price.line(reading, self.received_us))
+            self._keep(OK, "", reading, status=answer.status)
 
     def lost(self, reason: str, *, stale: bool) -> None:
         """Send again over a new connection when a kept one had gone stale; otherwise this attempt has failed."""

@@ -12,6 +12,7 @@ from breakeven.gateway.keyring import Keyring
 from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.targets import Offer, TargetState
 from breakeven.ledger import rows
+from breakeven.ledger.cards import CardSchedule
 from breakeven.routing.policies import REASONS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class State:
     def __init__(self, snapshot: Snapshot, clock: Clock, spool: Spool) -> None:
         self._snapshot = snapshot
         self.spool = spool
+        self._schedule = CardSchedule(snapshot.price_lists)
         self.targets = {target.name: TargetState(target, clock, spool) for target in snapshot.targets}
         self.routes = {
             route.model: self._route_state(route, route.model) for route in snapshot.routes if route.model != ANY_MODEL
@@ -63,7 +65,8 @@ class State:
         self.keyring = self._keyring(stored)
 
     def _route_state(self, route: Route, model: str) -> RouteState:
-        return RouteState(route, model, tuple(Offer(self.targets[name], model, self.spool) for name in route.targets))
+        offers = (Offer(self.targets[name], model, self.spool, self._schedule) for name in route.targets)
+        return RouteState(route, model, tuple(offers))
 
     def _any_route(self, route: Route, model: str) -> RouteState:
         found = self._named.get(model)

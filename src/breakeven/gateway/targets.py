@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from breakeven.gateway.price_tag import PriceTag
 from breakeven.ledger import rows
 from breakeven.upstreams.dial import Address, tls_context
 from breakeven.upstreams.pool import Pool
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from breakeven.clock import Clock
     from breakeven.gateway.snapshot import Target
+    from breakeven.ledger.cards import CardSchedule
     from breakeven.ledger.spool import Spool
 
 
@@ -36,17 +38,16 @@ class TargetState:
 class Offer:
     """A target as it serves one logical model, with the ledger's codes of both."""
 
-    __slots__ = ("model", "model_code", "priced_code", "renamed", "target")
+    __slots__ = ("model", "model_code", "price", "priced_code", "renamed", "target")
 
-    def __init__(self, target: TargetState, model: str, spool: Spool) -> None:
+    def __init__(self, target: TargetState, model: str, spool: Spool, schedule: CardSchedule) -> None:
         self.target = target
         self.model = target.model or model
         self.renamed = self.model != model
         self.model_code = spool.code(rows.MODEL, model)
-        priced_as = target.priced_as
-        self.priced_code = spool.code(
-            rows.PRICED_AS, priced_as[:-1] + self.model if priced_as.endswith(":*") else priced_as
-        )
+        priced_as = target.priced_as[:-1] + self.model if target.priced_as.endswith(":*") else target.priced_as
+        self.priced_code = spool.code(rows.PRICED_AS, priced_as)
+        self.price = PriceTag(priced_as, schedule)
 
 
 def _address(target: Target) -> Address:
