@@ -163,6 +163,20 @@ def test_a_client_that_reads_slowly_is_not_taken_for_a_target_that_is_silent(
         assert not call.gone.is_set()
 
 
+def test_a_connection_whose_last_client_read_slowly_serves_the_next_one(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.script("brisk", answers.whole(payloads.completion("z" * 300_000)), answers.whole())
+    with Line(gateway.port, receive_buffer_bytes=4096) as line:
+        line.send(chat_bytes(payloads.request("brisk")))
+        (first,) = upstream.calls("brisk", at_least=1)
+        settled(lambda: first.sent_bytes)
+        assert line.reply().json == payloads.completion("z" * 300_000)
+    with gateway.line() as line:
+        assert line.chat(payloads.request("brisk")).json == payloads.completion()
+    assert len({call.connection.number for call in upstream.calls("brisk")}) == 1
+
+
 # Sending what must be refused
 
 

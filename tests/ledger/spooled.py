@@ -62,7 +62,7 @@ def spool_of(folder: Path, **options: Any) -> Spool:
 
 def mover_of(folder: Path, cards: CardSchedule | None = None, **options: Any) -> Mover:
     """Open a mover of a ledger's folder."""
-    return Mover(folder / "spool", Store(folder / "ledger.sqlite"), cards or CardSchedule(), **options)
+    return Mover(folder / "spool", Store(folder / "ledger.sqlite", busy_s=0.01), cards or CardSchedule(), **options)
 
 
 def write(folder: Path, many: Iterable[dict[str, Any]]) -> None:

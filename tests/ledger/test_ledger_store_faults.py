@@ -14,7 +14,7 @@ from spooled import ask, attempt, move, mover_of, segments, spool_of, write
 from breakeven.errors import InputError
 from breakeven.ledger.mover import Mover
 from breakeven.ledger.schema import VERSION
-from breakeven.ledger.store import ROWS_PER_INSERT, Store, StoreMissingError, connect, trouble_of
+from breakeven.ledger.store import ROWS_PER_INSERT, Store, StoreMissingError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,36 +60,32 @@ def replace_by_a_folder(store: Path) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "said"),
+    ("break_it", "said", "new_mover"),
     [
-        (hold_the_lock, "locked by another process"),
-        (spoil, "no SQLite database"),
-        (take_away, "is gone"),
-        (replace_by_a_folder, "cannot be opened|is gone|There is no ledger"),
+        (hold_the_lock, "locked by another process", False),
+        (hold_the_lock, "locked by another process", True),
+        (spoil, "no SQLite database", False),
+        (spoil, "no SQLite database", True),
+        (take_away, "is gone", False),
+        (replace_by_a_folder, "There is no ledger", False),
+        (replace_by_a_folder, "cannot be opened", True),
     ],
 )
-@pytest.mark.parametrize("same_mover", [True, False])
 def test_trouble_with_the_store_is_told_and_over_when_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[Path], Callable[[], None]], said: str,
-    same_mover: bool,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("breakeven.ledger.store.BUSY_S", 0.01)
+    tmp_path: Path, break_it: Callable[[Path], Callable[[], None]], said: str, new_mover: bool
+) -> None:
     write(tmp_path, some(ROWS // 2))
     mover = mover_of(tmp_path)
     mover.drain()
-    store = tmp_path / "ledger.sqlite"
     if break_it is not hold_the_lock:
         mover.close()  # brings the WAL into the file
-    if not same_mover:
-        if break_it in (take_away, replace_by_a_folder):
-            pytest.skip("a mover that never saw the store makes one, or finds none to miss")
+    if new_mover:
         mover = mover_of(tmp_path)
-    mend = break_it(store)
+    mend = break_it(tmp_path / "ledger.sqlite")
     write(tmp_path, some(first=ROWS // 2))
     for _ in range(3):
         assert mover.step() == 0
-        assert mover.trouble
-        assert pytest.raises(AssertionError) if not mover.trouble else __import__("re").search(said, mover.trouble)
+        assert said in mover.trouble
     mend()
     mover.drain()
     assert not mover.trouble
@@ -193,17 +189,6 @@ def test_a_database_at_its_largest_size_is_full_and_goes_on_when_it_may_grow(tmp
     assert not mover.trouble
     mover.close()
     check_whole(tmp_path)
-
-
-def test_a_read_only_store_is_told_as_such(tmp_path: Path) -> None:
-    error = sqlite3.OperationalError("attempt to write a readonly database")
-    write(tmp_path, some(1))
-    move(tmp_path)
-    with closing(connect(tmp_path / "ledger.sqlite", read_only=True)) as connection:
-        with pytest.raises(sqlite3.OperationalError) as raised:
-            connection.execute("BEGIN IMMEDIATE")
-        error = raised.value
-    assert "cannot be written (read-only)" in trouble_of(tmp_path / "ledger.sqlite", error)
 
 
 def test_a_mover_with_a_read_only_store_waits_for_it_to_be_writable(

@@ -7,14 +7,14 @@ a client puts on a request.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, nan
+from math import nan
 from typing import TYPE_CHECKING, Final, overload
 
 from breakeven.gateway import replies
 from breakeven.ledger import rows
 from breakeven.routing.eligible import CHAT, Asked, Candidates, eligible, why_excluded
 from breakeven.routing.policies import POLICIES
-from breakeven.routing.view import Request, Targets
+from breakeven.routing.view import Targets
 
 if TYPE_CHECKING:
     from breakeven.gateway.keyring import KeyState
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from breakeven.gateway.snapshot import Route
     from breakeven.gateway.targets import Offer, TargetState
     from breakeven.ledger.spool import Spool
+    from breakeven.routing.view import Request
 
 MAX_LABEL_BYTES: Final = 128
 """Labels are cut to this length."""
@@ -113,11 +114,6 @@ class RouteState:
             return replies.unknown_model(self.model)
         why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)))
         return replies.refusal(403, f"No target of {self.model!r} may take this request: {why}.", "no_eligible_target")
-
-
-def facts(input_bytes: int, task: int, attempt: int) -> Request:
-    """Return what a policy is told of a request."""
-    return Request(input_bytes >> 2, 0, task, 0, 0, inf, inf, attempt)
 
 
 def _text(value: bytes) -> str:

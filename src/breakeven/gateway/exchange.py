@@ -6,10 +6,11 @@ leaves, and ten times a second to look at the clock.  Each attempt leaves one ro
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, is_event_stream, passed_headers, whole
-from breakeven.gateway.choice import Labels, facts
+from breakeven.gateway.choice import Labels
 from breakeven.gateway.failures import (
     BETWEEN_TOKENS_TIMEOUT,
     FIRST_TOKEN_TIMEOUT,
@@ -22,6 +23,7 @@ from breakeven.gateway.requests import named_once, rewritten
 from breakeven.ledger.rows import CLIENT_LEFT, CUT, ESTIMATED, FAILED, OK, STREAMED, UNKNOWN_US, Attempt
 from breakeven.metering.completion import read_completion
 from breakeven.metering.reading import Reading, tokens_of_bytes
+from breakeven.routing.view import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +50,7 @@ class Exchange:
     """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
 
     __slots__ = (
-        "answer", "client", "closes", "decision", "fallback", "first_byte_s", "hides_usage", "key", "labels",
+        "answer", "client", "closes", "decision", "fallback", "first_byte_s", "hides_usage", "index", "key", "labels",
         "number", "offer", "paused", "payload", "phase", "quiet_since_s", "ready_s", "received_us", "request",
         "request_id", "retried_stale", "route", "sent_s", "shared", "tail", "tried", "upstream",
     )  # fmt: skip
@@ -84,7 +86,7 @@ class Exchange:
         route = self.route
         if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
             return refused
-        index, reason = self._choose()
+        index, reason = self._choose(0)
         if index < 0:
             return route.refusal(self._asked())
         self.client.exchange = self
@@ -231,15 +233,17 @@ class Exchange:
             asked = asked._replace(sensitivity=self.labels.sensitivity)
         return asked
 
-    def _choose(self) -> tuple[int, int]:
-        task = self.labels.task if self.labels is not None else 0
-        request = facts(len(self.payload), task, sum(self.tried))
-        return self.route.choose(self._asked(), request, self.tried, self.shared.uniform())
+    def _choose(self, attempts: int) -> tuple[int, int]:
+        """Return the index of the next offer and the code of the reason; -1 when there is none."""
+        labels = self.labels
+        asked, task = (self.key.asked, 0) if labels is None else (self._asked(), labels.task)
+        request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts)
+        return self.route.choose(asked, request, self.tried, self.shared.uniform())
 
     def _attempt(self, index: int, reason: int) -> None:
         offer = self.offer = self.route.offers[index]
         self.decision = self.shared.state.decisions[reason]
-        self.tried = *self.tried[:index], 1, *self.tried[index + 1 :]
+        self.index = index
         offer.target.in_flight += 1
         self.answer = None
         self.upstream = None
@@ -268,7 +272,8 @@ class Exchange:
             return
         index = reason = -1
         if failure.retried and self.number + 1 < self.route.max_attempts:
-            index, reason = self._choose()
+            self.tried = *self.tried[: self.index], 1, *self.tried[self.index + 1 :]
+            index, reason = self._choose(self.number + 1)
         if index >= 0:
             self._keep(FAILED, failure.reason, reading, status=status, last=False)
             self.fallback = failure.reason

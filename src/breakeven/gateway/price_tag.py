@@ -6,7 +6,7 @@ Each price is a number of units so small that none needs a fraction, so a cost i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from breakeven.ledger.cards import CardSchedule, KnownCard
     from breakeven.metering.reading import Reading
 
-_PER_MTOK_DIGITS = 6
+_PER_MTOK_DIGITS: Final = 6
+_ANY_SIZE_TOKENS: Final = 1 << 62
 
 
 class Rates(NamedTuple):
@@ -32,14 +33,20 @@ class Rates(NamedTuple):
 
 
 class PriceTag:
-    """The prices of one name (``provider:model``), as they are in force when asked."""
+    """The prices of one name (``provider:model``), as they are in force when asked.
 
-    __slots__ = ("_name", "_rates", "_schedule")
+    What was asked last is kept with the time, the processing and the sizes for which it holds, since it
+    holds for nearly every request.
+    """
+
+    __slots__ = ("_begins_us", "_ends_us", "_from_tokens", "_name", "_processing", "_rates", "_schedule", "_to_tokens")
 
     def __init__(self, name: str, schedule: CardSchedule) -> None:
         self._name = name
         self._schedule = schedule
-        self._rates: dict[tuple[str, int], Rates | None] = {}
+        self._begins_us = self._ends_us = 0
+        self._from_tokens = self._to_tokens = self._processing = 0
+        self._rates: Rates | None = None
 
     def known(self, at_us: int) -> bool:
         """Whether input and output have a price at that moment (Unix microseconds)."""
@@ -49,14 +56,13 @@ class PriceTag:
     def line(self, reading: Reading, at_us: int) -> bytes:
         """Return the header line with the cost of an answer; nothing when a price is missing."""
         input_tokens, output_tokens, cached_tokens, write_tokens, processing, _ = reading
-        known = self._schedule.window(self._name, processing, at_us).known
-        if known is None:
-            return b""
-        over_tokens = known.over_tokens(input_tokens) if known.thresholds_tokens else 0
-        key = (known.id, over_tokens)
-        if key not in self._rates:
-            self._rates[key] = _rates(known, over_tokens)
-        rates = self._rates[key]
+        if (
+            not self._begins_us <= at_us < self._ends_us
+            or processing != self._processing
+            or not self._from_tokens < input_tokens <= self._to_tokens
+        ):
+            self._look(input_tokens, processing, at_us)
+        rates = self._rates
         if rates is None:
             return b""
         digits, unit, per_input, per_cached, per_write, per_output, per_request = rates
@@ -68,6 +74,17 @@ class PriceTag:
             + per_request
         )
         return b"x-breakeven-cost-usd: %d.%0*d\r\n" % (cost // unit, digits, cost % unit)
+
+    def _look(self, input_tokens: int, processing: int, at_us: int) -> None:
+        known, self._begins_us, self._ends_us = self._schedule.window(self._name, processing, at_us)
+        self._processing = processing
+        self._from_tokens, self._to_tokens = -1, _ANY_SIZE_TOKENS
+        self._rates = None
+        if known is not None:
+            over_tokens = known.over_tokens(input_tokens)
+            self._from_tokens = over_tokens or -1
+            self._to_tokens = min((n for n in known.thresholds_tokens if n > over_tokens), default=_ANY_SIZE_TOKENS)
+            self._rates = _rates(known, over_tokens)
 
 
 def _rates(known: KnownCard, over_tokens: int) -> Rates | None:
@@ -87,9 +104,8 @@ def _rates(known: KnownCard, over_tokens: int) -> Rates | None:
     ]
     digits = max(_PER_MTOK_DIGITS + max(map(_decimals, per_mtok)), _decimals(prices.request_usd))
     unit = 10**digits
-    return Rates(
-        digits, unit, *(int(price * unit / 10**_PER_MTOK_DIGITS) for price in per_mtok), int(prices.request_usd * unit)
-    )
+    per_input, per_cached, per_write, per_output = (int(price * unit / 10**_PER_MTOK_DIGITS) for price in per_mtok)
+    return Rates(digits, unit, per_input, per_cached, per_write, per_output, int(prices.request_usd * unit))
 
 
 def _decimals(value: Decimal) -> int:

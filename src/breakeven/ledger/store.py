@@ -109,10 +109,11 @@ class Store:
     error: a volume that was taken away must not be answered with an empty store in its place.
     """
 
-    __slots__ = ("_cards", "_connection", "_identity", "_series", "_texts", "path")
+    __slots__ = ("_busy_s", "_cards", "_connection", "_identity", "_series", "_texts", "path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
         self.path = path
+        self._busy_s = busy_s
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._texts: dict[tuple[int, str], int] = {}
@@ -125,7 +126,7 @@ class Store:
             self.give_up()
             self._check_seen()
         if self._connection is None:
-            connection = connect(self.path, create=self._identity is None)
+            connection = connect(self.path, create=self._identity is None, busy_s=self._busy_s)
             # Pages wait in the WAL until there are 4,000 (16 MB): pages that are written often are copied once.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             self._connection = connection

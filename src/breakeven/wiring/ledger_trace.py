@@ -81,10 +81,11 @@ def dominant_target(trace: Trace) -> str | None:
 
 def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
     from breakeven.traffic.schema import REQUEST_COLUMNS, REQUEST_SCHEMA
+    from breakeven.traffic.staging import ask
     from breakeven.traffic.trace import Trace
 
     joined = backend.table("answered")
-    answered, estimated = backend.con.execute("SELECT count(*), sum(estimated) FROM answered").fetchone()
+    ((answered, estimated),) = ask(backend, "SELECT count(*), sum(estimated) FROM answered")
     if not answered:
         raise InputError(f"{source}: no request in it was answered, so there is no traffic to plan for.")
     notes = [note] if note else []
@@ -117,6 +118,8 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
     """Bring series and attempts over, and join them there."""
     import pyarrow as pa
 
+    from breakeven.traffic.staging import ask
+
     labels = pa.schema(
         [("series", pa.int64())]
         + [(name, pa.string()) for name in ("model", "target", "key", "task", "tags")]
@@ -128,16 +131,16 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
         + [(name, pa.int64()) for name in counts]
         + [("episode", pa.string())]
     )
-    database = backend.con
     for table, schema, cursor in (
         ("series", labels, connection.execute(_SERIES, _ANSWERED)),
         ("attempt", facts, connection.execute(_ATTEMPTS)),
     ):
         reader = pa.RecordBatchReader.from_batches(schema, _batches(cursor, schema))
-        database.register("incoming", reader)
-        database.execute(f"CREATE TABLE {table} AS SELECT * FROM incoming")  # noqa: S608 - two names from here
-        database.unregister("incoming")
-    database.execute(
+        backend.con.register("incoming", reader)
+        ask(backend, f"CREATE TABLE {table} AS SELECT * FROM incoming")  # noqa: S608 - two names from here
+        backend.con.unregister("incoming")
+    ask(
+        backend,
         "CREATE VIEW answered AS SELECT make_timestamp(received_us) AT TIME ZONE 'UTC' AS time, * "
         "FROM attempt JOIN series USING (series)"
     )
