@@ -58,7 +58,9 @@ lists = st.builds(
     lambda some: PriceList(provider="acme", model="large", entries=tuple(some), source="made up"),
     st.lists(st.one_of(entries, entries, daily), min_size=1, max_size=5),
 )
-usages = st.tuples(st.sampled_from([0, 1, 2, 1_000, 1_001, 128_001, 250_000]), st.integers(0, 3), st.integers(0, 500)).map(
+usages = st.tuples(
+    st.sampled_from([0, 1, 2, 1_000, 1_001, 128_001, 250_000]), st.integers(0, 3), st.integers(0, 500)
+).map(
     lambda drawn: {
         "input_tokens": drawn[0],
         "cached_input_tokens": drawn[0] * drawn[1] // 4,

@@ -111,5 +111,7 @@ def test_what_a_killed_writer_had_flushed_is_in_the_store_once(tmp_path: Path, s
     for worker in range(5):
         own = sorted(number for number in kept if number // 1_000_000 == worker)
         assert own == list(range(worker * 1_000_000, worker * 1_000_000 + len(own))), "no row is missing in between"
-    assert ask(tmp_path, "SELECT count(*) FROM attempt_said WHERE key != 'k' || (((attempt_id >> 16) - 1) % 5)") == [(0,)]
+    assert ask(tmp_path, "SELECT count(*) FROM attempt_said WHERE key != 'k' || (((attempt_id >> 16) - 1) % 5)") == [
+        (0,)
+    ]
     assert segments(tmp_path) == []

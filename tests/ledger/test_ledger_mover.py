@@ -19,9 +19,7 @@ from breakeven.ledger.mover import Mover
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUMS = (
-    "count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens)"
-)
+SUMS = "count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens)"
 FROM_HOURS = SUMS.replace("count(*)", "sum(attempts)")
 
 
@@ -204,7 +202,9 @@ def test_a_text_whose_definition_was_damaged_is_unknown_and_its_rows_are_kept(tm
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_no_damage_stops_the_mover_or_makes_a_row_up(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_no_damage_stops_the_mover_or_makes_a_row_up(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     folder = tmp_path_factory.mktemp("ledger")
     write(folder, [{"key": f"k{n % 2}", "episode": "e" * n} for n in range(8)])
     (path,) = segments(folder)

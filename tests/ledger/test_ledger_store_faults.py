@@ -116,7 +116,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 400 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder], check=False, capture_output=True)  # noqa: S607 - where the system has it
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder], check=False, capture_output=True
+    )  # noqa: S607 - where the system has it
     if mounted.returncode:
         pytest.skip("this user may not mount a disk")
     yield folder
@@ -155,8 +157,14 @@ def test_a_full_disk_loses_nothing_on_either_side(small_disk: Path) -> None:
 
 
 def test_a_store_that_fills_up_half_way_keeps_whole_steps_only(small_disk: Path) -> None:
-    spool, mover = spool_of(small_disk.parent), Mover(
-        small_disk.parent / "spool", Store(small_disk / "ledger.sqlite"), mover_of(small_disk)._cards, step_bytes=20_000
+    spool, mover = (
+        spool_of(small_disk.parent),
+        Mover(
+            small_disk.parent / "spool",
+            Store(small_disk / "ledger.sqlite"),
+            mover_of(small_disk)._cards,
+            step_bytes=20_000,
+        ),
     )
     count = 8_000
     for number in range(count):
@@ -199,9 +207,7 @@ def test_a_mover_with_a_read_only_store_waits_for_it_to_be_writable(
     write(tmp_path, some(first=ROWS // 2))
     mover = mover_of(tmp_path)
     with monkeypatch.context() as read_only:
-        read_only.setattr(
-            "breakeven.ledger.store.connect", lambda path, **_: connect(path, read_only=True)
-        )
+        read_only.setattr("breakeven.ledger.store.connect", lambda path, **_: connect(path, read_only=True))
         assert mover.step() == 0
         assert "read-only" in mover.trouble
     mover.drain()

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from breakeven import __version__
-from breakeven.cli import catalog, claims, config, demo, plan, schema, up
+from breakeven.cli import catalog, claims, config, demo, keys, ledger, plan, schema, up
 from breakeven.errors import BreakevenError
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)
 app.command("up")(up.up)
 app.add_typer(config.app, name="config")
+app.add_typer(keys.app, name="keys")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(catalog.app, name="catalog")
 
 

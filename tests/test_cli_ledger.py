@@ -1,0 +1,149 @@
+"""``breakeven ledger`` and ``breakeven keys`` as people and programs see them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from breakeven.cli import keys as keys_command
+from breakeven.cli import ledger as ledger_command
+from breakeven.errors import BreakevenError
+from breakeven.ledger import rows
+from breakeven.ledger.cards import CardSchedule
+from breakeven.ledger.mover import Mover
+from breakeven.ledger.spool import Spool
+from breakeven.ledger.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import typer
+    from click.testing import Result
+
+
+def run(app: typer.Typer, *arguments: object) -> Result:
+    found = CliRunner().invoke(app, [str(item) for item in arguments])
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return found
+
+
+def output(app: typer.Typer, *arguments: object) -> str:
+    found = run(app, *arguments)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a ledger of three attempts without a known price, the last of another model."""
+    spool = Spool(tmp_path / "spool", worker=0)
+    for number in range(3):
+        model = spool.code(rows.MODEL, "deep" if number == 2 else "fast")
+        spool.add(
+            rows.Attempt(
+                (number + 1) * 16, 1_790_000_000_000_000, 1, 2, 3, spool.code(rows.KEY, "search"), 0, 0, model, 0,
+                spool.code(rows.PRICED_AS, "x:y"), 0, 0, 0, 200, rows.OK, 0, rows.ESTIMATED, 1_000, 0, 0, 10, "",
+            )
+        )  # fmt: skip
+    spool.close()
+    mover = Mover(tmp_path / "spool", Store(tmp_path / "ledger.sqlite"), CardSchedule())
+    mover.drain()
+    mover.close()
+    return tmp_path
+
+
+def test_a_query_shows_sums_and_says_what_its_cost_leaves_out(folder: Path) -> None:
+    shown = output(ledger_command.app, "query", "--by", "model,key", "--ledger", folder)
+    assert [line.split() for line in shown.splitlines()][1:4] == [
+        ["deep", "search", "1", "1", "1,000", "0", "0", "10", "100.0%", "unknown"],
+        ["fast", "search", "2", "2", "2,000", "0", "0", "20", "100.0%", "unknown"],
+        ["all", "3", "3", "3,000", "0", "0", "30", "100.0%", "unknown"],
+    ]
+    assert "partial: 3 attempts have no known price" in shown
+
+
+def test_a_query_as_json_has_everything(folder: Path) -> None:
+    shown = json.loads(output(ledger_command.app, "query", "--where", "model=fast", "--ledger", folder, "--json"))
+    assert shown["by"] == ["model"]
+    (row,) = shown["rows"]
+    assert row == {
+        "model": "fast", "requests": 2, "attempts": 2, "estimated_attempts": 2, "unpriced_attempts": 2,
+        "usage": {"input_tokens": 2_000, "output_tokens": 20, "cached_input_tokens": 0, "cache_write_tokens": 0},
+        "cost_usd": None, "partial": True,
+    }  # fmt: skip
+    assert shown["note"] == ""
+
+
+def test_nothing_that_matches_is_said_so(folder: Path) -> None:
+    shown = output(ledger_command.app, "query", "--since", "2031-01-01", "--ledger", folder)
+    assert shown == "No attempts match.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "--since", "yesterday"], "is no time"),
+        (["query", "--where", "model"], "LABEL=VALUE"),
+        (["query", "--by", "weather"], "can be grouped by"),
+        (["query", "--since", "2026-11-02T10:30"], "full hour"),
+        (["export", "out.doc"], "end its name in"),
+    ],
+)
+def test_nonsense_is_refused(folder: Path, arguments: list[str], said: str) -> None:
+    with pytest.raises(BreakevenError, match=said):
+        run(ledger_command.app, *arguments, "--ledger", folder)
+
+
+def test_an_export_says_how_much_it_wrote(folder: Path, tmp_path: Path) -> None:
+    assert output(ledger_command.app, "export", tmp_path / "a.csv", "--ledger", folder).startswith("wrote 3 attempts")
+    shown = json.loads(output(ledger_command.app, "export", tmp_path / "a.jsonl", "--ledger", folder, "--json"))
+    assert shown == {"file": str(tmp_path / "a.jsonl"), "attempts": 3, "note": ""}
+
+
+def make(folder: Path, *arguments: str) -> str:
+    return output(keys_command.app, "create", *arguments, "--ledger", folder)
+
+
+def test_a_key_is_shown_once_and_listed_without_its_secret(tmp_path: Path) -> None:
+    secret = make(
+        tmp_path, "search", "--models", "fast, deep", "--tags", "team=search", "--expires", "2999-01-01"
+    ).strip()
+    assert secret.startswith("sk-be-")
+    shown = output(keys_command.app, "list", "--ledger", tmp_path)
+    assert secret not in shown
+    assert "search" in shown
+    assert secret[-4:] in shown
+    (key,) = json.loads(output(keys_command.app, "list", "--ledger", tmp_path, "--json"))
+    created: Any = key.pop("created")
+    assert key == {
+        "name": "search", "shown": f"{secret[:8]}…{secret[-4:]}", "state": "valid", "models": ["fast", "deep"],
+        "tags": "team=search", "expires": "2999-01-01", "revoked": None,
+    }  # fmt: skip
+    assert len(created) == 10
+
+
+def test_a_revoked_key_is_listed_as_such(tmp_path: Path) -> None:
+    made = json.loads(make(tmp_path, "a", "--json"))
+    assert made["key"].startswith("sk-be-")
+    assert "refuses it within a second" in output(keys_command.app, "revoke", "a", "--ledger", tmp_path)
+    (key,) = json.loads(output(keys_command.app, "list", "--ledger", tmp_path, "--json"))
+    assert key["state"] == "revoked"
+
+
+def test_keys_are_refused_clearly(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    for arguments, said in (
+        (["create", "a"], "there already"),
+        (["create", "b", "--expires", "soon"], "is not a day"),
+        (["create", "b", "--expires", "2020-01-01"], "expired already"),
+        (["create", "b", "--models", ""], "model without a name"),
+        (["revoke", "c"], "There are a"),
+    ):
+        with pytest.raises(BreakevenError, match=said):
+            run(keys_command.app, *arguments, "--ledger", tmp_path)
+    with pytest.raises(BreakevenError, match="There is no ledger"):
+        run(keys_command.app, "list", "--ledger", tmp_path / "none")
