@@ -13,7 +13,7 @@ help:  ## List the tasks
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=python3.12, say."; exit 2; }
-	@$(PYTHON) -m venv .venv || { echo "python3-venv is missing; trying to install it"; apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv .venv; }
+	@$(PYTHON) -m venv --clear .venv || { echo "python3-venv is missing; trying to install it"; apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv --clear .venv; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

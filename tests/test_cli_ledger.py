@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import typer
-    from click.testing import Result
+    from typer.testing import Result
 
 
 def run(app: typer.Typer, *arguments: object) -> Result:

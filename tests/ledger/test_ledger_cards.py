@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spooled import START_US, ask, move, write
@@ -21,6 +20,7 @@ from breakeven.ledger.query import ask as ask_question
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
+    import pytest
     from pathlib import Path
 
 DAY_US = 86_400_000_000

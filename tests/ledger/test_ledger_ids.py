@@ -50,7 +50,7 @@ def test_the_text_of_an_id_reads_back_and_sorts_as_the_id(first: int, second: in
 
 @pytest.mark.parametrize("text", ["", "123", "g" * 15, "0" * 16, "12345 789012345", "-23456789012345", "٣" * 15])
 def test_what_is_no_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="request id|invalid literal"):
+    with pytest.raises(ValueError, match=r"request id|invalid literal"):
         request_id(text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import random  # noqa: TID251 - when to kill is what chance is for
 import signal
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def check(folder: Path) -> None:
 
 def test_a_mover_that_is_killed_again_and_again_moves_every_row_once(tmp_path: Path) -> None:
     spool = spool_of(tmp_path, segment_bytes=300_000)
-    written, chance = 0, random.Random(7)  # noqa: S311, TID251 - when to kill is what chance is for
+    written, chance = 0, random.Random(7)  # noqa: S311 - no secret
     for _ in range(KILLS):
         mover = start(MOVE, tmp_path)
         for _ in range(chance.randrange(40)):
@@ -90,7 +90,7 @@ def test_a_mover_that_is_killed_again_and_again_moves_every_row_once(tmp_path: P
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_a_killed_writer_had_flushed_is_in_the_store_once(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311, TID251 - as above
+    chance = random.Random(seed)  # noqa: S311 - no secret
     flushed: list[int] = []
     mover = start(MOVE, tmp_path)
     for worker in range(5):

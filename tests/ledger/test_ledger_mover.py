@@ -14,9 +14,9 @@ from spooled import ask, attempt, move, mover_of, segments, spool_of, write
 
 from breakeven.ledger import rows
 from breakeven.ledger.batch import HOUR_US
-from breakeven.ledger.mover import Mover
 
 if TYPE_CHECKING:
+    from breakeven.ledger.mover import Mover
     from pathlib import Path
 
 SUMS = "count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens)"
@@ -83,7 +83,7 @@ def test_roll_ups_are_the_sums_of_the_rows(
     assert not mover.trouble
     if not given_rows:
         return
-    groups = f"SELECT {{}}, series, {{}} FROM {{}} GROUP BY 1, 2 ORDER BY 1, 2"
+    groups = "SELECT {}, series, {} FROM {} GROUP BY 1, 2 ORDER BY 1, 2"
     by_row = ask(folder, groups.format(f"received_us / {HOUR_US}", SUMS, "attempt"))
     assert ask(folder, groups.format("hour", FROM_HOURS, "rollup_hour")) == by_row
     assert ask(folder, "SELECT count(*) FROM attempt") == [(len(given_rows),)]

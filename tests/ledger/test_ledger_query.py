@@ -76,7 +76,7 @@ def by_hand(store: Path, *names: str) -> dict[tuple[Any, ...], list[Any]]:
         group = sums[tuple(getattr(row, name) for name in names)]
         group[0] += row.fallback is None
         group[1] += 1
-        group[2] += row.estimated
+        group[2] += int(row.estimated)
         group[3] += row.input_tokens
         group[4] += row.output_tokens
         group[5] += row.cost_usd or 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,7 +55,12 @@ def take_away(store: Path) -> Callable[[], None]:
 def replace_by_a_folder(store: Path) -> Callable[[], None]:
     put_back = take_away(store)
     store.mkdir()
-    return lambda: (store.rmdir(), put_back())[1]
+
+    def mend() -> None:
+        store.rmdir()
+        put_back()
+
+    return mend
 
 
 @pytest.mark.parametrize(
@@ -116,13 +120,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 400 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder], check=False, capture_output=True
-    )  # noqa: S607 - where the system has it
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(folder)]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
     if mounted.returncode:
         pytest.skip("this user may not mount a disk")
     yield folder
-    subprocess.run(["umount", folder], check=True)  # noqa: S607 - as above
+    unmount = ["umount", str(folder)]
+    subprocess.run(unmount, check=True)
 
 
 def fill(folder: Path) -> Path:

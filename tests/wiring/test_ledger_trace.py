@@ -95,8 +95,9 @@ def test_the_profile_of_the_ledger_is_that_of_the_trace_that_was_replayed(replay
     of_file, of_ledger = profile(trace, **cuts), profile(ledger_trace(f"ledger:{folder}"), **cuts)
     assert of_ledger.rows_read > 1_000
     assert [share.model for share in of_ledger.models] == ["chat"]
-    same = {"source": of_file.source, "models": of_file.models, "rows_read": of_file.rows_read - of_file.rows_lost}
-    assert replace(of_ledger, **same) == replace(of_file, **same, rows_lost=0)
+    rows_read = of_file.rows_read - of_file.rows_lost
+    of_file = replace(of_file, source=of_ledger.source, models=of_ledger.models, rows_read=rows_read, rows_lost=0)
+    assert of_ledger == of_file
 
 
 def test_an_exported_file_has_the_profile_of_the_ledger(replayed: tuple[Trace, Path], tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_plan_for_a_ledger_knows_what_serves_it_today(replayed: tuple[Trace, P
     assert dominant_target(ledger_trace(f"ledger:{folder}")) == "openai:gpt-4o"
     verdict = run_plan(PlanRequest(files=(f"ledger:{folder}",), as_of=date(2026, 11, 2)))
     assert verdict.profile.source == f"ledger:{folder}/ledger.sqlite"
-    assert any(option.target == "openai:gpt-4o" for option in verdict.options)
+    assert "openai:gpt-4o" in {option.title for option in verdict.options}
 
 
 def test_a_ledger_is_planned_for_alone(replayed: tuple[Trace, Path]) -> None:
