@@ -20,8 +20,9 @@ from breakeven.ledger.query import ask as ask_question
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
-    import pytest
     from pathlib import Path
+
+    import pytest
 
 DAY_US = 86_400_000_000
 NAME = "acme:large"
@@ -89,7 +90,7 @@ def price_of(prices: PriceList, row: dict[str, object]) -> Decimal | None:
         return None
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(str(row["received_us"])))
     try:
-        card = prices.card_at(at, rows.PROCESSINGS[int(str(row["processing"]))])  # type: ignore[arg-type]  # one of the four
+        card = prices.card_at(at, rows.PROCESSINGS[int(str(row["processing"]))])
     except NoPriceError:
         return None
     usage = TokenUsage(**{name: int(str(row[name])) for name in (

@@ -16,8 +16,9 @@ from breakeven.ledger import rows
 from breakeven.ledger.batch import HOUR_US
 
 if TYPE_CHECKING:
-    from breakeven.ledger.mover import Mover
     from pathlib import Path
+
+    from breakeven.ledger.mover import Mover
 
 SUMS = "count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens)"
 FROM_HOURS = SUMS.replace("count(*)", "sum(attempts)")

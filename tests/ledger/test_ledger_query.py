@@ -86,7 +86,7 @@ def by_hand(store: Path, *names: str) -> dict[tuple[Any, ...], list[Any]]:
 
 @pytest.mark.parametrize("names", [(), ("key",), ("model", "key"), ("outcome",), ("failure", "priced_as")])
 def test_totals_are_the_sums_of_the_rows(ledger: Path, names: tuple[str, ...]) -> None:
-    found = {
+    found: dict[tuple[Any, ...], list[Any]] = {
         total.labels: [
             total.requests, total.attempt_count, total.estimated_count, total.usage.input_tokens,
             total.usage.output_tokens, total.cost_usd or Decimal(0), total.unpriced_count,

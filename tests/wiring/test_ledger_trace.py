@@ -114,7 +114,7 @@ def test_a_plan_for_a_ledger_knows_what_serves_it_today(replayed: tuple[Trace, P
     assert dominant_target(ledger_trace(f"ledger:{folder}")) == "openai:gpt-4o"
     verdict = run_plan(PlanRequest(files=(f"ledger:{folder}",), as_of=date(2026, 11, 2)))
     assert verdict.profile.source == f"ledger:{folder}/ledger.sqlite"
-    assert "openai:gpt-4o" in {option.title for option in verdict.options}
+    assert verdict.option("today:openai:gpt-4o").kind == "today"
 
 
 def test_a_ledger_is_planned_for_alone(replayed: tuple[Trace, Path]) -> None:

@@ -1,4 +1,4 @@
-"""``breakeven demo``: the main job on a bundled real trace, with nothing configured."""
+"""``breakeven demo``: the whole program on a bundled real trace, with nothing configured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 def demo(
     html: Annotated[Path, typer.Option(help="Where to write the verdict as a page.")] = Path("breakeven-demo.html"),
 ) -> None:
-    """Plan for an hour of a production chat service (Azure, 2023) that pays for gpt-4o today."""
+    """Plan for an hour of a production chat service (Azure, 2023), then send a slice of it through the gateway."""
     from breakeven.cli.output import working
     from breakeven.cli.plan import show, write_html
     from breakeven.wiring.plan import PlanRequest, run_plan, sample_trace
@@ -21,3 +21,27 @@ def demo(
         result = run_plan(PlanRequest(files=(sample_trace(),), today="openai:gpt-4o"))
     show(result)
     write_html(result, html)
+    _show_gateway()
+
+
+def _show_gateway() -> None:
+    """Replay a slice of the trace through the gateway and a real engine, and print what the ledger says."""
+    from breakeven.cli.ledger import show_totals
+    from breakeven.cli.output import working
+    from breakeven.wiring.demo import ANSWER_SHARE, PROMPT_SHARE, REQUESTS, SPEED, missing_parts, replay_slice
+
+    if missing := missing_parts():
+        typer.echo(f"\nThe gateway is not shown: that needs pip install {' '.join(missing)}.")
+        return
+    typer.echo(
+        f"\nThe gateway: the first {REQUESTS} requests of that hour, {SPEED} times faster, with 1/{PROMPT_SHARE} of "
+        f"their prompts and 1/{ANSWER_SHARE} of\ntheir answers, sent with OpenAI's SDK through `breakeven up` "
+        "to llama.cpp, which runs a small model of random weights."
+    )
+    with working("Replaying"):
+        replay = replay_slice()
+    typer.echo(
+        f"{replay.requests} requests, {replay.streamed_requests} of them streamed, in {replay.duration_s:.1f} s. "
+        "The ledger says (cost: what gpt-4o would have charged for these tokens):\n"
+    )
+    show_totals(("model", "target", "task"), replay.totals)

@@ -60,7 +60,7 @@ def query(
         rows = [_record(question, total) for total in totals]
         typer.echo(to_json({"by": question.by, "rows": rows, "total": _record(question, whole), "note": note}))
     else:
-        _show(question, totals, whole)
+        show_totals(question.by, totals)
         if note:
             typer.echo(note, err=True)
 
@@ -91,23 +91,26 @@ def export(
             typer.echo(note, err=True)
 
 
-def _show(question: Question, totals: tuple[Total, ...], whole: Total) -> None:
+def show_totals(by: tuple[str, ...], totals: tuple[Total, ...]) -> None:
+    """Print a table of totals, grouped by those labels."""
     from rich.table import Table
 
     from breakeven.cli.output import console
+    from breakeven.ledger.query import sum_of
 
+    whole = sum_of(totals)
     if not totals:
         typer.echo("No attempts match.")
         return
     table = Table(box=None, pad_edge=False)
-    for label in question.by:
+    for label in by:
         table.add_column(label)
     for name in ("requests", "attempts", "input", "cached", "cache write", "output", "estimated", "cost USD"):
         table.add_column(name, justify="right")
     for total in totals:
         table.add_row(*[label if label is not None else "–" for label in total.labels], *_figures(total))
     if len(totals) > 1:
-        table.add_row(*["all", *[""] * len(question.by)][: len(question.by)], *_figures(whole))
+        table.add_row(*["all", *[""] * len(by)][: len(by)], *_figures(whole))
     console().print(table)
     if whole.is_partial:
         typer.echo(f"partial: {whole.unpriced_count:,} attempts have no known price; their cost is in no figure.")

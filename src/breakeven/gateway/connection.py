@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import httptools
 
@@ -35,6 +35,15 @@ _log = logging.getLogger("breakeven.gateway")
 
 _NO_LABELS: Final[dict[bytes, bytes]] = {}
 TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
+
+
+class KnownHead(NamedTuple):
+    """A head that was accepted: its bytes around the digits of its content-length, and what it says."""
+
+    before: bytes
+    after: bytes
+    authorization: bytes
+    labels: dict[bytes, bytes]
 
 
 class Carried(Protocol):
@@ -119,9 +128,7 @@ class ClientConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
         self._keep_alive = True
-        self._before = self._after = b""
-        """A head that was accepted, around the digits of its content-length."""
-
+        self._known: KnownHead | None = None
         self._lessons = MAX_LESSONS
         self.on_message_begin = self._raw_headers.clear
         self.on_header = self._raw_headers.__setitem__
@@ -171,7 +178,8 @@ class ClientConnection(asyncio.Protocol):
             return
         first = self.phase == IDLE
         if first:
-            if self._before and data.startswith(self._before) and self._recognise(data):
+            known = self._known
+            if known is not None and data.startswith(known.before) and self._recognise(known, data):
                 return
             self.phase = HEAD
             self.since_s = self.shared.now_s
@@ -214,8 +222,7 @@ class ClientConnection(asyncio.Protocol):
         self.received_s = shared.clock.now()
         self.authorization = raw[spelled[b"authorization"]] if b"authorization" in spelled else b""
         self.announced_bytes = int(raw[spelled[b"content-length"]]) if b"content-length" in spelled else 0
-        if self._label_names:
-            self.labels = {name.lower(): raw[name] for name in self._label_names}
+        self.labels = {name.lower(): raw[name] for name in self._label_names} if self._label_names else _NO_LABELS
         self._keep_alive = parser.should_keep_alive()
         self._url = self._url.partition(b"?")[0]
         if self._fed_bytes > shared.limits.header_bytes and _size(raw) > shared.limits.header_bytes:
@@ -315,7 +322,6 @@ class ClientConnection(asyncio.Protocol):
         self._names = names
         self._spelled = {name.lower(): name for name in names}
         self._label_names = [name for lower, name in self._spelled.items() if lower.startswith(b"x-breakeven-")]
-        self.labels = _NO_LABELS
 
     def _remember(self, data: bytes) -> None:
         """Keep the head of a request that came whole, in one packet: the next one's is likely to be the same.
@@ -327,14 +333,15 @@ class ClientConnection(asyncio.Protocol):
         end = data.index(b"\r\n\r\n") + 4
         found = _LENGTH.search(data, 0, end)
         if found and self._keep_alive and end + self.announced_bytes == len(data):
-            self._before = data[: found.start(1)]
-            self._after = data[found.end(1) : end]
+            before, after = data[: found.start(1)], data[found.end(1) : end]
+            self._known = KnownHead(before, after, self.authorization, self.labels)
 
-    def _recognise(self, data: bytes) -> bool:
+    def _recognise(self, known: KnownHead, data: bytes) -> bool:
         """Act on a request whose head is the remembered one, if the whole of it is here and nothing more."""
-        start = len(self._before)
+        before, after, self.authorization, self.labels = known
+        start = len(before)
         end = data.find(b"\r", start, start + _MAX_DIGITS)
-        digits, after = data[start:end], self._after
+        digits = data[start:end]
         body_at = end + len(after)
         if not digits.isdigit() or not data.startswith(after, end) or len(data) - body_at != int(digits):
             return False

@@ -28,6 +28,7 @@ ROWS_PER_INSERT: Final = 50
 """Rows of one statement: 0.7 µs a row less than one by one, most of it in the binding's own loop."""
 
 _MAX_KNOWN: Final = 200_000
+_CANNOT_SHARE: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 # ruff: noqa: S608 - the names in these statements stand in this package, and values are bound
 _ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
@@ -66,7 +67,18 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False, busy_s
         with suppress(OSError):  # SQLite says it better
             path.parent.mkdir(parents=True, exist_ok=True)
     mode = "ro" if read_only else "rwc" if create else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    try:
+        return _opened(path, f"mode={mode}", create=create, busy_s=busy_s)
+    except sqlite3.OperationalError as error:
+        if not (read_only and _is_whole_alone(path) and error.sqlite_errorcode & 0xFF in _CANNOT_SHARE):
+            raise
+        # Readers of a WAL share a file beside the store, which cannot be made in a folder that is read-only.
+        # There is no WAL either, so nobody can be writing, and the store may be read as it lies.
+        return _opened(path, "mode=ro&immutable=1", create=False, busy_s=busy_s)
+
+
+def _opened(path: Path, how: str, *, create: bool, busy_s: float) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{how}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path, create=create)
@@ -74,6 +86,15 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False, busy_s
         connection.close()
         raise
     return connection
+
+
+def _is_whole_alone(path: Path) -> bool:
+    """Whether the file holds everything: there is no WAL beside it."""
+    wal = path.with_name(f"{path.name}-wal")
+    try:
+        return not wal.stat().st_size
+    except OSError:
+        return True
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:

@@ -25,13 +25,13 @@ from breakeven.catalog.rate_card import PriceList
 from breakeven.gateway.snapshot import Key, Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring.clock import SystemClock
+from breakeven.wiring.ledger import SPOOL_NAME, LedgerPlace, id_floor, open_mover
 
 if TYPE_CHECKING:
     import socket
 
     from breakeven.gateway.snapshot import LedgerPlan
 
-SPOOL: Final = "spool"
 IDLE_S: Final = 0.2
 """How long the mover waits when the spool had little for it."""
 
@@ -71,7 +71,7 @@ def serve(handle: int) -> int:
     supervisor = Supervisor(
         snapshot,
         clock=clock,
-        work=partial(_work, snapshot, clock),
+        work=partial(_work, snapshot, clock, floor=id_floor(_place(snapshot.ledger))),
         move=partial(_move, snapshot, clock),
         keys=_StoredKeys(Path(snapshot.ledger.store)),
     )
@@ -83,7 +83,9 @@ def serve(handle: int) -> int:
     return 0
 
 
-def _work(snapshot: Snapshot, clock: SystemClock, number: int, listening: socket.socket, line: socket.socket) -> None:
+def _work(
+    snapshot: Snapshot, clock: SystemClock, number: int, listening: socket.socket, line: socket.socket, *, floor: int
+) -> None:
     """Run one worker; ids and spool are its own."""
     from breakeven.gateway.worker import Worker
     from breakeven.ledger.ids import RequestIds
@@ -94,26 +96,22 @@ def _work(snapshot: Snapshot, clock: SystemClock, number: int, listening: socket
     gc.set_threshold(50_000, 20, 100)
     plan = snapshot.ledger
     spool = Spool(
-        Path(plan.folder) / SPOOL,
+        _place(plan).spool,
         worker=number,
         waiting_rows=plan.waiting_rows,
         drop_when_full=plan.drop_when_full,
     )
     uniform = random.Random().random  # noqa: S311 - draws by weight; numpy would cost the worker 30 MB
-    Worker(snapshot, spool, RequestIds(number), clock, uniform).run(listening, line)
+    Worker(snapshot, spool, RequestIds(number, floor), clock, uniform).run(listening, line)
 
 
 def _move(snapshot: Snapshot, clock: SystemClock) -> None:
     """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
-    from breakeven.ledger.cards import CardSchedule
-    from breakeven.ledger.mover import Mover
-    from breakeven.ledger.store import Store
-
     del clock
     os.nice(MOVER_NICENESS)
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     plan = snapshot.ledger
-    mover = Mover(Path(plan.folder) / SPOOL, Store(Path(plan.store)), CardSchedule(snapshot.price_lists, _resolve))
+    mover = open_mover(_place(plan), snapshot.price_lists, _resolve)
     supervisor = os.getppid()
     stopping = False
     trouble = ""
@@ -162,9 +160,13 @@ class _StoredKeys:
         return StoredKeys(keys=keys, ever_made=bool(keys) or keys_were_made(self._store))
 
 
+def _place(plan: LedgerPlan) -> LedgerPlace:
+    return LedgerPlace(store=Path(plan.store), spool=Path(plan.folder) / SPOOL_NAME)
+
+
 def _forget(plan: LedgerPlan) -> None:
     """Begin anew: the ledger of the last run goes."""
-    shutil.rmtree(Path(plan.folder) / SPOOL, ignore_errors=True)
+    shutil.rmtree(_place(plan).spool, ignore_errors=True)
     for suffix in ("", "-wal", "-shm"):
         Path(plan.store + suffix).unlink(missing_ok=True)
 

@@ -142,7 +142,7 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
     ask(
         backend,
         "CREATE VIEW answered AS SELECT make_timestamp(received_us) AT TIME ZONE 'UTC' AS time, * "
-        "FROM attempt JOIN series USING (series)"
+        "FROM attempt JOIN series USING (series)",
     )
 
 
