@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from spooled import ask, attempt, move, mover_of, segments, spool_of, write
@@ -218,6 +218,49 @@ def test_a_mover_with_a_read_only_store_waits_for_it_to_be_writable(
     assert not mover.trouble
     mover.close()
     check_whole(tmp_path)
+
+
+def test_files_beside_the_store_that_were_made_while_it_was_read_only_do_not_stay_so(tmp_path: Path) -> None:
+    write(tmp_path, some(ROWS // 2))
+    move(tmp_path)
+    store = tmp_path / "ledger.sqlite"
+    mode = store.stat().st_mode
+    store.chmod(0o444)
+    reader = connect(store, read_only=True)
+    reader.execute("SELECT count(*) FROM attempt").fetchall()
+    store.chmod(mode)
+    write(tmp_path, some(first=ROWS // 2))
+    move(tmp_path)
+    made = {path.name: path.stat().st_mode for path in tmp_path.glob("ledger.sqlite*")}
+    reader.close()
+    assert set(made.values()) == {mode}
+    check_whole(tmp_path)
+
+
+def test_a_read_only_folder_can_be_read_while_the_store_is_whole_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, some(3))
+    move(tmp_path)
+    open_file = sqlite3.connect
+    asked: list[str] = []
+
+    def refuse_to_share(uri: str, **options: Any) -> sqlite3.Connection:
+        asked.append(uri.rpartition("?")[2])
+        if "immutable" not in uri:
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorcode = sqlite3.SQLITE_READONLY_DIRECTORY
+            raise error
+        return open_file(uri, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", refuse_to_share)
+    connection = connect(tmp_path / "ledger.sqlite", read_only=True)
+    assert connection.execute("SELECT count(*) FROM attempt").fetchone() == (3,)
+    connection.close()
+    assert asked == ["mode=ro", "mode=ro&immutable=1"]
+    (tmp_path / "ledger.sqlite-wal").write_bytes(b"rows that are not in the file yet")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connect(tmp_path / "ledger.sqlite", read_only=True)
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

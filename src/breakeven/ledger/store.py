@@ -147,6 +147,7 @@ class Store:
             self.give_up()
             self._check_seen()
         if self._connection is None:
+            _align_modes(self.path)
             connection = connect(self.path, create=self._identity is None, busy_s=self._busy_s)
             # Pages wait in the WAL until there are 4,000 (16 MB): pages that are written often are copied once.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -264,6 +265,16 @@ class Store:
                 f"The store {self.path} is gone since it was last written. Put it back; to begin a new one, "
                 "start the gateway again."
             )
+
+
+def _align_modes(path: Path) -> None:
+    """Give WAL and shared memory the store's mode: made while it was read-only, they would stay so for ever."""
+    for ending in ("-wal", "-shm"):
+        beside = path.with_name(path.name + ending)
+        with suppress(OSError):  # there is none; or it is another user's, which the next statement will tell
+            mode = path.stat().st_mode
+            if beside.stat().st_mode != mode:
+                beside.chmod(mode)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
