@@ -245,13 +245,14 @@ def test_a_read_only_folder_can_be_read_while_the_store_is_whole_alone(
     open_file = sqlite3.connect
     asked: list[str] = []
 
-    def refuse_to_share(uri: str, **options: Any) -> sqlite3.Connection:
-        asked.append(uri.rpartition("?")[2])
-        if "immutable" not in uri:
+    def refuse_to_share(name: str, /, **options: Any) -> sqlite3.Connection:
+        asked.append(name.rpartition("?")[2])
+        if "immutable" not in name:
             error = sqlite3.OperationalError("attempt to write a readonly database")
             error.sqlite_errorcode = sqlite3.SQLITE_READONLY_DIRECTORY
             raise error
-        return open_file(uri, **options)
+        opened: sqlite3.Connection = open_file(name, **options)
+        return opened
 
     monkeypatch.setattr(sqlite3, "connect", refuse_to_share)
     connection = connect(tmp_path / "ledger.sqlite", read_only=True)
