@@ -28,6 +28,9 @@ UNARY_PORT: Final = 9001
 STREAM_PORT: Final = 9101
 """Where the upstreams are, as ``bench/gateway.yaml`` has it."""
 
+BODIES: Final = {"": 700, "8k_": 8 * 1024, "64k_": 64 * 1024}
+"""Bytes of a request's body, by the prefix of its figures."""
+
 GATEWAY_CORE: Final = 0
 OTHER_CORE: Final = 1
 TASKSET: Final = shutil.which("taskset") or "taskset"
@@ -39,7 +42,7 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _MIB: Final = 2**20
 
-_ANSWER: Final = {
+ANSWER: Final = {
     "id": "chatcmpl-abc123",
     "object": "chat.completion",
     "created": 1_730_000_000,
@@ -155,7 +158,7 @@ def _stat(pid: int) -> list[str]:
 
 def upstreams(folder: Path) -> tuple[Process, Process]:
     """Start the two upstreams: nginx with a fixed answer, and a steady stream."""
-    texts = {"models": json.dumps(_MODELS), "answer": json.dumps(_ANSWER)}
+    texts = {"models": json.dumps(_MODELS), "answer": json.dumps(ANSWER)}
     command = _nginx(folder, "answers", _ANSWERS.format(port=UNARY_PORT, **texts))
     streams = [sys.executable, str(Path(__file__).parent / "bench_streams.py"), "serve", str(STREAM_PORT)]
     return Process(command, OTHER_CORE, folder / "answers.log"), Process(streams, OTHER_CORE, folder / "streams.log")
@@ -268,3 +271,15 @@ def rows_kept(ledger: Path, at_least: int) -> int:
                 count, grown_at = now, time.monotonic()
         time.sleep(0.1)
     return max(count, 0)
+
+
+def chat_body(size_bytes: int) -> str:
+    """Return a chat request of about that many bytes."""
+    filling = "lorem ipsum dolor sit amet " * (size_bytes // 27 + 1)
+    messages = [
+        {"role": "system", "content": "You answer questions about invoices."},
+        {"role": "user", "content": ""},
+    ]
+    fields = {"model": "tiny", "temperature": 0.2, "max_tokens": 256, "messages": messages}
+    messages[1]["content"] = filling[: max(0, size_bytes - len(json.dumps(fields)))]
+    return json.dumps(fields)

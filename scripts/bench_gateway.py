@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench_contenders import (
+    BODIES,
     GATEWAY_CORE,
     OTHER_CORE,
     ROOT,
@@ -31,19 +32,19 @@ from bench_contenders import (
     Contender,
     Endpoint,
     Process,
+    chat_body,
     contenders,
     rows_kept,
     upstreams,
     why_not_ready,
 )
+from bench_features import features
+from bench_features import table as feature_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE: Final = ROOT / "docs" / "reference" / "bench-gateway.md"
-BODIES: Final = {"": 700, "8k_": 8 * 1024, "64k_": 64 * 1024}
-"""Bytes of a request's body, by the prefix of its figures."""
-
 MANY: Final = 32
 TARGETS: Final = {"cpu": 2.5, "8k_cpu": 2.5, "64k_cpu": 2.5, "chunk_cpu": 1.4}
 """At most so many times nginx."""
@@ -163,18 +164,6 @@ def _said(command: Sequence[str], endpoint: Endpoint | None = None) -> str:
     return ran.stdout
 
 
-def chat_body(size_bytes: int) -> str:
-    """Return a chat request of about that many bytes."""
-    filling = "lorem ipsum dolor sit amet " * (size_bytes // 27 + 1)
-    messages = [
-        {"role": "system", "content": "You answer questions about invoices."},
-        {"role": "user", "content": ""},
-    ]
-    fields = {"model": "tiny", "temperature": 0.2, "max_tokens": 256, "messages": messages}
-    messages[1]["content"] = filling[: max(0, size_bytes - len(json.dumps(fields)))]
-    return json.dumps(fields)
-
-
 def medians(rounds: Sequence[Figures]) -> Figures:
     """Return the median of each figure; of failures and missing rows the sum."""
     summed = {"failed", "rows_missing"}
@@ -233,8 +222,8 @@ def missed(found: dict[str, Figures]) -> list[str]:
     return said + [f"{name}: {value:.1f}, at most {most}" for name, (value, most) in bounds.items() if value > most]
 
 
-def page(text: str, args: argparse.Namespace) -> str:
-    """Return the page of the reference, with the table and how it came to be."""
+def page(text: str, costs: str, args: argparse.Namespace) -> str:
+    """Return the page of the reference, with the tables and how they came to be."""
     about = (__doc__ or "").strip().split("\n\n")
     how = f"{args.rounds} rounds of {args.seconds} s at one and at {MANY} connections, then {args.streams} streams"
     return "\n\n".join(
@@ -243,6 +232,9 @@ def page(text: str, args: argparse.Namespace) -> str:
             about[0],
             f"{about[2]} {how} with 20 ms between events.",
             text,
+            "## What each feature costs a request",
+            costs,
+            "Each is the function alone, timed in a loop (`scripts/bench_features.py`).",
             "Made by `make bench-gateway`, which writes this page; machines differ, ratios to nginx little.",
             "",
         ]
@@ -257,6 +249,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="of each load")
     parser.add_argument("--streams", type=int, default=300, help="streams at the same time")
+    parser.add_argument("--features", action="store_true", help="time each feature alone, too")
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     return parser.parse_args()
@@ -288,8 +281,10 @@ def main() -> None:
         print("\n".join(f"missed: {line}" for line in missed(found)) or "every target is met")
     if args.json:
         args.json.write_text(json.dumps({"medians": found, "rounds": rounds}, indent=1))
+    costs = feature_table(features()) if args.features or args.write else ""
+    print(costs)
     if args.write:
-        PAGE.write_text(page(table(found), args))
+        PAGE.write_text(page(table(found), costs, args))
 
 
 if __name__ == "__main__":

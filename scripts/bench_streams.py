@@ -33,9 +33,9 @@ def _chunk(fields: dict[str, Any]) -> bytes:
 
 
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-_TOKEN: Final = _chunk({"choices": [{"index": 0, "delta": {"content": " token"}, "finish_reason": None}]})
+TOKEN: Final = _chunk({"choices": [{"index": 0, "delta": {"content": " token"}, "finish_reason": None}]})
 _USAGE: Final = {"prompt_tokens": 57, "completion_tokens": EVENTS, "total_tokens": 57 + EVENTS}
-_LAST: Final = (
+LAST: Final = (
     _chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     + _chunk({"choices": [], "usage": _USAGE})
     + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
@@ -78,10 +78,10 @@ class Upstream(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._sent_events == EVENTS:
-            self._transport.write(_LAST)
+            self._transport.write(LAST)
             return
         self._sent_events += 1
-        self._transport.write(_TOKEN)
+        self._transport.write(TOKEN)
         self._loop.call_later(GAP_S, self._send_next)
 
 

@@ -36,6 +36,8 @@ def test_a_request_costs_the_same_streamed_or_not_and_under_any_name(
     with gateway.line() as line:
         reply = line.chat(payloads.request(name, stream=stream))
     assert gateway.row(reply.request_id)["cost_usd"] == dollars(2000 - 1536, 1536, 333)
+    if not stream:  # a stream's head is sent before its tokens are known
+        assert Decimal(reply.headers["x-breakeven-cost-usd"]) == dollars(2000 - 1536, 1536, 333)
 
 
 def test_an_unknown_price_is_unknown_and_said(gateway: Gateway, upstream: ScriptedUpstream) -> None:
@@ -44,6 +46,7 @@ def test_an_unknown_price_is_unknown_and_said(gateway: Gateway, upstream: Script
         replies = [line.chat(payloads.request("uncharted")) for _ in range(3)]
     rows = [gateway.row(reply.request_id) for reply in replies]
     assert [(row["cost_usd"], row["input_tokens"]) for row in rows] == [(None, 157)] * 3
+    assert "x-breakeven-cost-usd" not in replies[0].headers
     warnings = [line for line in gateway.said().splitlines() if "uncharted" in line and "prices" in line]
     assert warnings, "nobody was warned of a target without prices"
 

@@ -270,18 +270,20 @@ UNUSUAL: dict[str, list[bytes]] = {
 }
 
 
-@pytest.mark.parametrize("cut", [None, 1, 7, 64], ids=["by event", "by byte", "by 7", "by 64"])
 @pytest.mark.parametrize("shape", UNUSUAL)
-def test_unusual_streams_pass_byte_for_byte_and_their_usage_is_read(
-    gateway: Gateway, upstream: ScriptedUpstream, shape: str, cut: int | None
+def test_unusual_streams_pass_byte_for_byte_and_their_usage_is_read_however_they_are_cut(
+    gateway: Gateway, upstream: ScriptedUpstream, shape: str
 ) -> None:
     sent = UNUSUAL[shape]
-    upstream.script("a", answers.stream(sent, packets=answers.by_bytes(cut) if cut else None))
+    ids = []
     with gateway.line() as line:
-        reply = line.chat(payloads.request("solo", **ASKING))
-    assert reply.body == b"".join(sent)
-    row = gateway.row(reply.request_id)
-    assert (row["outcome"], row["input_tokens"], row["output_tokens"]) == ("ok", 157, 52)
+        for packets in (None, answers.by_bytes(1), answers.by_bytes(7), answers.by_bytes(64)):
+            upstream.script("a", answers.stream(sent, packets=packets))
+            reply = line.chat(payloads.request("solo", **ASKING))
+            assert reply.body == b"".join(sent)
+            ids.append(reply.request_id)
+    rows = [gateway.row(request_id) for request_id in ids]
+    assert [(row["outcome"], row["input_tokens"], row["output_tokens"]) for row in rows] == [("ok", 157, 52)] * 4
 
 
 @pytest.mark.parametrize("shape", ["the usual", *UNUSUAL])

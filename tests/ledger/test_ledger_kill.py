@@ -61,9 +61,9 @@ def kill(process: subprocess.Popen[str]) -> str:
 
 def check(folder: Path) -> None:
     """Compare roll-ups with rows."""
-    rows = ask(folder, "SELECT count(*), count(DISTINCT attempt_id), sum(input_tokens) FROM attempt")[0]
+    rows = ask(folder, "SELECT count(*), count(DISTINCT attempt_id), total(input_tokens) FROM attempt")[0]
     assert rows[0] == rows[1]
-    assert ask(folder, "SELECT sum(attempts), sum(input_tokens) FROM rollup_hour") == [(rows[0], rows[2])]
+    assert ask(folder, "SELECT total(attempts), total(input_tokens) FROM rollup_hour") == [(rows[0], rows[2])]
     assert ask(folder, "PRAGMA integrity_check") == [("ok",)]
 
 

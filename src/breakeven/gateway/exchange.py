@@ -146,6 +146,7 @@ class Exchange:
 
     def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         """Take an answer that came in one piece."""
+        self.upstream = None
         if status != 200 or (self.request.stream and is_event_stream(headers)):
             self._prepare(status, headers)
             self._first_bytes(body)

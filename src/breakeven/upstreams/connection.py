@@ -102,6 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._stays_open = False
         self._head_bytes = 0
         self._answers = 0
+        self._paused = False
 
     # What the pool and the exchange ask of it
 
@@ -122,11 +123,13 @@ class UpstreamConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Read no more until ``resume``: the client is slower than the target."""
         if self.transport is not None and not self.transport.is_closing():
+            self._paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if self.transport is not None and not self.transport.is_closing():
+        if self._paused and self.transport is not None and not self.transport.is_closing():
+            self._paused = False
             self.transport.resume_reading()
 
     def drop(self) -> None:
@@ -208,6 +211,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _give_back(self) -> None:
         self.answering = None
+        if self._paused:  # the last bytes came just when the client was slow
+            self.resume()
         if self._answers == 1 and self._stays_open:
             self.used = True
             self.pool.keep(self)
