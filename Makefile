@@ -69,6 +69,10 @@ check-core:  ## Install only the core in a fresh environment: size, import and s
 bench-service: $(STAMP)  ## Leave-one-out error of the service model on the measured throughput table
 	$(BIN)/python scripts/bench_service.py
 
+.PHONY: bench-ledger
+bench-ledger: $(STAMP)  ## Rows a second and CPU a row from the spool into the store
+	$(BIN)/python scripts/bench_ledger.py
+
 .PHONY: lock
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv

@@ -224,13 +224,16 @@ class ClientConnection(asyncio.Protocol):
         self.announced_bytes = int(raw[spelled[b"content-length"]]) if b"content-length" in spelled else 0
         self.labels = {name.lower(): raw[name] for name in self._label_names} if self._label_names else _NO_LABELS
         self._keep_alive = parser.should_keep_alive()
-        self._url = self._url.partition(b"?")[0]
-        if self._fed_bytes > shared.limits.header_bytes and _size(raw) > shared.limits.header_bytes:
+        url, limit = self._url, shared.limits.header_bytes
+        self._url = url.partition(b"?")[0]
+        if self._fed_bytes > limit and len(url) + _size(raw) > limit:
             self._refusal = self.desk.head_too_large()
         else:
             self._refusal = self.desk.check_head(self, parser.get_method(), self._url)
-        if b"expect" in spelled:
-            self._answer_expectation()
+        if self._refusal is not None and (self._refusal.close or b"expect" in spelled):
+            self._refuse_now(self._refusal)
+        elif b"expect" in spelled:
+            self.write(replies.CONTINUE)
 
     def on_message_complete(self) -> None:
         """Act on the whole request."""
@@ -358,12 +361,6 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_now(self.desk.body_too_large())
         elif self._refusal is not None:
             self._pieces.clear()
-
-    def _answer_expectation(self) -> None:
-        if self._refusal is None:
-            self.write(replies.CONTINUE)
-        else:
-            self._refuse_now(self._refusal)
 
     def _refuse_now(self, reply: replies.Reply) -> None:
         """Answer before the request is whole; what still comes of it is thrown away until the client closes."""

@@ -35,6 +35,7 @@ class Recorder:
         self._waiting: list[Releasable] = []
         self._scheduled = False
         self._failing = False
+        self._told_dropped = 0
         self.full = False
         """Whether so many rows wait that no new request should be taken."""
 
@@ -70,9 +71,10 @@ class Recorder:
         self._spool.close()
 
     def _say(self, *, kept: bool) -> None:
-        if kept:
-            _log.warning("the spool can be written again")
-        else:
-            _log.error(
-                "the spool cannot be written: rows wait in memory and would be lost with this process; free the disk"
-            )
+        if not kept:
+            _log.error("the spool cannot be written, so rows wait in memory: %s", self._spool.trouble)
+            return
+        dropped = self._spool.dropped_rows - self._told_dropped
+        self._told_dropped += dropped
+        lost = f"; {dropped} rows were dropped meanwhile, as ledger.on_full says" if dropped else ""
+        _log.warning("the spool can be written again%s", lost)

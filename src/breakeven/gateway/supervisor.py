@@ -56,8 +56,9 @@ class Supervisor:
     ) -> None:
         """Take what the processes do.
 
-        ``work(number, listening, line)`` runs a worker, ``move()`` the mover until SIGTERM; ``keys()`` returns
-        the store's keys when they have changed since it was last asked, else None.
+        ``work(number, listening, line)`` runs a worker, ``move()`` the mover until SIGTERM; both begin with the
+        signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``keys()`` returns the
+        store's keys when they have changed since it was last asked, else None.
         """
         self._snapshot = snapshot
         self._clock = clock
@@ -101,9 +102,9 @@ class Supervisor:
                 for pid in self._lines:
                     os.kill(pid, signal.SIGKILL)
             self._reap()
-        if self._mover:
-            os.kill(self._mover, signal.SIGTERM)
-            os.waitpid(self._mover, 0)
+        mover = self._mover or self._fork(self._move)  # one that has just died has left rows behind
+        os.kill(mover, signal.SIGTERM)
+        os.waitpid(mover, 0)
 
     def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
@@ -127,7 +128,6 @@ class Supervisor:
             return pid
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKING)
             run()
             status = 0
         except Exception:  # noqa: BLE001 - the outermost frame of a process

@@ -39,6 +39,7 @@ SWEEP_TICKS: Final = 10
 POOL_SWEEP_TICKS: Final = int(IDLE_S / 2 / TICK_S)
 BACKLOG: Final = 4096
 
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _KEYS: Final = msgspec.json.Decoder(StoredKeys)
 
 
@@ -84,6 +85,7 @@ class Worker:
     async def _serve(self, listening: socket.socket, line: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
+        self._informed = asyncio.Event()
         self._recorder = Recorder(self._spool, loop)
         self._state = State(self._snapshot, self._clock, self._spool)
         self._shared = Shared(
@@ -95,9 +97,11 @@ class Worker:
             uniform=self._uniform,
         )
         self._desk = Desk(self._shared)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPPING:
             loop.add_signal_handler(number, self._drain)
-        await loop.create_connection(lambda: SupervisorLine(self._state.swap_keys, self._drain), sock=line)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        await loop.create_connection(lambda: SupervisorLine(self._take_keys, self._drain), sock=line)
+        await self._informed.wait()  # before the keys are known nobody is let in
         server = await loop.create_server(
             lambda: ClientConnection(self._desk, self._shared), sock=listening, backlog=BACKLOG
         )
@@ -114,6 +118,10 @@ class Worker:
             target.pool.close()
         await asyncio.sleep(0)
         self._recorder.close()
+
+    def _take_keys(self, stored: StoredKeys) -> None:
+        self._state.swap_keys(stored)
+        self._informed.set()
 
     def _tick(self) -> None:
         self._clock.call_later(TICK_S, self._tick)
@@ -134,6 +142,7 @@ class Worker:
 
     def _drain(self) -> None:
         """Take no new requests; those in flight may finish, for a while."""
+        self._informed.set()
         if not self._shared.draining:
             self._shared.draining = True
             self._drain_until_s = self._clock.monotonic() + self._snapshot.limits.drain_s

@@ -7,6 +7,7 @@ the data plane alone reads it there.  Nothing secret touches a disk, an argument
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import logging
 import os
@@ -65,6 +66,17 @@ def serve(handle: int) -> int:
         file.seek(0)
         snapshot = msgspec.msgpack.decode(file.read(), type=Snapshot)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        lock = _lock(snapshot.ledger)
+    except OSError as error:
+        sys.stderr.write(f"breakeven: the ledger's folder {snapshot.ledger.folder} cannot be used: {error.strerror}.\n")
+        return 2
+    if lock is None:
+        sys.stderr.write(
+            f"breakeven: another gateway keeps its ledger in {snapshot.ledger.folder}. "
+            "Two would mix their rows: stop it, or give this one a folder of its own (ledger.folder).\n"
+        )
+        return 2
     if snapshot.ledger.fresh:
         _forget(snapshot.ledger)
     clock = SystemClock()
@@ -109,11 +121,9 @@ def _move(snapshot: Snapshot, clock: SystemClock) -> None:
     """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
     del clock
     os.nice(MOVER_NICENESS)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     plan = snapshot.ledger
     mover = open_mover(_place(plan), snapshot.price_lists, _resolve)
     supervisor = os.getppid()
-    stopping = False
     trouble = ""
     while True:
         moved = mover.step()
@@ -124,9 +134,11 @@ def _move(snapshot: Snapshot, clock: SystemClock) -> None:
             _log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "The store can be written again.")
         if moved >= MANY_ROWS:
             continue
-        if stopping and not moved:
+        if signal.sigtimedwait(_STOP, IDLE_S) or os.getppid() != supervisor:
             break
-        stopping = stopping or bool(signal.sigtimedwait(_STOP, IDLE_S)) or os.getppid() != supervisor
+    mover.drain()
+    if mover.trouble:
+        _log.error("%s What was not moved stays in the spool, and is moved at the next start.", mover.trouble)
     mover.close()
 
 
@@ -162,6 +174,19 @@ class _StoredKeys:
 
 def _place(plan: LedgerPlan) -> LedgerPlace:
     return LedgerPlace(store=Path(plan.store), spool=Path(plan.folder) / SPOOL_NAME)
+
+
+def _lock(plan: LedgerPlan) -> int | None:
+    """Hold the ledger's folder until the last process of this gateway has ended; None when another one does."""
+    folder = Path(plan.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = os.open(folder / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
 
 
 def _forget(plan: LedgerPlan) -> None:

@@ -50,9 +50,7 @@ def _card_now(found: PriceFound, now: datetime) -> CardNow:
 
 
 def _has_stored_keys(store: Path) -> bool:
-    """Whether the ledger's store holds a key; a store that is not there, or cannot be read, holds none."""
-    if not store.is_file():
-        return False
-    from breakeven.ledger.keys import read_keys
+    """Whether a key was ever made in the ledger's store: then nobody comes in without one, even if all are revoked."""
+    from breakeven.ledger.keys import keys_were_made
 
-    return bool(read_keys(store)[1])
+    return store.is_file() and keys_were_made(store)
