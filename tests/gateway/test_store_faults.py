@@ -146,7 +146,7 @@ def test_a_spool_that_cannot_be_written_keeps_its_rows_and_writes_them_later(gat
         assert not {row["request_id"] for row in gateway.all_rows()} & set(during)
     for request_id in before + during:
         gateway.row(request_id)
-    assert "would be lost with this process" in gateway.said()
+    assert "the spool cannot be written" in gateway.said()
 
 
 def test_past_the_bound_of_waiting_rows_requests_are_refused_until_they_are_written(gateway: Gateway) -> None:

@@ -163,3 +163,24 @@ def test_a_name_without_a_price_is_exit_code_3_and_silence(name: str) -> None:
 
 def test_the_price_of_several_names_at_once_is_not_asked() -> None:
     assert _price("openai:gpt-4o", "openai:gpt-4").returncode == 2
+
+
+def anything(tmp_path: Path, more: str) -> Snapshot:
+    path = tmp_path / "breakeven.yaml"
+    path.write_text(
+        "targets:\n  openai: {url: 'https://api.openai.com/v1', key: 'env:KEY'}\n"
+        f"models:\n  '*': {{targets: [openai]{more}}}\n"
+    )
+    return build_snapshot(read_settings(path, environment=ENVIRONMENT))
+
+
+def test_a_route_for_every_name_lists_the_models_that_the_catalogue_knows(tmp_path: Path) -> None:
+    (route,) = anything(tmp_path, "").routes
+    assert {"gpt-4o", "gpt-4o-mini"} <= set(route.listed)
+    assert not [name for name in route.listed if name.startswith("claude")]
+
+
+def test_prices_that_decide_whether_a_request_is_taken_are_known_at_the_start(tmp_path: Path) -> None:
+    assert not anything(tmp_path, "").price_lists
+    targets = {item.target for item in anything(tmp_path, ", unknown_price: refuse").price_lists}
+    assert "openai:gpt-4o" in targets

@@ -285,8 +285,9 @@ class ClientConnection(asyncio.Protocol):
         return False
 
     def close(self) -> None:
-        """Send what is buffered, then close."""
+        """Send what is buffered, then close; a client that does not read it is given up by ``sweep``."""
         self.phase = CLOSING
+        self.since_s = self.shared.now_s
         if self.transport is not None:
             self.transport.close()
 

@@ -79,6 +79,9 @@ class Route:
     """A name in ``routing.policies.POLICIES``."""
 
     max_attempts: int
+    listed: tuple[str, ...] = ()
+    """Names that ``GET /v1/models`` shows for ``*``, which takes others too."""
+
     refuse_unpriced: bool = False
     """Refuse a request whose target has no known price, instead of recording it without one."""
 

@@ -58,7 +58,8 @@ class State:
 
     def models(self, key: KeyState) -> list[str]:
         """Return the names that a key may ask for."""
-        return [name for name in self.routes if key.may_use(name)]
+        listed = self._any.listed if self._any is not None else ()
+        return [name for name in dict.fromkeys((*self.routes, *listed)) if key.may_use(name)]
 
     def swap_keys(self, stored: StoredKeys) -> None:
         """Take the store's keys beside those of the configuration, from the next request on."""

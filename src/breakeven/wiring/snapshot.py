@@ -14,13 +14,14 @@ from breakeven.settings.address import read_address
 from breakeven.settings.prices import priced_as
 from breakeven.settings.providers import understands_stream_usage
 from breakeven.settings.secret import is_reference
+from breakeven.sources.genai import exact_price_list, known_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from breakeven.catalog.rate_card import PriceList
     from breakeven.settings import Settings
-    from breakeven.settings.file import KeyEntry, ModelEntry, ProxyEntry, TargetEntry
+    from breakeven.settings.file import ConfigFile, KeyEntry, ModelEntry, ProxyEntry, TargetEntry
 
 MAX_ATTEMPTS = 15
 """The attempt's number has four bits in its id."""
@@ -35,7 +36,7 @@ def build_snapshot(settings: Settings) -> Snapshot:
         port=file.listen.port,
         workers=file.workers,
         targets=tuple(_target(name, entry, settings) for name, entry in file.targets.items()),
-        routes=tuple(_route(name, entry) for name, entry in file.models.items()),
+        routes=tuple(_route(name, entry, file.targets) for name, entry in file.models.items()),
         keys=tuple(_key(entry) for entry in file.keys),
         open_to_all=settings.open_to_all,
         limits=Limits(
@@ -54,8 +55,25 @@ def build_snapshot(settings: Settings) -> Snapshot:
             waiting_rows=file.ledger.waiting_rows,
             fresh=file.ledger.fresh,
         ),
-        price_lists=tuple(_once_each([*settings.cards.values(), *(f.prices for f in settings.prices if f.prices)])),
+        price_lists=tuple(
+            _once_each(
+                [
+                    *(exact_price_list(name) for name in _needed_at_once(file)),
+                    *settings.cards.values(),
+                    *(f.prices for f in settings.prices if f.prices),
+                ]
+            )
+        ),
     )
+
+
+def _needed_at_once(file: ConfigFile) -> Iterable[str]:
+    """Yield targets whose prices decide whether a request is taken, though its model is not in the file."""
+    anything = file.models.get("*")
+    if anything is None or anything.unknown_price != "refuse":
+        return
+    every = {priced_as(file.targets[item.target])[0].removesuffix("*") for item in anything.targets}
+    yield from (name for name in known_targets() if name.partition(":")[0] + ":" in every)
 
 
 def _once_each(lists: Iterable[PriceList]) -> Iterable[PriceList]:
@@ -105,7 +123,7 @@ def _proxy(entry: ProxyEntry, settings: Settings) -> Proxy:
     return Proxy(host=address.host, port=address.port, authorization=authorization)
 
 
-def _route(name: str, entry: ModelEntry) -> Route:
+def _route(name: str, entry: ModelEntry, targets: Mapping[str, TargetEntry]) -> Route:
     weighted = any("weight" in item.model_fields_set for item in entry.targets)
     return Route(
         model=name,
@@ -113,8 +131,15 @@ def _route(name: str, entry: ModelEntry) -> Route:
         weights=tuple(item.weight for item in entry.targets),
         policy=entry.policy or ("weighted" if weighted else "ordered"),
         max_attempts=min(entry.max_attempts or len(entry.targets), MAX_ATTEMPTS),
+        listed=_sold_by([targets[item.target] for item in entry.targets]) if name == "*" else (),
         refuse_unpriced=entry.unknown_price == "refuse",
     )
+
+
+def _sold_by(entries: Iterable[TargetEntry]) -> tuple[str, ...]:
+    """Return the models that the catalogue knows of targets which take any name."""
+    every = {name.removesuffix("*") for name in (priced_as(entry)[0] for entry in entries) if name.endswith(":*")}
+    return tuple(target.partition(":")[2] for target in known_targets() if target.partition(":")[0] + ":" in every)
 
 
 def _key(entry: KeyEntry) -> Key:
