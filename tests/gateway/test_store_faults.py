@@ -186,4 +186,4 @@ def test_rows_are_dropped_and_counted_where_that_was_asked_for(
     assert len(kept) == len(set(asked) & kept) + 1
     dropped = len(asked) + 1 - len(kept)
     assert dropped >= 100
-    assert f"{dropped}" in gateway.said(), "the number of rows that were dropped is not said"
+    wait_for(lambda: f"{dropped}" in gateway.said(), "the number of rows that were dropped is not said")
