@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from breakeven.gateway import connection as module
 from breakeven.gateway.connection import ClientConnection
+from breakeven.upstreams.heads import MAX_LESSONS
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,7 +110,7 @@ def heard(packets: list[bytes], lessons: int) -> list[tuple[object, ...]]:
 @given(
     st.lists(HEADS, min_size=2, max_size=3),
     st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=60), st.integers(0, 5)), min_size=3, max_size=12),
-    st.integers(1, module.MAX_LESSONS),
+    st.integers(1, MAX_LESSONS),
 )
 def test_requests_mean_the_same_whether_their_heads_are_recognised_or_parsed(
     heads: list[tuple[str, ...]], sent: list[tuple[int, bytes, int]], lessons: int

@@ -6,6 +6,7 @@ received an answer whole must find its row in the ledger.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway import replies
@@ -14,7 +15,7 @@ from breakeven.metering.completion import read_completion
 from breakeven.metering.stream import StreamMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from breakeven.gateway.connection import ClientConnection
     from breakeven.metering.reading import Reading
@@ -26,6 +27,7 @@ replaced by another target's; larger ones flow, or a slow client would hold more
 WATCHED_BYTES: Final = 64 * 1024
 """Of a body that flows, so much of its beginning and of its end is searched for the usage."""
 
+CLOSE: Final = b"connection: close\r\n"
 _PASSED: Final = frozenset(
     {
         b"content-type",
@@ -39,8 +41,8 @@ _PASSED: Final = frozenset(
 )
 _PASSED_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
 _MOST_HEADS: Final = 1000
-_heads: dict[tuple[bytes, ...], tuple[tuple[bytes, bytes], ...]] = {}
-"""By the names in a head: those that are passed on, each with the beginning of its line.
+_heads: dict[tuple[bytes, ...], tuple[bytes, Callable[[Mapping[bytes, bytes]], object]]] = {}
+"""By the names in a head: the lines that are passed on, and what takes their values.
 
 A target writes the same names in most of its answers, so each set of them is looked at once.
 """
@@ -49,10 +51,8 @@ A target writes the same names in most of its answers, so each set of them is lo
 def passed_headers(headers: Mapping[bytes, bytes]) -> bytes:
     """Return the header lines of a target's answer that its client may see; the rest concerns only us."""
     names = tuple(headers)
-    passed = _heads.get(names)
-    if passed is None:
-        passed = _choose(names)
-    return b"".join([b"%b%b\r\n" % (start, headers[name]) for name, start in passed])
+    lines, values = _heads.get(names) or _choose(names)
+    return lines % values(headers)
 
 
 def is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
@@ -96,7 +96,14 @@ class WholeAnswer:
         body = b"".join(self._parts)
         if self.started:
             return _framed(self._client, body) + _end(self._client)
-        return whole(self.status, self.lines + line, body, close=close)
+        return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
+            replies.status_line(self.status),
+            self.lines,
+            line,
+            CLOSE if close else b"",
+            len(body),
+            body,
+        )
 
     def cut(self, message: str, code: str) -> bytes:
         """Return nothing: a body whose end is missing cannot be mended, only left without its end."""
@@ -175,31 +182,19 @@ class StreamedAnswer:
         return _stream_head(self._client, 200, self._lines)
 
 
-def whole(status: int, lines: bytes, body: bytes, *, close: bool) -> bytes:
-    """Return an answer whose length is known."""
-    return b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
-        replies.STATUS_LINES.get(status) or replies.status_line(status),
-        lines,
-        b"connection: close\r\n" if close else b"",
-        len(body),
-        body,
-    )
-
-
-def _choose(names: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
-    lowered = ((name, name.lower()) for name in names)
-    passed = tuple(
-        (name, lower + b": ") for name, lower in lowered if lower in _PASSED or lower.startswith(_PASSED_PREFIXES)
-    )
+def _choose(names: tuple[bytes, ...]) -> tuple[bytes, Callable[[Mapping[bytes, bytes]], object]]:
+    passed = [name for name in names if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIXES)]
+    lines = b"".join(b"%b: %%b\r\n" % name.lower().replace(b"%", b"%%") for name in passed)
+    chosen = lines, (itemgetter(*passed) if passed else lambda _: ())
     if len(_heads) < _MOST_HEADS:
-        _heads[names] = passed
-    return passed
+        _heads[names] = chosen
+    return chosen
 
 
 def _stream_head(client: ClientConnection, status: int, lines: bytes) -> bytes:
     if client.takes_chunks:
         return b"%b%btransfer-encoding: chunked\r\n\r\n" % (replies.status_line(status), lines)
-    return b"%b%bconnection: close\r\n\r\n" % (replies.status_line(status), lines)
+    return b"%b%b%b\r\n" % (replies.status_line(status), lines, CLOSE)
 
 
 def _framed(client: ClientConnection, data: bytes) -> bytes:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import httptools
 
 from breakeven.gateway import replies
+from breakeven.upstreams.heads import MAX_LESSONS, RepeatedHead, repeated_head
 
 if TYPE_CHECKING:
     from breakeven.gateway.keyring import KeyState
@@ -26,11 +26,6 @@ SEND_BUFFER_BYTES: Final = 32 * 1024
 """Asked of the kernel for each client (which doubles it): what a client does not read stays at the target."""
 
 HIGH_WATER_BYTES: Final = 16 * 1024
-MAX_LESSONS: Final = 4
-"""Heads that are remembered, one after the other, before a client is taken for one whose heads always differ."""
-
-_LENGTH: Final = re.compile(rb"\r\n(?i:content-length):[ \t]*([0-9]+)\r\n")
-_MAX_DIGITS: Final = 12
 _log = logging.getLogger("breakeven.gateway")
 
 _NO_LABELS: Final[dict[bytes, bytes]] = {}
@@ -38,10 +33,9 @@ TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_m
 
 
 class KnownHead(NamedTuple):
-    """A head that was accepted: its bytes around the digits of its content-length, and what it says."""
+    """A head that was accepted, and what it says."""
 
-    before: bytes
-    after: bytes
+    head: RepeatedHead
     authorization: bytes
     labels: dict[bytes, bytes]
 
@@ -179,7 +173,8 @@ class ClientConnection(asyncio.Protocol):
         first = self.phase == IDLE
         if first:
             known = self._known
-            if known is not None and data.startswith(known.before) and self._recognise(known, data):
+            if known is not None and (body_at := known.head.body_at(data)) > 0:
+                self._begin_known(known, data[body_at:])
                 return
             self.phase = HEAD
             self.since_s = self.shared.now_s
@@ -328,33 +323,21 @@ class ClientConnection(asyncio.Protocol):
         self._label_names = [name for lower, name in self._spelled.items() if lower.startswith(b"x-breakeven-")]
 
     def _remember(self, data: bytes) -> None:
-        """Keep the head of a request that came whole, in one packet: the next one's is likely to be the same.
-
-        A client says the same in every request on a connection, but for the length of the body.  Bytes that
-        are equal mean the same, so they need not be parsed again: that saves 5 µs a request.
-        """
+        """Keep the head of a request that came whole in one packet."""
         self._lessons -= 1
-        end = data.index(b"\r\n\r\n") + 4
-        found = _LENGTH.search(data, 0, end)
-        if found and self._keep_alive and end + self.announced_bytes == len(data):
-            before, after = data[: found.start(1)], data[found.end(1) : end]
-            self._known = KnownHead(before, after, self.authorization, self.labels)
+        head = repeated_head(data, self.announced_bytes)
+        if head is not None and self._keep_alive:
+            self._known = KnownHead(head, self.authorization, self.labels)
 
-    def _recognise(self, known: KnownHead, data: bytes) -> bool:
-        """Act on a request whose head is the remembered one, if the whole of it is here and nothing more."""
-        before, after, self.authorization, self.labels = known
-        start = len(before)
-        end = data.find(b"\r", start, start + _MAX_DIGITS)
-        digits = data[start:end]
-        body_at = end + len(after)
-        if not digits.isdigit() or not data.startswith(after, end) or len(data) - body_at != int(digits):
-            return False
+    def _begin_known(self, known: KnownHead, body: bytes) -> None:
+        """Act on a request whose head is the remembered one: only what may have changed is checked again."""
+        _, self.authorization, self.labels = known
+        self._lessons = MAX_LESSONS
         self.received_s = self.shared.clock.now()
         self.phase = ANSWERING
-        refusal = self.desk.check_now(self) or self.desk.carry(self, data[body_at:])
+        refusal = self.desk.check_now(self) or self.desk.carry(self, body)
         if refusal is not None:
             self.reply(refusal)
-        return True
 
     def _check_body(self) -> None:
         self.since_s = self.shared.now_s

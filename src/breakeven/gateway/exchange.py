@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, is_event_stream, passed_headers, whole
+from breakeven.gateway.answer import CLOSE, StreamedAnswer, WholeAnswer, is_event_stream, passed_headers
 from breakeven.gateway.choice import Labels
 from breakeven.gateway.failures import (
     BETWEEN_TOKENS_TIMEOUT,
@@ -41,6 +41,12 @@ CONNECTING, SENT, FLOWING, ENDED = range(4)
 
 NOTHING: Final = Reading(0, 0, 0, 0, 0, estimated=False)
 """Used by an attempt that did not get as far as to be read by a target."""
+
+_OWN_LINES: Final = b"%bx-breakeven-request-id: %015x\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n"
+_WHOLE: Final = b"HTTP/1.1 200 OK\r\n%b" + _OWN_LINES + b"%b%bcontent-length: %d\r\n\r\n%b"
+
+_new: Final = tuple.__new__
+"""Makes a named tuple of its values; the class itself takes 0.3 µs longer, having to pass through Python."""
 
 SPLIT_BYTES: Final = 32 * 1024
 """Larger bodies are written after their head instead of being copied behind it."""
@@ -155,8 +161,14 @@ class Exchange:
         self.first_byte_s = self.shared.clock.monotonic()
         reading = read_completion(body, len(self.payload))
         cost = self.offer.price.line(reading, self.received_us)
-        lines = b"%b%b%b" % (passed_headers(headers), self._own_lines(), cost)
-        self.tail = whole(200, lines, body, close=not self.client.keeps_alive)
+        self.tail = _WHOLE % (
+            passed_headers(headers),
+            *self._own_values(),
+            cost,
+            b"" if self.client.keeps_alive else CLOSE,
+            len(body),
+            body,
+        )
         self._keep(OK, "", reading, status=200)
 
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
@@ -238,7 +250,7 @@ class Exchange:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
         labels = self.labels
         asked, task = (self.key.asked, 0) if labels is None else (self._asked(), labels.task)
-        request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts)
+        request = _new(Request, (len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts))
         return self.route.choose(asked, request, self.tried, self.shared.uniform())
 
     def _attempt(self, index: int, reason: int) -> None:
@@ -295,30 +307,33 @@ class Exchange:
         offer.target.in_flight -= 1
         input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, processing, estimated = reading
         reason = shared.state.reason
-        row = Attempt(
-            self.request_id | self.number,
-            self.received_us,
-            int((self.sent_s - ready_s) * 1e6) if self.sent_s else UNKNOWN_US,
-            int((self.first_byte_s - ready_s) * 1e6) if self.first_byte_s else UNKNOWN_US,
-            int((shared.clock.monotonic() - ready_s) * 1e6),
-            key.code,
-            labels.task if labels is not None else 0,
-            labels.tags if labels is not None else key.tags,
-            offer.model_code,
-            offer.target.code,
-            offer.priced_code,
-            self.decision[1],
-            reason(self.fallback) if self.fallback else 0,
-            reason(failure) if failure else 0,
-            status,
-            outcome,
-            processing,
-            (ESTIMATED if estimated else 0) | (STREAMED if self.request.stream else 0),
-            input_tokens,
-            cached_input_tokens,
-            cache_write_tokens,
-            output_tokens,
-            labels.episode if labels is not None else "",
+        row = _new(
+            Attempt,
+            (
+                self.request_id | self.number,
+                self.received_us,
+                int((self.sent_s - ready_s) * 1e6) if self.sent_s else UNKNOWN_US,
+                int((self.first_byte_s - ready_s) * 1e6) if self.first_byte_s else UNKNOWN_US,
+                int((shared.clock.monotonic() - ready_s) * 1e6),
+                key.code,
+                labels.task if labels is not None else 0,
+                labels.tags if labels is not None else key.tags,
+                offer.model_code,
+                offer.target.code,
+                offer.priced_code,
+                self.decision[1],
+                reason(self.fallback) if self.fallback else 0,
+                reason(failure) if failure else 0,
+                status,
+                outcome,
+                processing,
+                (ESTIMATED if estimated else 0) | (STREAMED if self.request.stream else 0),
+                input_tokens,
+                cached_input_tokens,
+                cache_write_tokens,
+                output_tokens,
+                labels.episode if labels is not None else "",
+            ),
         )
         if last:
             self.phase = ENDED
@@ -334,12 +349,14 @@ class Exchange:
 
     def _own_lines(self) -> bytes:
         """Return the header lines that say what the gateway did."""
-        overhead_s = self.sent_s - self.ready_s if self.sent_s else 0.0
-        return b"%bx-breakeven-request-id: %015x\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n" % (
+        return _OWN_LINES % self._own_values()
+
+    def _own_values(self) -> tuple[bytes, int, bytes, int]:
+        return (
             self.offer.target.reply_header,
             self.request_id >> 4,  # as ledger.ids.request_text writes it
             self.decision[0],
-            overhead_s * 1_000_000,
+            int((self.sent_s - self.ready_s) * 1e6) if self.sent_s else 0,
         )
 
     def _stop_upstream(self) -> None:

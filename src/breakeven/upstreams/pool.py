@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from breakeven.upstreams.connection import SATURATED, Answering, UpstreamConnection
+from breakeven.upstreams.connection import SATURATED, Answering, KnownAnswer, UpstreamConnection
 from breakeven.upstreams.dial import Address, NotConnectedError, dial
+from breakeven.upstreams.heads import MAX_LESSONS
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
+    from breakeven.upstreams.heads import RepeatedHead
 
 IDLE_S: Final = 60.0
 """Idle connections are closed after half to all of this time: most servers keep theirs for 60 to 75 s."""
@@ -23,6 +25,9 @@ class Pool:
 
     def __init__(self, address: Address, *, max_connections: int, clock: Clock) -> None:
         self.address = address
+        self.known: KnownAnswer | None = None
+        self._lessons = MAX_LESSONS
+        self._lesson_s = 0.0
         self._max_connections = max_connections
         self._clock = clock
         self._idle: list[UpstreamConnection] = []
@@ -55,6 +60,18 @@ class Pool:
     def keep(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
         self._idle.append(connection)
+
+    def remember(self, head: RepeatedHead | None, status: int, headers: dict[bytes, bytes]) -> None:
+        """Keep the head of an answer that came whole in one packet, as long as that has been of use.
+
+        Heads that bear the second differ once in a second, so one lesson a second is free.
+        """
+        now_s = self._clock.monotonic()
+        if now_s - self._lesson_s >= 1:
+            self._lesson_s, self._lessons = now_s, MAX_LESSONS
+        if self._lessons and head is not None:
+            self._lessons -= 1
+            self.known = KnownAnswer(head, status, dict(headers))
 
     def made(self, connection: UpstreamConnection) -> None:
         """Count a connection that is open."""
