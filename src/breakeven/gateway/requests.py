@@ -60,7 +60,10 @@ def named_once(body: bytes) -> bool:
     another object, stand twice, or be written with escapes (m, o, d, e and l all are ``\u006…``).
     """
     first = body.find(b'"model"')
-    return first >= 0 and body.find(b'"model"', first + 7) < 0 and (b"\\" not in body or b"\\u006" not in body)
+    if first < 0 or body.find(b'"model"', first + 7) >= 0:
+        return False
+    # Not "in": that asks first whether the bytes are a number, and makes an exception of it each time.
+    return body.find(b"\\") < 0 or body.find(b"\\u006") < 0
 
 
 def rewritten(body: bytes, request: ChatRequest, *, model: str, ask_for_usage: bool) -> bytes:
