@@ -69,6 +69,12 @@ check-core:  ## Install only the core in a fresh environment: size, import and s
 bench-service: $(STAMP)  ## Leave-one-out error of the service model on the measured throughput table
 	$(BIN)/python scripts/bench_service.py
 
+PEERS ?= $(HOME)/.cache/gateway-peers
+
+.PHONY: bench-gateway
+bench-gateway: $(STAMP)  ## CPU, latency and memory of the gateway beside nginx and the peers found in PEERS
+	$(BIN)/python scripts/bench_gateway.py --peers "$(PEERS)" --features --write
+
 .PHONY: bench-ledger
 bench-ledger: $(STAMP)  ## Rows a second and CPU a row from the spool into the store
 	$(BIN)/python scripts/bench_ledger.py

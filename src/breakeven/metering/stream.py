@@ -278,8 +278,9 @@ class StreamMeter:
     def _learn(self, payload: bytes, delta: Message, length_bytes: int) -> None:
         """Remember the bytes around the only text of a chunk, if it can be told for certain where that is.
 
-        In valid JSON an unescaped ``"content":"`` is nothing but that key and the start of its value; where it is there
-        once, and the decoded text follows letter for letter, the next chunk with the same ends has its text there.
+        In valid JSON an unescaped ``"content":"``, or the same with a space, is nothing but that key and the start of
+        its value; where it is there once, and the decoded text follows letter for letter, the next chunk with the same
+        ends has its text there.
         """
         if self.events - self._learned_at > _TRIES:
             self._tries = _TRIES
@@ -289,6 +290,8 @@ class StreamMeter:
         for name in _TEXTS:
             text = getattr(delta, name)
             key = f'"{name}":"'.encode()
+            if key not in payload:
+                key = f'"{name}": "'.encode()  # as Python's json writes it
             start = payload.find(key) + len(key)
             if not text or start < len(key) or payload.count(key) > 1 or len(payload) > _MOST_LEARNED_BYTES:
                 continue
