@@ -46,6 +46,8 @@ def read_chat_request(body: bytes) -> ChatRequest:
         raise BadRequestError(f"The request is not a chat completion request: {error}.") from None
     except msgspec.DecodeError as error:
         raise BadRequestError(f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise BadRequestError("The body is nested too deeply.") from None
     except UnicodeDecodeError:
         raise BadRequestError("The body is not UTF-8 text.") from None
     if len(request.model) > MAX_MODEL_BYTES:
