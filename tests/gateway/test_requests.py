@@ -61,8 +61,8 @@ def test_values_are_passed_on_byte_for_byte() -> None:
         (b'{"model": "a", "metadata": {"model": "b"}}', False),
         (b'{"\\u006dodel": "a"}', False),
         (b'{"model": "a", "\\u006dodel": "b"}', False),
-        (b'{"model": "a", "messages": [{"content": "say \\"model\\": now"}]}', True),
-        (b'{"model": "a", "messages": [{"content": "\\u00e9 and \\n"}]}', True),
+        (b'{"model": "a", "user": "say \\"model\\": now"}', True),
+        (b'{"model": "a", "user": "\\u00e9 and \\n"}', True),
     ],
 )
 def test_a_body_that_could_name_two_models_is_known(body: bytes, once: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, overload
 from breakeven.gateway import replies
 from breakeven.ledger import rows
 from breakeven.routing.eligible import CHAT, Asked, Candidates, eligible, why_excluded
-from breakeven.routing.policies import POLICIES
+from breakeven.routing.policies import POLICIES, ordered
 from breakeven.routing.view import Targets
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_LABEL_BYTES: Final = 128
 """Labels are cut to this length."""
 
+_MOST_SETTLED: Final = 1000
 MAX_ATTEMPTS: Final = 15
 """The attempt's number has four bits in its id."""
 
@@ -80,6 +81,9 @@ class RouteState:
         )
         self.healthy = (1,) * count
         self.refuse_unpriced = route.refuse_unpriced
+        self.settled: dict[Asked, tuple[int, int]] = {}
+        """First choices that cannot come out otherwise: of a policy that looks at nothing but who may serve."""
+
         self.untried = (0,) * count
         self._everyone = Targets(
             serves=self.candidates.all,
@@ -98,7 +102,10 @@ class RouteState:
         targets = self._everyone
         if serves is not targets.serves:
             targets = targets._replace(serves=serves)
-        return self.policy(targets, request, tried, uniform)
+        chosen = self.policy(targets, request, tried, uniform)
+        if self.policy is ordered and tried is self.untried and len(self.settled) < _MOST_SETTLED:
+            self.settled[asked] = chosen
+        return chosen
 
     def unpriced(self, at_us: int) -> Reply | None:
         """Return the refusal of a request that some target could serve without a known price."""

@@ -92,9 +92,10 @@ class Exchange:
         route = self.route
         if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
             return refused
-        index, reason = self._choose(0)
+        asked = self._asked() if self.labels is not None else self.key.asked
+        index, reason = route.settled.get(asked) or self._choose(asked, 0)
         if index < 0:
-            return route.refusal(self._asked())
+            return route.refusal(asked)
         self.client.exchange = self
         self._attempt(index, reason)
         return None
@@ -182,10 +183,15 @@ class Exchange:
         answer = self.answer
         assert answer is not None
         self.upstream = None
-        if answer.status >= 400:
-            self._failed(answered(self.offer.target.name, answer.status), NOTHING)
-            return
         close = not self.client.keeps_alive
+        if answer.status >= 400:
+            failure = answered(self.offer.target.name, answer.status)
+            if answer.started:  # too large to be held back for another target
+                self.tail = answer.finish(close=close)
+                self._keep(FAILED, failure.reason, NOTHING, status=answer.status)
+            else:
+                self._failed(failure, NOTHING)
+            return
         broken = answer.end()
         if broken:
             self.tail = answer.finish(close=close)
@@ -209,6 +215,8 @@ class Exchange:
 
     def tick(self, now_s: float) -> None:
         """Give up on a target that takes too long."""
+        if self.phase == ENDED:
+            return
         upstream = self.upstream
         if self.paused or (upstream is not None and upstream.arrived):
             self.quiet_since_s = now_s
@@ -246,11 +254,10 @@ class Exchange:
             asked = asked._replace(sensitivity=self.labels.sensitivity)
         return asked
 
-    def _choose(self, attempts: int) -> tuple[int, int]:
+    def _choose(self, asked: Asked, attempts: int) -> tuple[int, int]:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
-        labels = self.labels
-        asked, task = (self.key.asked, 0) if labels is None else (self._asked(), labels.task)
-        request = _new(Request, (len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts))
+        task = self.labels.task if self.labels is not None else 0
+        request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts)
         return self.route.choose(asked, request, self.tried, self.shared.uniform())
 
     def _attempt(self, index: int, reason: int) -> None:
@@ -286,7 +293,7 @@ class Exchange:
         index = reason = -1
         if failure.retried and self.number + 1 < self.route.max_attempts:
             self.tried = *self.tried[: self.index], 1, *self.tried[self.index + 1 :]
-            index, reason = self._choose(self.number + 1)
+            index, reason = self._choose(self._asked(), self.number + 1)
         if index >= 0:
             self._keep(FAILED, failure.reason, reading, status=status, last=False)
             self.fallback = failure.reason

@@ -30,7 +30,7 @@ UNKNOWN_US: Final = 0xFFFFFFFF
 class Attempt(NamedTuple):
     """One call to one target for one request.
 
-    Durations count from ``received_us`` and saturate below ``UNKNOWN_US`` (71 minutes).  Input counts all
+    Durations count from the end of the request's body and saturate below ``UNKNOWN_US`` (71 minutes).  Input counts all
     prompt tokens; cached reads and cache writes are parts of it; output includes reasoning.
     """
 
