@@ -19,7 +19,8 @@ from breakeven.quantities import UNIT_SUFFIXES, Interval
 ROOT = Path(breakeven.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 PURE = (
-    "quantities.py", "errors.py", "usage.py", "records.py", "catalog/", "metering/", "economics/", "routing/", "capacity/",
+    "quantities.py", "errors.py", "usage.py", "records.py",
+    "catalog/", "metering/", "economics/", "routing/", "capacity/",
 )  # fmt: skip
 
 MAX_FILE_LINES = 400
@@ -42,7 +43,8 @@ COUNTS = frozenset(
         "requests", "layers", "kv_heads", "head_size", "kv_latent_size", "total_parameters", "active_parameters",
         "sliding_window_layers", "gpus", "gpus_per_node", "nodes", "serving_nodes", "standby_nodes", "min_nodes",
         "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index",
-        "day_segment", "min_units", "parameters", "record", "workers", "max_attempts", "max_connections", "waiting_rows",
+        "day_segment", "min_units", "parameters", "record", "workers", "max_attempts",
+        "max_connections", "waiting_rows",
         # Names by number.
         "port", "proxy_port",
         # In the unit of what holds them, which their docstring says.
