@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from breakeven.gateway.replies import Reply
-    from breakeven.gateway.shared import Shared
+    from breakeven.gateway.shared import Carried, Shared
 
 HEADS = st.tuples(
     st.sampled_from(["authorization", "Authorization"]),
@@ -75,7 +75,7 @@ class Listening:
 
     def carry(self, connection: ClientConnection, body: bytes) -> Reply | None:
         self.heard.append((connection.authorization, dict(connection.labels), body, connection.keeps_alive))
-        connection.exchange = cast("module.Carried", self)
+        connection.exchange = cast("Carried", self)
         return None
 
     def client_left(self) -> None: ...

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httptools
 
 from breakeven.gateway import replies
-from breakeven.upstreams.heads import MAX_LESSONS, RepeatedHead, repeated_head
+from breakeven.gateway.heads import MAX_FRAMING_BYTES, MAX_REFUSED_BYTES, KnownHead, head_bytes, without_upgrade
+from breakeven.upstreams.heads import MAX_LESSONS, repeated_head
 
 if TYPE_CHECKING:
     from breakeven.gateway.keyring import KeyState
-    from breakeven.gateway.shared import Shared
+    from breakeven.gateway.shared import Carried, Shared
 
 IDLE, HEAD, BODY, ANSWERING, CLOSING = range(5)
 """Waiting for a request; within its head; within its body; waiting for its answer; about to be closed."""
@@ -30,30 +31,6 @@ _log = logging.getLogger("breakeven.gateway")
 
 _NO_LABELS: Final[dict[bytes, bytes]] = {}
 TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
-
-
-class KnownHead(NamedTuple):
-    """A head that was accepted, and what it says."""
-
-    head: RepeatedHead
-    authorization: bytes
-    labels: dict[bytes, bytes]
-
-
-class Carried(Protocol):
-    """A request on its way, as its client's connection knows it."""
-
-    def client_left(self) -> None:
-        """Learn that nobody waits any more."""
-
-    def pause(self) -> None:
-        """Let the target wait: the client does not read."""
-
-    def resume(self) -> None:
-        """Let it go on."""
-
-    def tick(self, now_s: float) -> None:
-        """Look at the clock."""
 
 
 class Reception(Protocol):
@@ -122,6 +99,10 @@ class ClientConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
         self._keep_alive = True
+        self._upgrading = False
+        self._blocked = False
+        """Whether the client has not read what was sent to it."""
+
         self._known: KnownHead | None = None
         self._lessons = MAX_LESSONS
         self.on_message_begin = self._raw_headers.clear
@@ -155,13 +136,17 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Let the target wait: the client does not read."""
+        self._blocked = True
         if self.exchange is not None:
             self.exchange.pause()
 
     def resume_writing(self) -> None:
-        """Read from the target again."""
+        """Read from the target again, or the client's next request."""
+        self._blocked = False
         if self.exchange is not None:
             self.exchange.resume()
+        elif self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, within bounds."""
@@ -179,19 +164,17 @@ class ClientConnection(asyncio.Protocol):
             self.phase = HEAD
             self.since_s = self.shared.now_s
             self._fed_bytes = 0
+            self._pieces.clear()
         self._fed_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserCallbackError:
-            _log.exception("a request could not be handled")
-            self._refuse_now(replies.refusal(500, "The gateway failed to handle this request.", "internal_error"))
-        except httptools.HttpParserError as error:
-            self._refuse_now(replies.refusal(400, f"This is not an HTTP request: {error}.", "bad_http"))
+        self._feed(data)
         if self.phase == BODY:
             self._check_body()
         elif self.phase == HEAD:
             if self._fed_bytes > self.shared.limits.header_bytes:
                 self._refuse_now(self.desk.head_too_large())
+        elif self.phase == IDLE:
+            if not self._keep_alive:  # it was answered at once, and another had come behind it
+                self.close()
         elif first and self._lessons and self.exchange is not None:
             self._remember(data)
 
@@ -213,6 +196,7 @@ class ClientConnection(asyncio.Protocol):
         names = tuple(raw)
         if names != self._names:
             self._learn(names)
+        self._upgrading = b"upgrade" in self._spelled and parser.should_upgrade()
         spelled = self._spelled
         self.received_s = shared.clock.now()
         self.authorization = raw[spelled[b"authorization"]] if b"authorization" in spelled else b""
@@ -221,7 +205,7 @@ class ClientConnection(asyncio.Protocol):
         self._keep_alive = parser.should_keep_alive()
         url, limit = self._url, shared.limits.header_bytes
         self._url = url.partition(b"?")[0]
-        if self._fed_bytes > limit and len(url) + _size(raw) > limit:
+        if self._fed_bytes > limit and len(url) + head_bytes(raw) > limit:
             self._refusal = self.desk.head_too_large()
         else:
             self._refusal = self.desk.check_head(self, parser.get_method(), self._url)
@@ -232,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Act on the whole request."""
-        if self.phase != BODY:
+        if self.phase != BODY or self._upgrading:
             return
         self.phase = ANSWERING
         pieces = self._pieces
@@ -265,6 +249,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self.phase = IDLE
         self.since_s = self.shared.now_s
+        if self._blocked and self.transport is not None:
+            self.transport.pause_reading()  # no next request before this answer is read
 
     @property
     def keeps_alive(self) -> bool:
@@ -289,6 +275,8 @@ class ClientConnection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether a request is on its way in, or its answer on its way out."""
+        if self.phase == CLOSING:
+            return self.transport is not None and self.transport.get_write_buffer_size() > 0
         return self.phase in (BODY, ANSWERING)
 
     def drain(self) -> None:
@@ -316,6 +304,37 @@ class ClientConnection(asyncio.Protocol):
 
     # Its own affairs
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as wish:
+            self._ignore_upgrade(data[wish.args[0] :])
+        except httptools.HttpParserCallbackError:
+            _log.exception("a request could not be handled")
+            exchange, self.exchange = self.exchange, None
+            if exchange is not None:
+                exchange.client_left()
+            self._refuse_now(replies.refusal(500, "The gateway failed to handle this request.", "internal_error"))
+        except httptools.HttpParserError as error:
+            if self.phase in (IDLE, ANSWERING):
+                self._keep_alive = False  # the request was whole and is acted on; what follows it is not one
+            else:
+                self._refuse_now(replies.refusal(400, f"This is not an HTTP request: {error}.", "bad_http"))
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read a request again without its wish for another protocol, as RFC 9110 allows.
+
+        The JDK's client, for one, brings such a wish by default.
+        """
+        head = without_upgrade(self._parser.get_method(), self._url, self._raw_headers)
+        self._parser = httptools.HttpRequestParser(self)
+        if self.phase == BODY:
+            self.phase = HEAD
+            self._url = b""
+            self._refusal = None
+            self._upgrading = False
+            self._feed(head + rest)
+
     def _learn(self, names: tuple[bytes, ...]) -> None:
         """Learn how this client writes the names of its headers: it seldom changes from request to request."""
         self._names = names
@@ -335,19 +354,36 @@ class ClientConnection(asyncio.Protocol):
         self._lessons = MAX_LESSONS
         self.received_s = self.shared.clock.now()
         self.phase = ANSWERING
-        refusal = self.desk.check_now(self) or self.desk.carry(self, body)
+        refusal = self.desk.check_now(self)
+        if refusal is None:
+            too_large = len(body) > self.shared.limits.body_bytes
+            refusal = self.desk.body_too_large() if too_large else self.desk.carry(self, body)
         if refusal is not None:
             self.reply(refusal)
 
     def _check_body(self) -> None:
         self.since_s = self.shared.now_s
-        if sum(map(len, self._pieces)) > self.shared.limits.body_bytes:
-            self._refuse_now(self.desk.body_too_large())
-        elif self._refusal is not None:
+        limits = self.shared.limits
+        if self._refusal is not None:
             self._pieces.clear()
+            if self._fed_bytes > MAX_REFUSED_BYTES:
+                self._refuse_now(self._refusal)
+        elif (
+            sum(map(len, self._pieces)) > limits.body_bytes
+            or self._fed_bytes > 2 * limits.body_bytes + MAX_FRAMING_BYTES
+        ):
+            self._refuse_now(self.desk.body_too_large())
+        if (
+            self.phase == BODY
+            and len(self._raw_headers) > len(self._names)
+            and head_bytes(self._raw_headers) > limits.header_bytes
+        ):
+            self._refuse_now(self.desk.head_too_large())  # trailers count as well
 
     def _refuse_now(self, reply: replies.Reply) -> None:
         """Answer before the request is whole; what still comes of it is thrown away until the client closes."""
+        if self.phase == CLOSING:
+            return
         self._refusal = None
         self._pieces.clear()
         self._keep_alive = False
@@ -358,7 +394,3 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
         else:
             self.close()
-
-
-def _size(headers: dict[bytes, bytes]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers.items())

@@ -184,7 +184,7 @@ class Exchange:
         assert answer is not None
         self.upstream = None
         close = not self.client.keeps_alive
-        if answer.status >= 400:
+        if not 200 <= answer.status < 300:
             failure = answered(self.offer.target.name, answer.status)
             if answer.started:  # too large to be held back for another target
                 self.tail = answer.finish(close=close)
@@ -348,7 +348,7 @@ class Exchange:
 
     def _used(self) -> Reading:
         """Return what an attempt that did not end well has used: what was sent, and what has passed."""
-        if self.answer is not None and self.answer.status < 400:
+        if self.answer is not None and self.answer.status < 300:
             return self.answer.reading(len(self.payload), complete=False)
         if self.phase != SENT:
             return NOTHING

@@ -34,13 +34,13 @@ class Failure(NamedTuple):
     def retried(self) -> bool:
         """Whether another target may do better; the total time-out leaves no time for one."""
         if self.status:
-            return self.status >= 500 or self.status in _ELSEWHERE_MAYBE
+            return self.status >= 500 or self.status < 400 or self.status in _ELSEWHERE_MAYBE
         return self.reason != TOTAL_TIMEOUT
 
     @property
     def passed_on(self) -> bool:
-        """Whether the client sees the target's own answer: not when it speaks of our credentials."""
-        return bool(self.status) and self.status not in _OUR_CREDENTIALS
+        """Whether the client sees the target's own answer: not when it speaks of our credentials, or redirects."""
+        return self.status >= 400 and self.status not in _OUR_CREDENTIALS
 
     def reply(self, extra: bytes) -> Reply:
         """Return what the client is told when nobody else can answer."""

@@ -58,7 +58,10 @@ class Recorder:
             self._say(kept=kept)
         waiting, self._waiting = self._waiting, []
         for answer in waiting:
-            answer.release()
+            try:
+                answer.release()
+            except Exception:  # noqa: BLE001 - one answer must not hold up the others
+                _log.exception("an answer could not be sent; the others are")
 
     def retry(self) -> None:
         """Try again to write rows that could not be written."""

@@ -78,7 +78,7 @@ def rewritten(body: bytes, request: ChatRequest, *, model: str, ask_for_usage: b
     one of each.
     """
     renamed = model and model != request.model
-    if named_once(body) and not (ask_for_usage and request.stream_options is not None):
+    if named_once(body) and not (ask_for_usage and b'"stream_options"' in body):
         if renamed:
             body = _MODEL.sub(lambda _: b'"model":' + msgspec.json.encode(model), body, count=1)
         if ask_for_usage:

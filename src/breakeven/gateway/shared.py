@@ -1,8 +1,8 @@
-"""What the requests of one worker share."""
+"""What the requests of one worker share, and how its connections know them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from breakeven.gateway.snapshot import Limits
     from breakeven.gateway.state import State
     from breakeven.ledger.ids import RequestIds
+
+
+class Carried(Protocol):
+    """A request on its way, as its client's connection knows it."""
+
+    def client_left(self) -> None:
+        """Learn that nobody waits any more."""
+
+    def pause(self) -> None:
+        """Let the target wait: the client does not read."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+    def tick(self, now_s: float) -> None:
+        """Look at the clock."""
 
 
 class Shared:

@@ -30,6 +30,9 @@ POLL_S: Final = 0.5
 RESTART_S: Final = 1.0
 """A process that died is started again after this time, so that one that cannot live does not spin."""
 
+TELL_S: Final = 5.0
+"""A worker that does not take its keys within this time is told again when they change."""
+
 WORKER_NUMBERS: Final = 64
 """Request ids have room for so many; a worker that is started again gets the next number."""
 
@@ -66,6 +69,7 @@ class Supervisor:
         self._move = move
         self._keys = keys
         self._lines: dict[int, socket.socket] = {}
+        self._numbers: dict[int, int] = {}
         self._mover = 0
         self._next_number = 0
         self._latest = StoredKeys()
@@ -76,7 +80,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WAKING)
         self._listening = _listen(self._snapshot.host, self._snapshot.port)
         self._latest = self._keys() or StoredKeys()
-        self._mover = self._fork(self._move)
+        self._mover = self._start_mover()
         for _ in range(self._snapshot.workers):
             self._start_worker()
         self._keep()
@@ -102,14 +106,14 @@ class Supervisor:
                 for pid in self._lines:
                     os.kill(pid, signal.SIGKILL)
             self._reap()
-        mover = self._mover or self._fork(self._move)  # one that has just died has left rows behind
+        mover = self._mover or self._start_mover()  # one that has just died has left rows behind
         os.kill(mover, signal.SIGTERM)
         os.waitpid(mover, 0)
 
     def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
-        number = self._next_number
-        self._next_number = (number + 1) % WORKER_NUMBERS
+        ours.settimeout(TELL_S)
+        number = self._free_number()
 
         def work() -> None:
             ours.close()
@@ -120,7 +124,26 @@ class Supervisor:
         pid = self._fork(work)
         theirs.close()
         self._lines[pid] = ours
+        self._numbers[pid] = number
         self._tell(ours)
+
+    def _free_number(self) -> int:
+        """Return the next number that no living worker has: ids of two with the same one would meet."""
+        taken = set(self._numbers.values())
+        while self._next_number in taken:
+            self._next_number = (self._next_number + 1) % WORKER_NUMBERS
+        number = self._next_number
+        self._next_number = (number + 1) % WORKER_NUMBERS
+        return number
+
+    def _start_mover(self) -> int:
+        def move() -> None:
+            self._listening.close()  # or clients would still be let in, and not served, while it empties the spool
+            for line in self._lines.values():
+                line.close()
+            self._move()
+
+        return self._fork(move)
 
     def _fork(self, run: Callable[[], None]) -> int:
         pid = os.fork()
@@ -145,6 +168,7 @@ class Supervisor:
             if not pid:
                 return
             line = self._lines.pop(pid, None)
+            self._numbers.pop(pid, None)
             if line is not None:
                 line.close()
             elif pid == self._mover:
@@ -159,7 +183,7 @@ class Supervisor:
         self._restart_at_s.pop(0)
         if not self._mover:
             _log.warning("the mover is started again")
-            self._mover = self._fork(self._move)
+            self._mover = self._start_mover()
         elif len(self._lines) < self._snapshot.workers:
             _log.warning("a worker is started again")
             self._start_worker()

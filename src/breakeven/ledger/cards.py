@@ -28,6 +28,7 @@ _FOR_EVER_US: Final = (1 << 63) - 1
 _DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_DIGITS: Final = 16
+_MOST_NAMES: Final = 10_000
 _WINDOWS_KEPT: Final = 8
 """Of one name: rows around a change of prices come in any order."""
 
@@ -112,6 +113,8 @@ class CardSchedule:
 
     def window(self, priced_as: str, processing: int, at_us: int) -> Window:
         """Return the card of a name and kind of processing (``rows.PROCESSINGS``) at a moment, and while it holds."""
+        if len(self._windows) > _MOST_NAMES:  # clients name models where a route takes any
+            self._windows.clear()
         known = self._windows.setdefault((priced_as, processing), [])
         for window in known:
             if window.begins_us <= at_us < window.ends_us:

@@ -244,8 +244,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._close()
 
     def _keep(self) -> None:
-        """Be ready for another request."""
+        """Be ready for another request, unless this one was answered before it was read."""
         self.answering = None
+        self.sink = _nowhere
+        if self.transport is None or self.transport.get_write_buffer_size():
+            self._close()
+            return
         self.used = True
         if self._paused:  # the last bytes came just when the client was slow
             self.resume()

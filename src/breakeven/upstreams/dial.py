@@ -91,11 +91,16 @@ async def _open(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise NotConnectedError(CONNECT_FAILED, f"{host} cannot be resolved: {error.strerror or error}") from error
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise NotConnectedError(CONNECT_FAILED, f"{host} cannot be resolved: {why}") from error
     why = "it has no address"
     for family, kind, protocol, _, where in found:
-        opened = socket.socket(family, kind, protocol)
+        try:
+            opened = socket.socket(family, kind, protocol)
+        except OSError as error:  # no IPv6 here, or no file left
+            why = error.strerror or str(error)
+            continue
         try:
             opened.setblocking(False)  # noqa: FBT003 - its only form
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

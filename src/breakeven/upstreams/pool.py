@@ -99,13 +99,28 @@ class Pool:
             connection.drop()
 
     async def _dial(self, answering: Answering) -> None:
+        made: list[UpstreamConnection] = []
+
+        def make() -> UpstreamConnection:
+            made.append(UpstreamConnection(self))
+            return made[-1]
+
         try:
-            connection = await dial(self.address, lambda: UpstreamConnection(self))
+            connection = await dial(self.address, make)
         except NotConnectedError as error:
+            self._give_up(made)
             self._dialling.pop(answering, None)
             answering.not_connected(error.reason, error.detail)
             return
+        except BaseException:  # cancelled, perhaps when the connection had just been made
+            self._give_up(made)
+            raise
         if self._dialling.pop(answering, None) is not None:
             answering.connected(connection)
         else:
             self.keep(connection)
+
+    def _give_up(self, made: list[UpstreamConnection]) -> None:
+        for connection in made:
+            connection.drop()
+            self.gone(connection)

@@ -1,0 +1,38 @@
+"""Heads of requests: the one that a client repeats, what else is bounded, the wish for another protocol taken out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breakeven.upstreams.heads import RepeatedHead
+
+MAX_REFUSED_BYTES: Final = 1024 * 1024
+"""Of a request that is refused so much is read for politeness; then it is answered and closed."""
+
+MAX_FRAMING_BYTES: Final = 1024 * 1024
+"""A chunked body may take so much more on the wire than twice its limit, and no more."""
+
+_UPGRADING: Final = (b"upgrade", b"http2-settings", b"connection")
+
+
+class KnownHead(NamedTuple):
+    """A head that was accepted, and what it says."""
+
+    head: RepeatedHead
+    authorization: bytes
+    labels: dict[bytes, bytes]
+
+
+def head_bytes(headers: Mapping[bytes, bytes]) -> int:
+    """Return what headers take on the wire."""
+    return sum(len(name) + len(value) + 4 for name, value in headers.items())
+
+
+def without_upgrade(method: bytes, url: bytes, headers: Mapping[bytes, bytes]) -> bytes:
+    """Write a head anew, without the headers that ask for another protocol."""
+    lines = [b"%b %b HTTP/1.1" % (method, url)]
+    lines += [b"%b: %b" % line for line in headers.items() if line[0].lower() not in _UPGRADING]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
