@@ -119,7 +119,7 @@ class TrafficProfile:
     """
 
     source: str
-    kind: Literal["trace", "bill"]
+    kind: Literal["trace", "windows", "bill"]
     rows_read: int
     rows_lost: int
     usage: TokenUsage

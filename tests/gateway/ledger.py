@@ -26,6 +26,7 @@ def all_rows(store: Path) -> list[Row]:
     with _opened(store) as opened:
         if opened is None:
             return []
+        opened.execute("BEGIN")  # one moment for both: rows must not be newer than the cards
         cards = dict(opened.execute("SELECT id, content FROM rate_card"))
         found = opened.execute("SELECT * FROM attempt_said ORDER BY attempt_id").fetchall()
     return [_row(dict(row), cards) for row in found]

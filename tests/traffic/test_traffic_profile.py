@@ -11,13 +11,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import ibis
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.errors import InputError
 from breakeven.traffic.profile import day_segment_count, profile
-from breakeven.traffic.schema import REQUEST_SCHEMA, TEXT_COLUMNS
+from breakeven.traffic.schema import DETAILS, REQUEST_SCHEMA, TEXT_COLUMNS
 from breakeven.traffic.trace import Trace
 from breakeven.usage import TokenUsage
 
@@ -36,7 +37,7 @@ Request = tuple[int, int, int, int, str | None]
 def trace_of(requests: Sequence[Request]) -> Trace:
     """Make a trace as the ledger would: rows in memory, no file."""
     rows = [
-        dict.fromkeys(TEXT_COLUMNS)
+        dict.fromkeys((*TEXT_COLUMNS, *DETAILS))
         | {
             "time": START + timedelta(microseconds=at_us),
             "model": model,
@@ -47,7 +48,7 @@ def trace_of(requests: Sequence[Request]) -> Trace:
         }
         for at_us, given, cached, written, model in requests
     ]
-    table = ibis.memtable(rows, schema=REQUEST_SCHEMA)
+    table = ibis.memtable(pa.Table.from_pylist(rows, schema=REQUEST_SCHEMA.to_pyarrow()))
     return Trace(kind="trace", source="memory", table=table, rows_read=len(rows), rows_lost=0)
 
 

@@ -27,7 +27,7 @@ from breakeven.traffic.faults import Faults, collect_faults
 from breakeven.traffic.head import Head, read_head
 from breakeven.traffic.layout import Options
 from breakeven.traffic.readers import detect
-from breakeven.traffic.schema import BILL_COLUMNS, BILL_SCHEMA, MONTH, REQUEST_COLUMNS, REQUEST_SCHEMA
+from breakeven.traffic.schema import BILL_COLUMNS, BILL_SCHEMA, DETAILS, MONTH, REQUEST_COLUMNS, REQUEST_SCHEMA
 from breakeven.traffic.staging import ask
 from breakeven.traffic.trace import Trace
 
@@ -146,5 +146,6 @@ def _table(backend: Any, files: Sequence[Rows], kind: Kind) -> Table:
     if kind == "bill":
         tables = [part.mutate(**{MONTH: part.time.date()}).select(*BILL_COLUMNS).cast(BILL_SCHEMA) for part in usable]
     else:
-        tables = [part.select(*REQUEST_COLUMNS).cast(REQUEST_SCHEMA) for part in usable]
+        silent = {name: ibis.null(type_) for name, type_ in DETAILS.items()}
+        tables = [part.mutate(**silent).select(*REQUEST_COLUMNS).cast(REQUEST_SCHEMA) for part in usable]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from breakeven.errors import Problem
 
-Kind = Literal["trace", "bill"]
+Kind = Literal["trace", "windows", "bill"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """Traffic as it was logged.
 
-    ``table`` follows ``REQUEST_SCHEMA`` for a trace and ``BILL_SCHEMA`` for a bill.  ``rows_read``
-    is what the files hold; ``rows_lost`` of them could not be used and are in no figure.
+    ``table`` follows ``REQUEST_SCHEMA`` for a trace, ``WINDOW_SCHEMA`` for windows and ``BILL_SCHEMA``
+    for a bill.  ``block_tokens`` is the size of ``prefix_blocks``, where they are logged.  ``rows_read`` is what the files hold; ``rows_lost`` of them could not be used and are in no figure.
     ``problems`` says which and why, ``notes`` says what was guessed or converted.
     """
 
@@ -33,3 +33,4 @@ class Trace:
     rows_lost: int
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    block_tokens: int | None = None

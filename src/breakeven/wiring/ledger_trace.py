@@ -80,11 +80,13 @@ def dominant_target(trace: Trace) -> str | None:
 
 
 def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
-    from breakeven.traffic.schema import REQUEST_COLUMNS, REQUEST_SCHEMA
+    import ibis
+
+    from breakeven.traffic.schema import DETAILS, REQUEST_COLUMNS, REQUEST_SCHEMA
     from breakeven.traffic.staging import ask
     from breakeven.traffic.trace import Trace
 
-    joined = backend.table("answered")
+    joined = backend.table("answered").mutate(**{name: ibis.null(type_) for name, type_ in DETAILS.items()})
     ((answered, estimated),) = ask(backend, "SELECT count(*), sum(estimated) FROM answered")
     if not answered:
         raise InputError(f"{source}: no request in it was answered, so there is no traffic to plan for.")
