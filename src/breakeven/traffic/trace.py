@@ -21,8 +21,9 @@ Kind = Literal["trace", "windows", "bill"]
 class Trace:
     """Traffic as it was logged.
 
-    ``table`` follows ``REQUEST_SCHEMA`` for a trace, ``WINDOW_SCHEMA`` for windows and ``BILL_SCHEMA``
-    for a bill.  ``block_tokens`` is the size of ``prefix_blocks``, where they are logged.  ``rows_read`` is what the files hold; ``rows_lost`` of them could not be used and are in no figure.
+    ``table`` follows ``REQUEST_SCHEMA`` for a trace, ``WINDOW_SCHEMA`` for windows and ``BILL_SCHEMA`` for a
+    bill.  ``block_tokens`` is the size of ``prefix_blocks``, where they are logged.  ``rows_read`` is what the
+    files hold; ``rows_lost`` of them could not be used and are in no figure.
     ``problems`` says which and why, ``notes`` says what was guessed or converted.
     """
 
