@@ -8,10 +8,19 @@ and ``float`` in models; ``float(decimal)`` happens in studies, and never the ot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    Array = np.ndarray[tuple[Any, ...], np.dtype[np.floating[Any]]]
+    Number = float | Array
+    """One value, or one for each draw: formulas of operators take both, so a simulation runs the same code."""
+
+    Values = Mapping[str, Number]
+    """A value for every assumption, by key."""
 
 HOURS_PER_MONTH: Final = 730.0
 """Hours in a month unless a scenario says otherwise: 8,760 a year over 12."""
@@ -24,6 +33,12 @@ TOKENS_PER_MTOK: Final = 1_000_000
 BYTES_PER_GB: Final = 1_000_000_000
 WORK_HOURS_PER_YEAR: Final = 2080.0
 """Paid hours of one full-time engineer: 52 weeks of 40 hours."""
+
+
+def everywhere(condition: bool | np.ndarray[tuple[Any, ...], np.dtype[np.bool_]]) -> bool:  # noqa: FBT001
+    """Whether a condition holds for the one value, or for every draw."""
+    return condition if isinstance(condition, bool) else bool(condition.all())
+
 
 UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_usd": "US dollars",

@@ -14,6 +14,7 @@ from breakeven.quantities import SECONDS_PER_DAY, SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from breakeven.quantities import Interval
     from breakeven.usage import TokenUsage
 
 
@@ -46,10 +47,11 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceCell:
-    """Token sums of the requests that fall into one price tier and one part of the day.
+    """Token sums of the requests that fall into one price tier, one part of the day and one processing.
 
     ``input_over_tokens`` is the largest price threshold that these requests exceed (0: none);
-    ``day_segment`` counts the intervals between the price changes of the day, UTC, from 00:00.
+    ``day_segment`` counts the intervals between the price changes of the day, UTC, from 00:00;
+    ``processing`` is standard (also where the log does not say), batch, flex or priority.
     Prices are linear inside a cell, so pricing a cell equals pricing its requests one by one.
     """
 
@@ -57,6 +59,7 @@ class PriceCell:
     day_segment: int
     requests: int
     usage: TokenUsage
+    processing: str = "standard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,52 @@ class TrafficTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """The trend of daily tokens over whole days, as a share of the volume a month: 0.05 is 5 % more each month.
+
+    ``per_month_fraction`` holds the estimate and the ends of its 80 % interval (10th and 90th percentile), which
+    allows for days that resemble the day before.  ``fitted_days`` is the number of whole days it rests on.
+    """
+
+    per_month_fraction: Interval
+    fitted_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """How much of the traffic repeats what came before; None where the log cannot show it.
+
+    ``duplicate_fraction`` is the share of the requests with a ``prompt_id`` whose prompt came before, of all such
+    requests.  The others are shares of the input tokens of requests with known prefix blocks that an earlier
+    request had sent at the beginning of its prompt: ever before, or with the last use of every block at
+    most five minutes or one hour ago, as caches with such lifetimes (renewed by each use) would hold it.
+    """
+
+    duplicate_fraction: float | None
+    prefix_fraction: float | None
+    prefix_5min_fraction: float | None
+    prefix_1h_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destinations:
+    """What tokens were spent on; None where the log is silent.
+
+    ``system_tokens`` and ``history_tokens`` are parts of the input and what is neither is ``fresh_tokens``; they are
+    summed over requests that state them (``parted_input_tokens`` is the input of these).  ``failed_usage`` is spent
+    on attempts without a usable answer, ``retry_usage`` on repetitions; an attempt may be in both.
+    """
+
+    system_tokens: int | None
+    history_tokens: int | None
+    fresh_tokens: int | None
+    parted_input_tokens: int | None
+    output_tokens: int
+    failed_usage: TokenUsage | None
+    retry_usage: TokenUsage | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficProfile:
     """What traffic was observed, from a trace or from a bill of monthly totals.
 
@@ -132,6 +181,19 @@ class TrafficProfile:
     cells: tuple[PriceCell, ...]
     models: tuple[ModelShare, ...]
     times: TrafficTimes | None
+    growth: Growth | None = None
+    """None below two weeks of whole days."""
+
+    reuse: Reuse | None = None
+    destinations: Destinations | None = None
+    batch_fraction: float | None = None
+    """Share of tokens already processed as batch or flex; None where no row says how it was processed."""
+
+    batchable_fraction: float | None = None
+    """Share of tokens sent by programs that nobody waits for, as the profile defines it; None where unknown."""
+
+    notes: tuple[str, ...] = ()
+    """What the figures cannot show or only estimate, for the reader of a report."""
 
     @property
     def input_output_ratio(self) -> float | None:

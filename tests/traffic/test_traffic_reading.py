@@ -264,8 +264,8 @@ def test_staging_holds_no_join_since_a_join_would_lose_the_order_of_rows(
 ) -> None:
     plans: list[str] = []
 
-    def explain(head: Head, layout: Layout, source: str) -> str:
-        plans.append(built(head, layout, source))
+    def explain(head: Head, layout: Layout, form: str, source: str) -> str:
+        plans.append(built(head, layout, form, source))
         return plans[-1]
 
     built = staging._checked

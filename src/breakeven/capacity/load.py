@@ -12,9 +12,8 @@ from breakeven.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from breakeven.capacity.service import Service
+    from breakeven.quantities import Array, Number
     from breakeven.records import TrafficTimes
-
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +56,15 @@ class Load:
             return 0.0
         return float(np.partition(self.busy_nodes, rank - empty)[rank - empty])
 
-    def started_nodes(self, scale: float) -> tuple[float, float]:
-        """Return what scale-to-zero pays for: mean nodes up, and starts of a node per hour.
+    def started_nodes(self, mean_nodes: float) -> tuple[float, float]:
+        """Return what scale-to-zero pays for at a mean load: mean nodes up, and starts of a node per hour.
 
         In each window the whole nodes that its load needs are up; a rise over the window before is
         a start (the trace is taken as a cycle).  Node-seconds between requests inside a window are
         paid, as keep-alive is.
         """
         up = np.zeros(self.windows.window_count)
+        scale = mean_nodes / self.mean_nodes if self.mean_nodes else 0.0
         up[self.windows.index] = np.ceil(self.busy_nodes * scale - 1e-9)
         starts = float(np.clip(np.diff(up, prepend=up[-1]), 0, None).sum())
         hours = self.windows.window_count * self.windows.window_s / SECONDS_PER_HOUR
@@ -98,6 +98,6 @@ def load(windows: Windows, service: Service, *, input_ratio: float = 1.0, output
     return Load(busy_nodes=windows.sums @ weights / windows.window_s, windows=windows)
 
 
-def serving_nodes(peak_nodes: float, *, min_nodes: int = 1) -> int:
+def serving_nodes(peak_nodes: Number, *, min_nodes: int = 1) -> Number:
     """Return the whole nodes that carry a peak load, at least ``min_nodes``."""
-    return max(min_nodes, ceil(peak_nodes * (1 - 1e-12)))
+    return np.maximum(min_nodes, np.ceil(peak_nodes * (1 - 1e-12)))

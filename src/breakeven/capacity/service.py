@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from breakeven.catalog.hardware import Measurement
+    from breakeven.quantities import Number
 
 MIN_POINTS = 4
 """Lengths a fit needs: three coefficients and something left to err against."""
@@ -40,11 +41,11 @@ class Service:
     def node_seconds(
         self,
         *,
-        input_tokens: float,
-        output_tokens: float,
-        input_output_tokens2: float,
-        output_output_tokens2: float,
-    ) -> float:
+        input_tokens: Number,
+        output_tokens: Number,
+        input_output_tokens2: Number,
+        output_output_tokens2: Number,
+    ) -> Number:
         """Return the work of requests from their sums (see ``records.Moments``)."""
         return (
             self.input_node_seconds * input_tokens

@@ -32,6 +32,9 @@ class Book:
     measurements: tuple[Measurement, ...]
     measurement_sources: Mapping[str, MeasurementSource]
     assumptions: Mapping[str, Assumption]
+    correlations: tuple[tuple[str, str, float], ...] = ()
+    """Pairs of assumptions and the rank correlation between them."""
+
     price_lists: Mapping[str, PriceList] = field(default_factory=dict)
 
     def gpu(self, name: str) -> Gpu:

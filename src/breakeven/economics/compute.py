@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from math import exp, expm1, log1p
+from typing import TYPE_CHECKING
 
 from breakeven.economics.tokens import capacity_mtok
-from breakeven.quantities import MONTHS_PER_YEAR
+from breakeven.quantities import MONTHS_PER_YEAR, everywhere
+
+if TYPE_CHECKING:
+    from breakeven.quantities import Number
+
+_SMALL_RATE = 1e-6
+"""Below this yearly rate the annuity's formula cancels (it is 0/0 at 0), and its series takes over."""
 
 
 def compute_usd_per_mtok(node_usd_per_hour: float, tokens_per_s: float, *, utilisation_fraction: float = 1.0) -> float:
@@ -18,45 +24,47 @@ def compute_usd_per_mtok(node_usd_per_hour: float, tokens_per_s: float, *, utili
 
 
 def rented_node_usd_per_month(
-    usd_per_gpu_hour: float, *, gpus: int, hours_per_month: float, interruption_fraction: float = 0.0
-) -> float:
+    usd_per_gpu_hour: Number, *, gpus: int, hours_per_month: Number, interruption_fraction: Number = 0.0
+) -> Number:
     """Return the rent of one node that is up all month.
 
     For spot nodes ``interruption_fraction`` of the paid time is lost to interruptions and restarts,
     so one node's worth of service takes 1 / (1 - fraction) nodes.
     """
-    if not 0 <= interruption_fraction < 1:
+    if not (everywhere(interruption_fraction >= 0) and everywhere(interruption_fraction < 1)):
         raise ValueError(f"the interrupted share is at least 0 and below 1, got {interruption_fraction}")
     return usd_per_gpu_hour * gpus * hours_per_month / (1 - interruption_fraction)
 
 
-def annuity_per_year(discount_rate: float, lifetime_years: float) -> float:
+def annuity_per_year(discount_rate: Number, lifetime_years: Number) -> Number:
     """Yearly payment that repays 1 unit of capital over its life.
 
     r / (1 - (1 + r)^-n); at a rate of 0 it is straight-line depreciation, 1 / n.
     """
-    if lifetime_years <= 0 or discount_rate < 0:
+    if not (everywhere(lifetime_years > 0) and everywhere(discount_rate >= 0)):
         raise ValueError(f"need a life above 0 and a rate of at least 0, got {lifetime_years} and {discount_rate}")
-    if discount_rate == 0:
-        return 1 / lifetime_years
-    return discount_rate / -expm1(-lifetime_years * log1p(discount_rate))
+    small = discount_rate < _SMALL_RATE
+    rate = discount_rate + small
+    exact = rate / (1 - (1 + rate) ** -lifetime_years)
+    series = (1 + discount_rate * (lifetime_years + 1) / 2) / lifetime_years
+    return exact * (1 - small) + series * small
 
 
 def owned_capital_usd_per_month(
-    capital_usd: float, *, residual_fraction: float, discount_rate: float, lifetime_years: float
-) -> float:
+    capital_usd: Number, *, residual_fraction: Number, discount_rate: Number, lifetime_years: Number
+) -> Number:
     """Return the monthly cost of hardware decay and capital, with what it still sells for at the end.
 
     (capital - residual / (1 + r)^n) x annuity / 12: the residual is worth its present value.
     """
-    residual_now_usd = capital_usd * residual_fraction * exp(-lifetime_years * log1p(discount_rate))
+    residual_now_usd = capital_usd * residual_fraction * (1 + discount_rate) ** -lifetime_years
     yearly_usd = (capital_usd - residual_now_usd) * annuity_per_year(discount_rate, lifetime_years)
     return yearly_usd / MONTHS_PER_YEAR
 
 
 def power_usd_per_month(
-    power_w: float, *, pue_ratio: float, electricity_usd_per_kwh: float, hours_per_month: float
-) -> float:
+    power_w: Number, *, pue_ratio: Number, electricity_usd_per_kwh: Number, hours_per_month: Number
+) -> Number:
     """Return the electricity bill of a load that draws ``power_w`` on average, cooling included.
 
     kW x PUE x hours x price.  PUE: power of the data centre over that of its machines.

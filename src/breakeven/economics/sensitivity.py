@@ -1,7 +1,6 @@
-"""How a result answers its assumptions: one at a time, and all at their good or bad end at once.
+"""How a result answers its assumptions, one at a time: each moves to its 10th and its 90th percentile.
 
-The ends are the assumptions' 10th and 90th percentiles; all at once is an *envelope*, wider than
-an 80 % interval, because independent assumptions seldom err together.
+All moves are computed at once: the result is a function of arrays, in which each entry moves one assumption.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from breakeven.quantities import Interval
-
-Values = "Mapping[str, float]"
+    from breakeven.quantities import Array, Interval, Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,35 +36,30 @@ def likely_values(assumptions: Mapping[str, Interval]) -> dict[str, float]:
     return {key: item.likely for key, item in assumptions.items()}
 
 
+def moved_values(assumptions: Mapping[str, Interval], keys: tuple[str, ...]) -> dict[str, Array]:
+    """Return every assumption as an array of 1 + 2 x len(keys) values.
+
+    The first entry has all at their likely value; then each key in turn is at its low and at its high end.
+    """
+    values = {key: np.full(1 + 2 * len(keys), item.likely) for key, item in assumptions.items()}
+    for index, key in enumerate(keys):
+        values[key][1 + 2 * index : 3 + 2 * index] = assumptions[key].low, assumptions[key].high
+    return values
+
+
 def swings(
-    result_usd_per_month: Callable[[Mapping[str, float]], float], assumptions: Mapping[str, Interval]
+    result_usd_per_month: Callable[[Mapping[str, Array]], Number], assumptions: Mapping[str, Interval]
 ) -> tuple[Swing, ...]:
     """Move one assumption at a time to its two ends; the widest swing comes first.
 
     Assumptions that do not move the result are left out.
     """
-    base = likely_values(assumptions)
-    likely = result_usd_per_month(base)
-    found: list[Swing] = []
-    for key, item in assumptions.items():
-        if item.is_exact:
-            continue
-        low = result_usd_per_month({**base, key: item.low})
-        high = result_usd_per_month({**base, key: item.high})
-        if low != likely or high != likely:
-            found.append(Swing(key=key, low_usd_per_month=low, likely_usd_per_month=likely, high_usd_per_month=high))
+    keys = tuple(key for key, item in assumptions.items() if not item.is_exact)
+    moved = result_usd_per_month(moved_values(assumptions, keys))
+    usd = np.broadcast_to(moved, 1 + 2 * len(keys)).tolist()
+    found = [
+        Swing(key=key, low_usd_per_month=low, likely_usd_per_month=usd[0], high_usd_per_month=high)
+        for key, low, high in zip(keys, usd[1::2], usd[2::2], strict=True)
+        if (low, high) != (usd[0], usd[0])
+    ]
     return tuple(sorted(found, key=lambda swing: (-swing.width_usd_per_month, swing.key)))
-
-
-def corner(assumptions: Mapping[str, Interval], moved: tuple[Swing, ...], *, lowest: bool) -> dict[str, float]:
-    """Return all assumptions at the ends that make the result lowest (or highest)."""
-    values = likely_values(assumptions)
-    for swing in moved:
-        item = assumptions[swing.key]
-        ends = {
-            item.low: swing.low_usd_per_month,
-            item.likely: swing.likely_usd_per_month,
-            item.high: swing.high_usd_per_month,
-        }
-        values[swing.key] = (min if lowest else max)(ends, key=lambda value: ends[value])
-    return values

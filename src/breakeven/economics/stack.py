@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from breakeven.quantities import Number
+
 Layer = Literal["tokens", "compute", "standby", "engineering", "infrastructure", "reliability", "one-off"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
@@ -33,9 +35,9 @@ class StackLine:
 
     key: str
     layer: Layer
-    usd_per_month: float
+    usd_per_month: Number
     formula: str
-    inputs: Mapping[str, float]
+    inputs: Mapping[str, Number]
     drain: Drain | None = None
     sunk: bool = False
     """Paid whatever is decided: hardware owned already, a team that exists."""
@@ -44,9 +46,9 @@ class StackLine:
 def line(
     key: str,
     layer: Layer,
-    usd_per_month: float,
+    usd_per_month: Number,
     formula: str,
-    inputs: Mapping[str, float] | None = None,
+    inputs: Mapping[str, Number] | None = None,
     *,
     drain: Drain | None = None,
     sunk: bool = False,
@@ -65,10 +67,10 @@ class CostStack:
     partial: tuple[str, ...] = ()
 
     @property
-    def usd_per_month(self) -> float:
+    def usd_per_month(self) -> Number:
         """The sum of the lines."""
         return sum(item.usd_per_month for item in self.lines)
 
-    def layer_usd_per_month(self, layer: Layer) -> float:
+    def layer_usd_per_month(self, layer: Layer) -> Number:
         """Return the sum of one layer."""
         return sum(item.usd_per_month for item in self.lines if item.layer == layer)

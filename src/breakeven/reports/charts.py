@@ -96,9 +96,8 @@ def reach_mtok(crossing: CrossingResult, volume: Interval) -> float:
     found = crossing.likely
     marks = [volume.high, volume.likely * 1.5, found.first_mtok or 0.0, found.stable_mtok or 0.0]
     marks += [item.to_mtok for item in found.islands if item.to_mtok is not None]
-    unfavourable = crossing.unfavourable.first_mtok
-    if unfavourable is not None and unfavourable <= 3 * max(marks):
-        marks.append(unfavourable)
+    if crossing.high_mtok is not None and crossing.high_mtok <= 3 * max(marks):
+        marks.append(crossing.high_mtok)
     return max(marks) * 1.12
 
 
@@ -169,7 +168,7 @@ def _frame(first: float, last: float, costs_usd: Sequence[float], size: _Size) -
 
 def _first_mtok(crossing: CrossingResult, volume: Interval) -> float:
     """Return where a logarithmic axis starts: left of everything that is marked on it."""
-    marks = [volume.low, crossing.favourable.first_mtok, crossing.likely.first_mtok]
+    marks = [volume.low, crossing.low_mtok, crossing.likely.first_mtok]
     return min(mark for mark in marks if mark) / 2
 
 
@@ -212,11 +211,11 @@ def _cheaper_strip(found: BreakEven, frame: _Frame) -> alt.Chart:
 
 
 def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
-    """Draw the first crossing with its favourable and unfavourable ends; nothing where there is none."""
+    """Draw the first crossing with its interval; nothing where there is none."""
     mtok = crossing.likely.first_mtok
     if not mtok or mtok > frame.last_mtok:
         return []
-    good, bad = crossing.favourable.first_mtok, crossing.unfavourable.first_mtok
+    good, bad = crossing.low_mtok, crossing.high_mtok
     text = f"break-even {tokens(mtok * 1e6)}"
     if frame.size is _WIDE:
         ends = [tokens(end * 1e6) if end is not None else "never" for end in (good, bad)]

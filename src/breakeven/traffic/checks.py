@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from breakeven.errors import InputError, Problem
-from breakeven.traffic.faults import many, rejected
-from breakeven.traffic.lines import locate
+from breakeven.traffic.faults import find_places, many
+from breakeven.traffic.layout import LOG_START
 from breakeven.traffic.schema import CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from breakeven.traffic.staging import ask
-from breakeven.traffic.times import EPOCH_UNITS, NAIVE, OFFSET, UTC
+from breakeven.traffic.times import EPOCH_UNITS, NAIVE, OFFSET, RELATIVE, UTC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
     if NAIVE in forms and zoned and rows.layout.zone is None:
         naive, first_naive = forms[NAIVE]
         first_zoned = min(row for _, row in zoned)
-        lines = line_numbers(backend, rows, [first_naive, first_zoned])
+        lines = find_places(backend, rows, [first_naive, first_zoned]).rows
         raise InputError(
             f"{rows.head.file}: {many(naive, 'time')} without a zone (first in line {lines[first_naive]}) and "
             f"{many(sum(count for count, _ in zoned), 'time')} with one (first in line {lines[first_zoned]}). "
@@ -47,17 +47,17 @@ def _form_notes(rows: Rows, forms: dict[int, tuple[int, int]]) -> list[str]:
         notes.append(f"{file}: {many(forms[NAIVE][0], 'time')} without a zone, {said}")
     if OFFSET in forms:
         notes.append(f"{file}: {many(forms[OFFSET][0], 'time')} with an offset other than UTC, converted")
+    if RELATIVE in forms:
+        notes.append(
+            f"{file}: times count from the start of the log, which is taken for {LOG_START:%A %Y-%m-%d %H:%M} UTC; "
+            "parts of the day and of the week mean nothing else"
+        )
     for form, unit in EPOCH_UNITS.items():
         if form in forms:
             notes.append(
                 f"{file}: {many(forms[form][0], 'time')} given as a number, read by its size as {unit} since 1970"
             )
     return notes
-
-
-def line_numbers(backend: Any, rows: Rows, wanted: Sequence[int]) -> dict[int, int]:
-    """Return row → line in the file."""
-    return locate(rows.head, wanted, [reject.record for reject in rejected(backend, rows)]).rows
 
 
 def check_share(count: int, rows: int, what: str, tolerate_fraction: float, problems: Sequence[Problem]) -> None:
@@ -81,9 +81,9 @@ def order_problem(backend: Any, rows: Rows) -> tuple[int, Problem | None]:
     count, row, time, before = ask(backend, query)[0]
     if not count:
         return 0, None
-    line = line_numbers(backend, rows, [row])[row]
+    place = find_places(backend, rows, [row]).rows[row]
     return count, Problem(
-        where=f"{rows.head.file}:{line}",
+        where=f"{rows.head.file}:{place}",
         what=f"{many(count, 'row')} earlier than the row before; the first is of {time}, after {before}.",
         fix="No figure depends on order; but if it surprises you, files may have been joined wrongly.",
     )
@@ -107,9 +107,9 @@ def repeat_problem(backend: Any, files: Sequence[Rows]) -> tuple[int, Problem | 
     )
     number, row, time, given_input, given_output = ask(backend, second)[0]
     rows = files[number]
-    line = line_numbers(backend, rows, [row])[row]
+    place = find_places(backend, rows, [row]).rows[row]
     return count, Problem(
-        where=f"{rows.head.file}:{line}",
+        where=f"{rows.head.file}:{place}",
         what=f"{many(count, 'row')} the same as an earlier one in every column; the first is of {time} with "
         f"{given_input:,} input and {given_output:,} output tokens.",
         fix="They count like any other; if a log was exported twice, leave the repeated rows out.",
@@ -154,3 +154,16 @@ def cached_note(files: Sequence[Rows]) -> tuple[str, ...]:
     if known & {CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS}:
         return ()
     return ("no column says which input tokens were cached: all count as fresh",)
+
+
+def doubt_notes(backend: Any, rows: Rows) -> tuple[str, ...]:
+    """Say which details were given in words that are not understood, and so count as not given."""
+    query = (
+        f"SELECT split_part(doubt, '|', 1) AS name, count(*), min(doubt) FROM {rows.view} "
+        "WHERE fault IS NULL AND doubt IS NOT NULL GROUP BY name ORDER BY name"
+    )
+    return tuple(
+        f"{rows.head.file}: {name} of {many(count, 'row')} is not understood and counts as not said, "
+        f"such as {doubt.split('|', 1)[1]!r}"
+        for name, count, doubt in ask(backend, query)
+    )

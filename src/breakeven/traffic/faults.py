@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from breakeven.errors import Problem
 from breakeven.traffic.lines import EXCERPT_CHARACTERS, Lines, locate
 from breakeven.traffic.schema import MONTH, TIME
-from breakeven.traffic.staging import LARGEST_MONTH_TOKENS, LARGEST_REQUEST_TOKENS, Rows, ask
+from breakeven.traffic.staging import Rows, ask, largest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 LISTED_PER_KIND: Final = 20
 
@@ -26,6 +26,7 @@ _SUM_HINT: Final = (
 )
 _MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "row|broken": ("the line is not a JSON object ({text}).", "Correct the line or leave it out."),
+    "entry|broken": ("{given}.", "Correct the entry or leave it out."),
     "time|missing": ("{column} is missing, so the request has no place in time.", _REPAIR),
     "time|unreadable": (
         "{column} is {given!r}, which is no time that can be read without guessing.",
@@ -34,6 +35,10 @@ _MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "time|implausible": (
         "{column} is {given!r}, which as a date or as seconds since 1970 lies outside 2000 to 2100.",
         "If it counts from the start of the log, add the time at which the log starts.",
+    ),
+    "time|uncounted": (
+        "{column} is {given!r}, which is no time counted from the start of the log (within ten years).",
+        "Correct the row or leave it out.",
     ),
     "time|not_month": ("{column} is {given!r}, which is no month.", "Write 2026-10."),
     "time|midmonth": (
@@ -47,6 +52,7 @@ _MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "{column} is {given}, and tokens are whole; an average or a price may stand in the wrong column.",
         "Name the right column with --column, or correct the row.",
     ),
+    "empty": ("{column} is {given}: the window ends where it begins.", _REPAIR),
     "absurd": ("{column} is {given}, more than the {limit:,} that are believed of one row.", _SUM_HINT),
     "exceeds": (
         "cached and cache-write tokens are {given} input tokens, of which they are a part.",
@@ -93,9 +99,18 @@ def collect_faults(backend: Any, rows: Rows) -> Faults:
     accepted = sum(counts.values())
     lost = accepted - counts.pop(None, 0)
     listed = _listed(backend, rows) if counts else []
-    lines = locate(rows.head, [row for _, row, _ in listed], [reject.record for reject in rejects])
+    lines = find_places(backend, rows, [row for _, row, _ in listed], rejects)
     problems = (*_reject_problems(rows, rejects, lines), *_fault_problems(rows, counts, listed, lines))
     return Faults(rows_read=accepted + len(rejects), rows_lost=lost + len(rejects), problems=problems)
+
+
+def find_places(backend: Any, rows: Rows, wanted: Collection[int], rejects: Collection[_Reject] | None = None) -> Lines:
+    """Find where some rows stand in the file; ``rejects`` are all of its rejected records, if they are at hand."""
+    if rows.placed:
+        numbers = ", ".join(map(str, sorted(wanted))) or "NULL"
+        return Lines(rows=dict(ask(backend, f"SELECT row, place FROM {rows.view} WHERE row IN ({numbers})")))
+    records = rejected(backend, rows) if rejects is None else rejects
+    return locate(rows.head, wanted, [reject.record for reject in records])
 
 
 def rejected(backend: Any, rows: Rows) -> list[_Reject]:
@@ -145,10 +160,12 @@ def _fault_problems(
 ) -> Iterator[Problem]:
     for fault in dict.fromkeys(fault for fault, _, _ in listed):  # in the order of their first rows
         name, kind = fault.split("|")
-        template, fix = _MESSAGES.get(fault) or _MESSAGES[kind]
+        template, fix = _MESSAGES.get("entry|broken" if rows.placed and name == "row" else fault) or _MESSAGES[kind]
         column = _column_label(rows, name)
         for _, row, given in (entry for entry in listed if entry[0] == fault):
-            what = template.format(column=column, given=given, text=lines.texts.get(row), limit=_limit(rows))
+            what = template.format(
+                column=column, given=given, text=lines.texts.get(row), limit=largest(rows.layout, name)
+            )
             yield Problem(where=f"{rows.head.file}:{lines.rows[row]}", what=what, fix=fix)
         yield from _summary(rows, counts[fault], f"{column}: {kind.replace('_', ' ')}")
 
@@ -166,7 +183,3 @@ def _column_label(rows: Rows, name: str) -> str:
     columns = "+".join(column.name for column in rows.layout.columns.get(name, ()))
     ours = MONTH if name == TIME and rows.layout.kind == "bill" else name
     return ours if columns in ("", ours) else f"{ours} ({columns})"
-
-
-def _limit(rows: Rows) -> int:
-    return LARGEST_MONTH_TOKENS if rows.layout.kind == "bill" else LARGEST_REQUEST_TOKENS

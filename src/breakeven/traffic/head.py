@@ -21,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from breakeven.errors import InputError
+from breakeven.traffic.documents import open_text, read_values, spans_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-Form = Literal["csv", "jsonl", "parquet"]
+Form = Literal["csv", "jsonl", "json", "parquet"]
+"""``json`` is one array, or objects that span lines."""
 ValueType = Literal["text", "number", "naive_time", "zoned_time"]
 
 HEAD_BYTES: Final = 1_000_000
@@ -59,7 +61,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What is known of a file before its rows are read; ``sample`` holds first values by column name."""
+    """What is known of a file before its rows are read: first values by column name, and first records of JSON."""
 
     path: Path
     form: Form
@@ -68,6 +70,7 @@ class Head:
     skip_lines: int = 0
     columns: tuple[Column, ...]
     sample: Mapping[str, tuple[str, ...]]
+    records: tuple[dict[str, Any], ...] = ()
 
     @property
     def file(self) -> str:
@@ -89,12 +92,14 @@ def read_head(path: Path) -> Head:
             return _parquet_head(path)
         gzipped = magic.startswith(GZIP_MAGIC)
         with gzip.open(path, "rb") if gzipped else path.open("rb") as stream:
-            data = stream.read(HEAD_BYTES) + stream.readline(LONGEST_LINE_BYTES)
+            data = stream.read(HEAD_BYTES)
+            if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+                data += stream.readline(LONGEST_LINE_BYTES)
+        return _text_head(path, data, gzipped=gzipped)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path.name}: cannot be read ({error}). Nothing is known of its rows. Check the file, or copy it anew."
         ) from error
-    return _text_head(path, data, gzipped=gzipped)
 
 
 @contextmanager
@@ -126,14 +131,11 @@ def _text_head(path: Path, data: bytes, *, gzipped: bool) -> Head:
     body = text.lstrip()
     if not body:
         raise InputError(f"{path.name} holds nothing but white space: there is no traffic in it. Export the log again.")
-    if body[0] == "[":
-        raise InputError(
-            f"{path.name} is one JSON array, and rows are read one line at a time. "
-            f"Write one object a line: jq -c '.[]' {path.name} > requests.jsonl"
-        )
-    if body[0] == "{":
-        columns, sample = _json_columns(path.name, body)
-        return Head(path=path, form="jsonl", gzipped=gzipped, columns=columns, sample=sample)
+    form: Form = "json" if body[0] == "[" or (body[0] == "{" and spans_lines(body)) else "jsonl"
+    if body[0] in "[{":
+        records = tuple(_first_values(path, gzipped=gzipped) if form == "json" else _first_lines(body))
+        columns, sample = _json_columns(path.name, body, records)
+        return Head(path=path, form=form, gzipped=gzipped, columns=columns, sample=sample, records=records)
     delimiter, columns, sample = _csv_columns(path.name, body)
     return Head(
         path=path,
@@ -160,6 +162,8 @@ def _decoded(name: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and len(data) >= HEAD_BYTES:
+            return data[: error.start].decode("utf-8-sig")
         raise InputError(
             f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}. "
             "Numbers next to it could be misread. Save it as UTF-8."
@@ -194,20 +198,32 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _json_columns(name: str, text: str) -> tuple[tuple[Column, ...], dict[str, tuple[str, ...]]]:
-    found: dict[tuple[str, ...], list[str]] = {}
+def _first_lines(text: str) -> Iterator[dict[str, Any]]:
     for line in text.split("\n"):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # counted and reported when all rows are read
         if isinstance(row, dict):
-            for keys, value in _leaves(row):
-                found.setdefault(keys, []).append(value)
+            yield row
+
+
+def _first_values(path: Path, *, gzipped: bool) -> Iterator[dict[str, Any]]:
+    with open_text(path, gzipped=gzipped) as stream:
+        values = islice(read_values(path.name, stream), SAMPLE_ROWS)
+        yield from (value.content for value in values if isinstance(value.content, dict))
+
+
+def _json_columns(
+    name: str, text: str, records: Sequence[dict[str, Any]]
+) -> tuple[tuple[Column, ...], dict[str, tuple[str, ...]]]:
+    found: dict[tuple[str, ...], list[str]] = {}
+    for keys, value in (leaf for record in records for leaf in _leaves(record)):
+        found.setdefault(keys, []).append(value)
     if not found:
         raise InputError(
-            f"{name} starts like JSON, but none of its first lines is a JSON object "
-            f"({text[:80]!r}). Write one object a line, as `jq -c .` does."
+            f"{name} starts like JSON, but none of its first values is a JSON object with fields "
+            f"({text[:80]!r}). Write one object a line, as `jq -c .` does, or one array of objects."
         )
     columns = tuple(Column(name=".".join(keys), keys=keys) for keys in found)
     return columns, {".".join(keys): tuple(values) for keys, values in found.items()}

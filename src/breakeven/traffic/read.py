@@ -19,6 +19,7 @@ from breakeven.traffic.checks import (
     check_share,
     check_usable,
     check_zones,
+    doubt_notes,
     month_note,
     order_problem,
     repeat_problem,
@@ -27,7 +28,16 @@ from breakeven.traffic.faults import Faults, collect_faults
 from breakeven.traffic.head import Head, read_head
 from breakeven.traffic.layout import Options
 from breakeven.traffic.readers import detect
-from breakeven.traffic.schema import BILL_COLUMNS, BILL_SCHEMA, DETAILS, MONTH, REQUEST_COLUMNS, REQUEST_SCHEMA
+from breakeven.traffic.schema import (
+    BILL_COLUMNS,
+    BILL_SCHEMA,
+    MONTH,
+    PREFIX_BLOCKS,
+    REQUEST_COLUMNS,
+    REQUEST_SCHEMA,
+    WINDOW_COLUMNS,
+    WINDOW_SCHEMA,
+)
 from breakeven.traffic.staging import ask
 from breakeven.traffic.trace import Trace
 
@@ -54,17 +64,18 @@ def read_trace(
     the share of rows that may be lost, and likewise be out of order or repeated.  Raises
     ``InputError`` where the files cannot be used.
     """
-    options = Options(mapping=dict(mapping or {}), zone=zone)
     heads = _heads(paths)
+    options = Options(mapping=dict(mapping or {}), zone=zone, beside=tuple(heads))
     backend = _backend(zone)
     files = [detect(head, options).read(backend, head, options) for head in heads]
     kind = _one_kind(files)
     source = ", ".join(head.file for head in heads)
     notes = [note for rows in files for note in rows.layout.notes]
-    if kind == "trace":
-        notes += [note for rows in files for note in check_zones(backend, rows)]
-    else:
+    if kind == "bill":
         notes += month_note(backend, files)
+    else:
+        notes += [note for rows in files for note in check_zones(backend, rows)]
+    notes += [note for rows in files for note in doubt_notes(backend, rows)]
     faults = [collect_faults(backend, rows) for rows in files]
     problems = _judge(backend, files, faults, tolerate_fraction)
     check_usable(backend, files, source)
@@ -76,6 +87,7 @@ def read_trace(
         rows_lost=sum(fault.rows_lost for fault in faults),
         problems=problems,
         notes=(*notes, *cached_note(files)),
+        block_tokens=_block_tokens(files),
     )
 
 
@@ -121,6 +133,17 @@ def _one_kind(files: Sequence[Rows]) -> Kind:
     return kinds.pop()
 
 
+def _block_tokens(files: Sequence[Rows]) -> int | None:
+    sizes = {rows.layout.block_tokens for rows in files if PREFIX_BLOCKS in rows.layout.columns}
+    if len(sizes) > 1:
+        told = ", ".join(f"{rows.head.file} has {rows.layout.block_tokens or 'an unknown size'}" for rows in files)
+        raise InputError(
+            f"the files cut prompts into blocks of different sizes, in tokens: {told}. What prompts share cannot be "
+            "told across them. Read them one by one."
+        )
+    return next(iter(sizes), None)
+
+
 def _judge(
     backend: Any, files: Sequence[Rows], faults: Sequence[Faults], tolerate_fraction: float
 ) -> tuple[Problem, ...]:
@@ -146,6 +169,6 @@ def _table(backend: Any, files: Sequence[Rows], kind: Kind) -> Table:
     if kind == "bill":
         tables = [part.mutate(**{MONTH: part.time.date()}).select(*BILL_COLUMNS).cast(BILL_SCHEMA) for part in usable]
     else:
-        silent = {name: ibis.null(type_) for name, type_ in DETAILS.items()}
-        tables = [part.mutate(**silent).select(*REQUEST_COLUMNS).cast(REQUEST_SCHEMA) for part in usable]
+        columns, schema = (WINDOW_COLUMNS, WINDOW_SCHEMA) if kind == "windows" else (REQUEST_COLUMNS, REQUEST_SCHEMA)
+        tables = [part.select(*columns).cast(schema) for part in usable]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]

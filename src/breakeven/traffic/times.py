@@ -4,6 +4,8 @@ Understood: ISO 8601 with or without an offset, and seconds, milliseconds, micro
 nanoseconds since 1970, told apart by magnitude.  Not understood, on purpose: orders like 5/10/2024,
 which read as two different days.  A time outside 2000 to 2100 is taken for a wrong unit.
 
+Where a log counts from its own start, its times are placed from ``layout.LOG_START`` on.
+
 ``form`` says how a time was written, so that a file that mixes forms can be judged as a whole.
 """
 
@@ -11,10 +13,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from breakeven.traffic.layout import LOG_START
+
 if TYPE_CHECKING:
     from breakeven.traffic.head import Column
 
-NAIVE, UTC, OFFSET, SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS = range(7)
+NAIVE, UTC, OFFSET, SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS, RELATIVE = range(8)
 
 EPOCH_UNITS: Final = {
     SECONDS: "seconds",
@@ -28,6 +32,7 @@ _UNIT_LIMITS: Final = ((1e11, SECONDS, 1e0), (1e14, MILLISECONDS, 1e3), (1e17, M
 
 _EARLIEST_S: Final = 946_684_800  # 2000-01-01
 _LATEST_S: Final = 4_102_444_800  # 2100-01-01
+_LONGEST_LOG_S: Final = 10 * 366 * 86_400
 _OFFSET: Final = r"(Z|z| ?UTC| ?[+-]\d{2}(:?\d{2})?)$"
 MONTH_FORMATS: Final = ("%Y-%m", "%Y/%m", "%Y-%m-%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%b %Y", "%B %Y")
 
@@ -43,9 +48,14 @@ def marks_sql(column: Column) -> str:
     )
 
 
-def time_sql(column: Column, zone: str | None) -> str:
-    """Return select items ``time`` (null where it cannot be read) and ``form``."""
-    if column.type == "zoned_time":
+def time_sql(column: Column, zone: str | None, unit_s: float | None = None) -> str:
+    """Return select items ``time`` (null where it cannot be read) and ``form``.
+
+    ``unit_s`` is that of numbers that count from the log's start, None where times are times.
+    """
+    if unit_s is not None:
+        value, form = _counted_value(unit_s), str(RELATIVE)
+    elif column.type == "zoned_time":
         value, form = "CAST(time_0 AS TIMESTAMPTZ)", str(UTC)
     elif column.type == "naive_time":
         value, form = _placed("CAST(time_0 AS TIMESTAMP)", zone), str(NAIVE)
@@ -65,15 +75,29 @@ def month_sql(column: Column) -> str:
     return f"{value} AT TIME ZONE 'UTC' AS time, CAST({UTC} AS UTINYINT) AS form"
 
 
-TIME_FAULTS: Final = (
-    "WHEN time IS NULL AND isfinite(time_number) THEN 'time|implausible'",
-    "WHEN time IS NULL THEN 'time|unreadable'",
-    f"WHEN time NOT BETWEEN to_timestamp({_EARLIEST_S}) AND to_timestamp({_LATEST_S}) THEN 'time|implausible'",
-)
+def time_faults(unit_s: float | None = None) -> tuple[str, ...]:
+    """Return the cases of a time at fault."""
+    if unit_s is not None:
+        return ("WHEN time IS NULL THEN 'time|uncounted'",)
+    return (
+        "WHEN time IS NULL AND isfinite(time_number) THEN 'time|implausible'",
+        "WHEN time IS NULL THEN 'time|unreadable'",
+        f"WHEN time NOT BETWEEN to_timestamp({_EARLIEST_S}) AND to_timestamp({_LATEST_S}) THEN 'time|implausible'",
+    )
+
+
 MONTH_FAULTS: Final = (
     "WHEN time IS NULL THEN 'time|not_month'",
     "WHEN day(time) <> 1 THEN 'time|midmonth'",
 )
+
+
+def _counted_value(unit_s: float) -> str:
+    start_us = int(LOG_START.timestamp()) * 1_000_000
+    return (
+        f"CASE WHEN time_number * {unit_s!r} BETWEEN 0 AND {_LONGEST_LOG_S} THEN "
+        f"make_timestamp({start_us} + CAST(round(time_number * {unit_s!r} * 1e6) AS BIGINT)) AT TIME ZONE 'UTC' END"
+    )
 
 
 def _written_value(zone: str | None) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from ibis.expr.types import Table
 
     from breakeven.errors import Problem
@@ -25,6 +27,7 @@ class Trace:
     bill.  ``block_tokens`` is the size of ``prefix_blocks``, where they are logged.  ``rows_read`` is what the
     files hold; ``rows_lost`` of them could not be used and are in no figure.
     ``problems`` says which and why, ``notes`` says what was guessed or converted.
+    ``paid_usd`` is what the provider's own cost report says was paid for this traffic, where one was given.
     """
 
     kind: Kind
@@ -35,3 +38,4 @@ class Trace:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     block_tokens: int | None = None
+    paid_usd: Decimal | None = None

@@ -33,7 +33,7 @@ LIGHT_LOAD_DRAW_RATIO: Final = 0.5
 
 def h100_year(claim: Claim, _book: Book) -> Recomputed:
     """Rent all year; utilisation changes what is served, not what is billed."""
-    monthly = rented_node_usd_per_month(H100_USD_PER_HOUR, gpus=1, hours_per_month=HOURS_PER_MONTH)
+    monthly = float(rented_node_usd_per_month(H100_USD_PER_HOUR, gpus=1, hours_per_month=HOURS_PER_MONTH))
     yearly = monthly * MONTHS_PER_YEAR
     return Recomputed(
         text=f"{yearly:.0f}",
@@ -64,8 +64,8 @@ def tco(claim: Claim, _book: Book) -> Recomputed:
     pool = tco_multiple(
         seed_002.LOW_POOL.step_usd_per_month(1), compute_usd_per_month=seed_002.LOW_POOL.node_usd_per_month
     )
-    rent = rented_node_usd_per_month(H100_USD_PER_HOUR, gpus=1, hours_per_month=HOURS_PER_MONTH)
-    half = engineering_usd_per_month(0.5, engineer_usd_per_year=150_000)
+    rent = float(rented_node_usd_per_month(H100_USD_PER_HOUR, gpus=1, hours_per_month=HOURS_PER_MONTH))
+    half = float(engineering_usd_per_month(0.5, engineer_usd_per_year=150_000))
     small = tco_multiple(rent + half, compute_usd_per_month=rent)
     low, high = (figure.amount() for figure in figures(claim.published))
     return Recomputed(

@@ -43,8 +43,8 @@ A100_USD_PER_HOUR: Final[Pair] = (5.0, 7.0)
 A100_TOKENS_PER_S: Final[Pair] = (800.0, 1200.0)
 UTILISATION: Final = 0.6
 
-LOW_ENGINEERING_USD: Final = engineering_usd_per_month(0.75, engineer_usd_per_year=150_000)
-HIGH_ENGINEERING_USD: Final = engineering_usd_per_month(0.75, engineer_usd_per_year=200_000)
+LOW_ENGINEERING_USD: Final = float(engineering_usd_per_month(0.75, engineer_usd_per_year=150_000))
+HIGH_ENGINEERING_USD: Final = float(engineering_usd_per_month(0.75, engineer_usd_per_year=200_000))
 LOW_INFRASTRUCTURE_USD: Final = 250.0
 HIGH_INFRASTRUCTURE_USD: Final = 1000.0
 """The seed's own totals, which its five lines miss by a little (claim ``infra-sum``)."""
@@ -118,19 +118,21 @@ def at_40_percent(claim: Claim, _book: Book) -> Recomputed:
 
 def fte_month(claim: Claim, _book: Book) -> Recomputed:
     """Return half an engineer at the low salary, and a whole one at the high."""
-    low = engineering_usd_per_month(0.5, engineer_usd_per_year=150_000)
-    high = engineering_usd_per_month(1.0, engineer_usd_per_year=200_000)
+    low = float(engineering_usd_per_month(0.5, engineer_usd_per_year=150_000))
+    high = float(engineering_usd_per_month(1.0, engineer_usd_per_year=200_000))
     return interval(claim, "usd_per_month", (low, high), ".0f")
 
 
 def infrastructure_sum(claim: Claim, _book: Book) -> Recomputed:
     """Add the five lines up."""
     low, high = (
-        CostStack(
-            lines=tuple(
-                line(name, "infrastructure", ends[end], "as published") for name, ends in INFRASTRUCTURE_USD.items()
-            )
-        ).usd_per_month
+        float(
+            CostStack(
+                lines=tuple(
+                    line(name, "infrastructure", ends[end], "as published") for name, ends in INFRASTRUCTURE_USD.items()
+                )
+            ).usd_per_month
+        )
         for end in (0, 1)
     )
     return interval(claim, "usd_per_month", (low, high), ".0f")
@@ -235,7 +237,7 @@ def engineering_floor(claim: Claim, _book: Book) -> Recomputed:
     """Return the volume whose API bill engineering alone exceeds; a lower published one is conservative."""
     low, high = (
         engineering_floor_mtok_per_month(
-            engineering_usd_per_month(fte, engineer_usd_per_year=salary), api_usd_per_mtok=BLEND_USD_PER_MTOK
+            float(engineering_usd_per_month(fte, engineer_usd_per_year=salary)), api_usd_per_mtok=BLEND_USD_PER_MTOK
         )
         / 1000
         for fte, salary in ((0.5, 150_000), (1.0, 200_000))
@@ -250,7 +252,7 @@ def engineering_floor(claim: Claim, _book: Book) -> Recomputed:
 
 def engineering_per_mtok(claim: Claim, _book: Book) -> Recomputed:
     """Spread a fifth of an engineer over a billion tokens."""
-    monthly = engineering_usd_per_month(0.2, engineer_usd_per_year=150_000)
+    monthly = float(engineering_usd_per_month(0.2, engineer_usd_per_year=150_000))
     return single(claim, "usd_per_mtok", monthly / 1000, "{:.2f}")
 
 

@@ -24,7 +24,7 @@ OUTPUT_TOKENS: Final = 500
 REQUEST_TOKENS: Final = INPUT_TOKENS + OUTPUT_TOKENS
 REQUESTS_PER_S: Final = 2.0
 REQUEST_USD: Final = request_usd(INPUT_TOKENS, OUTPUT_TOKENS, input_usd_per_mtok=0.50, output_usd_per_mtok=1.50)
-GPU_USD: Final = rented_node_usd_per_month(2.00, gpus=1, hours_per_month=SEED_HOURS)
+GPU_USD: Final = float(rented_node_usd_per_month(2.00, gpus=1, hours_per_month=SEED_HOURS))
 API_USD_PER_MTOK: Final = REQUEST_USD / REQUEST_TOKENS * TOKENS_PER_MTOK
 FULL_CAPACITY_MTOK: Final = capacity_mtok(REQUESTS_PER_S * REQUEST_TOKENS, hours=SEED_HOURS)
 

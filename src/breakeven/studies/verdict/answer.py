@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from breakeven.economics.breakeven import BreakEven
     from breakeven.quantities import Interval
     from breakeven.studies.verdict.context import Context
-    from breakeven.studies.verdict.result import OptionResult, TurningPoint
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult, TurningPoint
 
 POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
 SHOWN_DRIVERS: Final = 3
@@ -26,7 +26,7 @@ def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[Tu
     today = next(item for item in options if item.kind == "today")
     allowed = [item for item in options if may_be_recommended(item)]
     pools = [item for item in options if item.kind in POOL_KINDS and not item.excluded_by]
-    volume = context.workload.month(context.likely()).volume_mtok
+    volume = float(context.workload.month(context.likely()).volume_mtok)
     if not allowed:
         return _nothing_allowed(options, today)
     best = allowed[0]
@@ -145,12 +145,19 @@ def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: flo
     if first and first > volume:
         times = f"{first / volume:,.1f}" if first < 1000 * volume else "over a thousand"
         text += f", {times} times this volume"
-    if against.favourable.first_mtok is not None and against.favourable.first_mtok != first:
-        text += f" (with every assumption in its favour {break_even_text(against.favourable)})"
+    text += _doubt_about(against)
     optimised = next((c.likely for c in pool.break_even if c.against.startswith("today-optimised:")), None)
     if optimised is not None:
         text += f"; against the same used better it {_breaks_even(optimised)}"
     return text + "." + _same_model_on_api(pool)
+
+
+def _doubt_about(crossing: CrossingResult) -> str:
+    """Say where the draws put a first crossing, and how often they see none."""
+    if crossing.low_mtok is None:
+        return f" ({crossing.never_fraction:.0%} of the draws see none)" if not crossing.likely.never else ""
+    end = volume_text(crossing.high_mtok) if crossing.high_mtok is not None else "never"
+    return f" (80 % of the draws: {volume_text(crossing.low_mtok)} to {end})"
 
 
 def _same_model_on_api(pool: OptionResult) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from breakeven.economics.stack import CostStack, StackLine, line
 from breakeven.studies.verdict.lines import engineering_lines, one_off_lines, reliability_lines
 from breakeven.studies.verdict.token_price import TrafficPrice, transfer_ratios
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breakeven.catalog.rate_card import PriceList
+    from breakeven.quantities import Number, Values
     from breakeven.studies.verdict.workload import Workload
 
 ApiKind = Literal["today", "today-optimised", "api", "open-model-api"]
@@ -33,40 +36,49 @@ class ApiOption:
     same_model: bool
     target_is_today: bool
 
-    def token_lines(self, values: Mapping[str, float]) -> tuple[StackLine, ...]:
+    @property
+    def migration_key(self) -> str:
+        """The assumption that says how many weeks the move takes; empty where there is none."""
+        return "" if self.target_is_today else "api_switch_weeks"
+
+    @property
+    def committed_usd_per_month(self) -> float:
+        """What is paid for tokens at least."""
+        return float(self.price_list.committed_usd_per_month)
+
+    def token_lines(self, values: Values) -> tuple[StackLine, ...]:
         """Return the token bill of a month by type."""
         ratio = self.workload.month_ratio(values)
         into, out = transfer_ratios(values, same_model=self.same_model)
         named = {} if self.same_model else {"tokeniser_ratio": into, "verbosity_ratio": out}
         price = self.standard
-        lines = [
-            _token_line("input tokens", price.plain_input_usd, ratio, into, named),
-            _token_line("cached input tokens", price.cached_input_usd, ratio, into, named),
-            _token_line("cache writes", price.cache_write_usd, ratio, into, named),
-            _token_line("output tokens", price.output_usd, ratio, out, named),
-            _token_line("request fees", price.requests_usd, ratio, 1.0, {}),
-        ]
-        lines = [item for item in lines if item.usd_per_month]
+        parts: tuple[tuple[str, float, Number, Mapping[str, Number]], ...] = (
+            ("input tokens", price.plain_input_usd, into, named),
+            ("cached input tokens", price.cached_input_usd, into, named),
+            ("cache writes", price.cache_write_usd, into, named),
+            ("output tokens", price.output_usd, out, named),
+            ("request fees", price.requests_usd, 1.0, {}),
+        )
+        lines = [_token_line(key, usd, ratio, rescaled, inputs) for key, usd, rescaled, inputs in parts if usd]
         if self.kind == "today-optimised":
             lines += self._savings(values, ratio)
         return tuple(lines)
 
-    def bill(self, values: Mapping[str, float]) -> CostStack:
+    def bill(self, values: Values) -> CostStack:
         """Return the month's bill, fully loaded."""
         tokens = self.token_lines(values)
-        shortfall = float(self.price_list.committed_usd_per_month) - sum(item.usd_per_month for item in tokens)
-        if shortfall > 0:
-            commitment = float(self.price_list.committed_usd_per_month)
+        commitment = self.committed_usd_per_month
+        if commitment:
             tokens += (
                 line(
                     "unused commitment",
                     "tokens",
-                    shortfall,
+                    np.maximum(0.0, commitment - sum(item.usd_per_month for item in tokens)),
                     "max(0, committed_usd_per_month - token bill)",
                     {"committed_usd_per_month": commitment},
                 ),
             )
-        weeks = () if self.target_is_today else one_off_lines(values, "api_switch_weeks")
+        weeks = one_off_lines(values, self.migration_key) if self.migration_key else ()
         return CostStack(
             lines=(
                 *tokens,
@@ -77,14 +89,14 @@ class ApiOption:
             partial=self.standard.partial,
         )
 
-    def _savings(self, values: Mapping[str, float], ratio: float) -> list[StackLine]:
+    def _savings(self, values: Values, ratio: Number) -> list[StackLine]:
         """Return what 002 says to do first, as negative lines: cache, shorten, batch, in that order."""
         price = self.standard
         cacheable = 0.0 if price.cached_input_usd else values["cacheable_input_fraction"]
         reads = values["cache_reads_per_write_ratio"]
         read_usd = price.plain_input_usd - price.plain_as_cached_usd
         write_usd = price.plain_as_write_usd - price.plain_input_usd
-        cached_usd = max(0.0, read_usd - write_usd / reads) * cacheable
+        cached_usd = np.maximum(0.0, read_usd - write_usd / reads) * cacheable
         trimmed_usd = price.output_usd * values["output_trim_fraction"]
         lines = [
             line(
@@ -112,7 +124,7 @@ class ApiOption:
         if self.batch is not None:
             full_usd = price.plain_input_usd - cached_usd + price.output_usd - trimmed_usd
             batch_output_usd = self.batch.output_usd * (1 - values["output_trim_fraction"])
-            batch_usd = min(full_usd, self.batch.plain_input_usd + batch_output_usd)
+            batch_usd = np.minimum(full_usd, self.batch.plain_input_usd + batch_output_usd)
             lines.append(
                 line(
                     "saved by batch prices",
@@ -122,11 +134,11 @@ class ApiOption:
                     {"batchable_fraction": values["batchable_fraction"], "month_over_observed_ratio": ratio},
                 )
             )
-        return [item for item in lines if item.usd_per_month]
+        return [item for item in lines if np.any(item.usd_per_month)]
 
 
 def _token_line(
-    key: str, observed_usd: float, month_ratio: float, token_ratio: float, named: Mapping[str, float]
+    key: str, observed_usd: float, month_ratio: Number, token_ratio: Number, named: Mapping[str, Number]
 ) -> StackLine:
     formula = "observed_usd x month_over_observed_ratio" + (" x token ratio" if named else "")
     usd = observed_usd * month_ratio * token_ratio

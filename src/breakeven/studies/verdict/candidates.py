@@ -28,16 +28,28 @@ if TYPE_CHECKING:
 MAX_OFFER_AGE_DAYS: Final = 400
 """Older offers are left out of a price interval; the catalogue still shows them."""
 
+_MARKET: Final[tuple[Purchase, ...]] = ("on-demand", "spot", "serverless")
+"""Ways to buy whose price is the day's; a reserved or owned node costs what was agreed."""
+
 _RENTED: Final[tuple[Purchase, ...]] = ("on-demand", "reserved", "spot", "serverless")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An option with the assumption that is its own: the price of its nodes."""
+    """An option with the assumptions that are its own: the price of its nodes, and how sure its throughput is.
+
+    ``pricing`` names what the price is of: options of one name pay the same price in every world that is drawn.
+    """
 
     option: PoolOption
     price: Assumption
+    pricing: str
     measured: Measurement | None
+
+    @property
+    def own(self) -> tuple[Assumption, ...]:
+        """The assumptions that hold for this option alone, or mean something else for it."""
+        return (self.price,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +128,15 @@ def stated_candidate(pool: Pool, context: Context) -> Candidate:
         min_nodes=pool.min_nodes,
         node_power_w=pool.node_power_w or gpu.tdp_w * pool.gpus_per_node,
         modelled_tco=pool.purchase == "owned" and pool.node_usd is None,
+        price_moves=pool.purchase in _MARKET and pool.usd_per_gpu_hour is None,
         hardware_is_sunk=pool.already_owned,
         team_is_sunk=context.scenario.team_exists,
         regions=pool.regions,
         compliance=pool.compliance,
     )
     price = _stated_price(pool, gpu, context)
-    return Candidate(option=option, price=price, measured=config.points[0] if config else None)
+    measured = config.points[0] if config else None
+    return Candidate(option=option, price=price, pricing=option.id, measured=measured)
 
 
 def _stated_basis(stated: Throughput, context: Context) -> str:
@@ -207,6 +221,7 @@ def _rented(model: OpenModel, config: Config, offers: list[Rental], context: Con
             as_of=oldest,
             source=f"{len(fitting)} dated offer(s), {oldest} to {newest}: {names}",
         ),
+        pricing=f"{purchase} {config.gpu}",
         measured=config.points[0],
     )
 
@@ -247,6 +262,7 @@ def _owned(model: OpenModel, config: Config, nodes: list[OwnedNode], context: Co
             as_of=min(node.as_of for node in used),
             source="; ".join(dict.fromkeys(node.source for node in used)),
         ),
+        pricing=f"owned {config.gpu}",
         measured=config.points[0],
     )
 
@@ -281,6 +297,7 @@ def _option(  # noqa: PLR0913 - one builder for all catalogue options
         same_model=context.same_model(model.id),
         node_power_w=node_power_w,
         modelled_tco=modelled_tco,
+        price_moves=purchase in _MARKET,
         team_is_sunk=context.scenario.team_exists,
         regions=regions,
         compliance=compliance,

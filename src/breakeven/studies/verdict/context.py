@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from breakeven.economics.sensitivity import likely_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from breakeven.catalog.assumptions import Assumption
@@ -52,9 +52,9 @@ class Context:
         """Every assumption's interval, by key."""
         return {key: item.interval for key, item in self.book.assumptions.items()}
 
-    def with_price(self, price: Assumption) -> Mapping[str, Interval]:
-        """Return the assumptions with the price of one option's nodes among them."""
-        return {**self.assumptions, price.key: price.interval}
+    def with_own(self, own: Iterable[Assumption]) -> Mapping[str, Interval]:
+        """Return the assumptions with those that are one option's own, such as the price of its nodes."""
+        return {**self.assumptions, **{item.key: item.interval for item in own}}
 
     def likely(self) -> Mapping[str, float]:
         """Return every assumption at its likely value."""

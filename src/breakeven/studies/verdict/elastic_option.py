@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import expm1
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
 
 from breakeven.capacity.memory import weights_gb
 from breakeven.economics.stack import CostStack, StackLine, line
@@ -19,8 +20,7 @@ from breakeven.studies.verdict.node_cost import PRICE_KEY
 from breakeven.studies.verdict.pool_option import PoolOption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from breakeven.quantities import Number, Values
     from breakeven.studies.verdict.pool_option import Sizing
 
 KEEP_ALIVE_S: Final = 60.0
@@ -31,28 +31,33 @@ KEEP_ALIVE_S: Final = 60.0
 class ServerlessOption(PoolOption):
     """Nodes billed by the second while they run: scale to zero, cold starts, no standby."""
 
-    def sizing(self, values: Mapping[str, float]) -> Sizing:
+    def sizing(self, values: Values) -> Sizing:
         """Return the mean nodes that are up, rounded up, with no standby."""
         return replace(super().sizing(values), standby_nodes=0, sized_by="windows, scaled to zero")
 
-    def up_nodes(self, values: Mapping[str, float]) -> tuple[float, float]:
-        """Return mean nodes up over the month, and node starts in it."""
-        mean = self.mean_busy_nodes(values)
-        if self.workload.windows is None:
+    def up_nodes(self, values: Values, *, volume_ratio: Number = 1.0) -> tuple[Number, Number]:
+        """Return mean nodes up over a month, and node starts in it, at so many times the month's volume."""
+        mean = self.mean_busy_nodes(values) * volume_ratio
+        if self.workload.tables is None:
             # Without times, requests are taken as a Poisson stream: a node is up while one is near.
             requests_per_s = self.workload.month(values).requests / (values["hours_per_month"] * SECONDS_PER_HOUR)
-            near = -expm1(-requests_per_s * KEEP_ALIVE_S)
-            return max(near, mean / values["target_utilisation_fraction"]), 0.0
-        observed = self.load(values)
-        scale = mean / observed.mean_nodes if observed.mean_nodes else 0.0
-        up, starts_per_hour = observed.started_nodes(scale)
-        return max(up, mean), starts_per_hour * values["hours_per_month"]
+            near = -np.expm1(-requests_per_s * volume_ratio * KEEP_ALIVE_S)
+            return np.maximum(near, mean / values["target_utilisation_fraction"]), 0.0
+        up, starts_per_hour = self.workload.tables.up_nodes(self.service, mean)
+        return np.maximum(up, mean), starts_per_hour * values["hours_per_month"]
 
-    def bill(self, values: Mapping[str, float]) -> CostStack:
+    def running_usd_per_month(self, values: Values, *, volume_ratio: Number) -> Number:
+        """Return what running seconds and cold starts cost at so many times the month's volume."""
+        up, starts = self.up_nodes(values, volume_ratio=volume_ratio)
+        cold_hours = starts * values["cold_start_s"] / SECONDS_PER_HOUR
+        node_usd = self.node_parts_usd(values)[0].usd_per_month
+        return node_usd * (up + cold_hours / values["hours_per_month"])
+
+    def bill(self, values: Values) -> CostStack:
         """Return the month's bill: running seconds, cold starts and the lines of a smaller team."""
         up, starts = self.up_nodes(values)
         node_usd = self.node_parts_usd(values)[0].usd_per_month
-        mean = min(self.mean_busy_nodes(values), up)
+        mean = np.minimum(self.mean_busy_nodes(values), up)
         cold_hours = starts * values["cold_start_s"] / SECONDS_PER_HOUR
         lines = (
             line(
@@ -94,13 +99,13 @@ class ServerlessOption(PoolOption):
             )
         )
 
-    def overhead_lines(self, values: Mapping[str, float], nodes: int) -> tuple[StackLine, ...]:  # noqa: ARG002
+    def overhead_lines(self, values: Values, nodes: Number) -> tuple[StackLine, ...]:  # noqa: ARG002
         """Return the lines of a smaller team: the platform runs the nodes."""
         return (
             *engineering_lines(values, "serverless_engineering_fte"),
             *infrastructure_lines(values, weights_gb=weights_gb(self.parameters, self.precision)),
             *reliability_lines(values, "self_hosted"),
-            *one_off_lines(values, "migration_weeks"),
+            *one_off_lines(values, self.migration_key),
         )
 
 
@@ -111,17 +116,19 @@ class ProvisionedOption(PoolOption):
     A unit's stated throughput is what the provider guarantees, so no SLO share is taken off it.
     """
 
+    migration_key: ClassVar[str] = "api_switch_weeks"
+
     unit_usd_per_hour: float
 
-    def sizing(self, values: Mapping[str, float]) -> Sizing:
+    def sizing(self, values: Values) -> Sizing:
         """Return the units that the traffic needs; a provider holds no standby for you."""
         return replace(super().sizing(values), standby_nodes=0)
 
-    def slo_capacity_fraction(self, values: Mapping[str, float]) -> float:  # noqa: ARG002 - the pool's signature
+    def slo_capacity_fraction(self, values: Values) -> Number:  # noqa: ARG002 - the pool's signature
         """Return 1: the throughput is guaranteed."""
         return 1.0
 
-    def node_parts_usd(self, values: Mapping[str, float]) -> tuple[StackLine, ...]:
+    def node_parts_usd(self, values: Values) -> tuple[StackLine, ...]:
         """Return what one unit costs a month."""
         hours = values["hours_per_month"]
         return (
@@ -134,14 +141,14 @@ class ProvisionedOption(PoolOption):
             ),
         )
 
-    def overhead_lines(self, values: Mapping[str, float], nodes: int) -> tuple[StackLine, ...]:  # noqa: ARG002
+    def overhead_lines(self, values: Values, nodes: Number) -> tuple[StackLine, ...]:  # noqa: ARG002
         """Return an API's people and reliability: the provider runs the nodes."""
         return (
             *engineering_lines(values, "api_engineering_fte"),
             *reliability_lines(values, "api"),
-            *one_off_lines(values, "api_switch_weeks"),
+            *one_off_lines(values, self.migration_key),
         )
 
-    def node_engineering_usd(self, values: Mapping[str, float]) -> float:  # noqa: ARG002
+    def node_engineering_usd(self, values: Values) -> Number:  # noqa: ARG002
         """Return 0: another unit needs no other engineer."""
         return 0.0

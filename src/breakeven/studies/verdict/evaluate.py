@@ -1,12 +1,14 @@
-"""Turns an option into figures: intervals, line by line, drivers, bases and break-even."""
+"""Turns an option into figures: at likely values, and over all draws of the assumptions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from breakeven.economics.breakeven import BreakEven, FlatCost, StairCost, break_even, break_even_utilisation
-from breakeven.economics.sensitivity import corner, likely_values, swings
+import numpy as np
+
+from breakeven.economics.breakeven import FlatCost, StairCost, break_even, break_even_utilisation
+from breakeven.economics.crossing import FlatDraws, StairDraws, crossings
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
@@ -16,60 +18,54 @@ from breakeven.studies.verdict.result import Bases, CrossingResult, LineInput, L
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breakeven.economics.sensitivity import Swing
-    from breakeven.economics.stack import CostStack, StackLine
+    from breakeven.economics.stack import CostStack
+    from breakeven.quantities import Array, Number, Values
     from breakeven.studies.verdict.workload import Workload
 
 Option = ApiOption | PoolOption
 
+LOW_FRACTION: Final = 0.1
+HIGH_FRACTION: Final = 0.9
+"""Intervals run from the 10th to the 90th percentile, as the assumptions' own do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Corners:
-    """The assumptions' values at which an option is cheapest, likely and dearest."""
+class Case:
+    """An option with the values of its assumptions: at their likely ones, and over the draws.
 
-    low: Mapping[str, float]
+    Each array in ``drawn`` has shape (draws,); draw i is the same world for every option.
+    """
+
+    option: Option
     likely: Mapping[str, float]
-    high: Mapping[str, float]
-    swings: tuple[Swing, ...]
+    drawn: Mapping[str, Array]
 
 
-def corners_of(option: Option, assumptions: Mapping[str, Interval]) -> Corners:
-    """Find the ends of every assumption that make the option's bill lowest and highest."""
-    moved = swings(lambda values: option.bill(values).usd_per_month, assumptions)
-    return Corners(
-        low=corner(assumptions, moved, lowest=True),
-        likely=likely_values(assumptions),
-        high=corner(assumptions, moved, lowest=False),
-        swings=moved,
-    )
+def spread(drawn: Number, likely: Number) -> Interval:
+    """Return the 10th and 90th percentile of draws, widened to hold the value at likely assumptions.
+
+    Skewed assumptions can put that value outside: it is the most likely of each, not the middle of all.
+    """
+    low, high = np.quantile(drawn, (LOW_FRACTION, HIGH_FRACTION)) if np.ndim(drawn) else (drawn, drawn)
+    middle = float(likely)
+    return Interval(low=min(float(low), middle), likely=middle, high=max(float(high), middle))
 
 
-def interval(low: float, likely: float, high: float) -> Interval:
-    """Return an interval from three corners; a step between nodes may put the likely value outside."""
-    return Interval(low=min(low, likely), likely=likely, high=max(high, likely))
-
-
-def line_results(option: Option, corners: Corners) -> tuple[LineResult, ...]:
-    """Return the bill's lines at the three corners; at each corner they add up to its total."""
-    stacks = [option.bill(values) for values in (corners.low, corners.likely, corners.high)]
-    found: list[LineResult] = []
-    for key in dict.fromkeys(item.key for stack in stacks for item in stack.lines):
-        low, likely, high = (_line(stack, key) for stack in stacks)
-        shown = likely or high or low
-        assert shown is not None
-        amounts = [item.usd_per_month if item else 0.0 for item in (low, likely, high)]
-        found.append(
-            LineResult(
-                key=key,
-                layer=shown.layer,
-                usd_per_month=Interval(low=min(amounts), likely=amounts[1], high=max(amounts)),
-                formula=shown.formula,
-                inputs=tuple(LineInput(name=name, value=value) for name, value in shown.inputs.items()),
-                drain=shown.drain,
-                sunk=shown.sunk,
-            )
+def line_results(likely: CostStack, drawn: CostStack) -> tuple[LineResult, ...]:
+    """Return the bill's lines; at likely values they add up to its total."""
+    amounts = {item.key: item.usd_per_month for item in drawn.lines}
+    return tuple(
+        LineResult(
+            key=item.key,
+            layer=item.layer,
+            usd_per_month=spread(amounts.get(item.key, item.usd_per_month), item.usd_per_month),
+            formula=item.formula,
+            inputs=tuple(LineInput(name=name, value=float(value)) for name, value in item.inputs.items()),
+            drain=item.drain,
+            sunk=item.sunk,
         )
-    return tuple(found)
+        for item in likely.lines
+    )
 
 
 def bases(option: Option, values: Mapping[str, float], workload: Workload) -> Bases:
@@ -84,100 +80,128 @@ def bases(option: Option, values: Mapping[str, float], workload: Workload) -> Ba
         marginal = stack.lines[0].usd_per_month
     sunk = sum(item.usd_per_month for item in stack.lines if item.sunk)
     return Bases(
-        marginal_usd_per_mtok=marginal / volume,
-        allocated_usd_per_mtok=direct / volume,
-        fully_loaded_usd_per_mtok=stack.usd_per_month / volume,
-        avoidable_usd_per_mtok=(stack.usd_per_month - sunk) / volume,
+        marginal_usd_per_mtok=float(marginal / volume),
+        allocated_usd_per_mtok=float(direct / volume),
+        fully_loaded_usd_per_mtok=float(stack.usd_per_month / volume),
+        avoidable_usd_per_mtok=float((stack.usd_per_month - sunk) / volume),
     )
 
 
-def nodes_of(option: PoolOption, corners: Corners) -> Nodes:
+def nodes_of(option: PoolOption, case: Case) -> Nodes:
     """Return the pool's size at likely values, and how its utilisation varies."""
-    sizes = [option.sizing(values) for values in (corners.low, corners.likely, corners.high)]
-    used = [size.utilisation_fraction for size in sizes]
+    likely, drawn = option.sizing(case.likely), option.sizing(case.drawn)
     return Nodes(
-        serving_nodes=sizes[1].serving_nodes,
-        standby_nodes=sizes[1].standby_nodes,
+        serving_nodes=int(likely.serving_nodes),
+        standby_nodes=int(likely.standby_nodes),
         gpus_per_node=option.gpus_per_node,
         gpu=option.gpu,
-        sized_by=sizes[1].sized_by,
-        utilisation_fraction=Interval(low=min(used), likely=used[1], high=max(used)),
+        sized_by=likely.sized_by,
+        utilisation_fraction=spread(drawn.utilisation_fraction, likely.utilisation_fraction),
     )
 
 
-def crossing(
-    option: PoolOption, rival: ApiOption, assumptions: Mapping[str, Interval], workload: Workload
-) -> CrossingResult:
-    """Solve break-even of a pool against an API at three corners of their *difference*.
-
-    An assumption that moves both bills is taken at the end that favours the pool over the rival.
-    """
-
-    def difference(values: Mapping[str, float]) -> float:
-        return option.bill(values).usd_per_month - rival.bill(values).usd_per_month
-
-    moved = swings(difference, assumptions)
-    good = corner(assumptions, moved, lowest=True)
-    bad = corner(assumptions, moved, lowest=False)
-    likely = likely_values(assumptions)
-    pool, flat = _stair(option, likely), _flat(rival, likely, workload)
-    size = option.sizing(likely)
-    paid_nodes = size.serving_nodes + size.standby_nodes
-    full_mtok = size.node_mtok_per_month * paid_nodes / _busy_at_capacity(option, likely)
-    utilisation = None
-    if flat.usd_per_mtok > 0:
-        utilisation = break_even_utilisation(
-            pool_usd_per_month=pool.step_usd_per_month(size.serving_nodes) - flat.fixed_usd_per_month,
-            full_capacity_mtok_per_month=full_mtok,
-            api_usd_per_mtok=flat.usd_per_mtok,
-        )
+def crossing(pool: Case, rival: Case, workload: Workload) -> CrossingResult:
+    """Solve break-even of a pool against an API, at likely values and anew for every draw."""
+    option, api = pool.option, rival.option
+    assert isinstance(option, PoolOption)
+    assert isinstance(api, ApiOption)
+    stair, flat = _stair(option, pool.likely), _flat(api, rival.likely, workload)
+    first = crossings(stair_draws(option, pool.drawn), flat_draws(api, rival.drawn, workload)).first_mtok
+    low, high = (ordered_quantile(first, share) for share in (LOW_FRACTION, HIGH_FRACTION))
     return CrossingResult(
-        against=rival.id,
-        favourable=_solve(option, rival, good, workload),
-        likely=break_even(pool, flat),
-        unfavourable=_solve(option, rival, bad, workload),
-        utilisation_fraction=max(0.0, utilisation) if utilisation is not None else None,
-        pool=pool,
+        against=api.id,
+        likely=break_even(stair, flat),
+        low_mtok=low,
+        high_mtok=high,
+        never_fraction=float(np.mean(np.isinf(first))),
+        utilisation_fraction=_break_even_utilisation(option, pool.likely, stair, flat),
+        pool=stair,
         api=flat,
     )
 
 
-def _solve(option: PoolOption, rival: ApiOption, values: Mapping[str, float], workload: Workload) -> BreakEven:
-    return break_even(_stair(option, values), _flat(rival, values, workload))
+def ordered_quantile(values: Array, share_fraction: float) -> float | None:
+    """Return a quantile of volumes of which some are infinite: an observed one, or None for never."""
+    found = float(np.quantile(values, share_fraction, method="inverted_cdf"))
+    return found if np.isfinite(found) else None
 
 
-def _busy_at_capacity(option: PoolOption, values: Mapping[str, float]) -> float:
-    """Return the share of time that a pool sized for its peak is busy at the volume it was sized for."""
+def stair_draws(option: PoolOption, values: Mapping[str, Array]) -> StairDraws:
+    """Return a pool's bills as staircases over volume, one for each draw."""
+    fixed, node_usd, node_mtok, standby = _stair_parts(option, values)
+    count = len(next(iter(values.values())))
+    return StairDraws(
+        fixed_usd_per_month=np.broadcast_to(fixed, count),
+        node_usd_per_month=np.broadcast_to(node_usd, count),
+        node_mtok_per_month=np.broadcast_to(node_mtok, count),
+        standby_nodes=np.broadcast_to(standby, count),
+        min_nodes=option.min_nodes,
+    )
+
+
+def flat_draws(rival: ApiOption, values: Mapping[str, Array], workload: Workload) -> FlatDraws:
+    """Return an API's bills as lines over volume, one for each draw."""
+    fixed, price = _flat_parts(rival, values, workload)
+    count = len(next(iter(values.values())))
+    return FlatDraws(
+        fixed_usd_per_month=np.broadcast_to(fixed, count),
+        usd_per_mtok=np.broadcast_to(price, count),
+        committed_usd_per_month=rival.committed_usd_per_month,
+    )
+
+
+def _break_even_utilisation(
+    option: PoolOption, values: Mapping[str, float], pool: StairCost, api: FlatCost
+) -> float | None:
+    if api.usd_per_mtok <= 0:
+        return None
     size = option.sizing(values)
-    volume = option.workload.month(values).volume_mtok
-    return size.mean_busy_nodes * size.node_mtok_per_month / volume
+    # A pool sized for its peak is busy this share of the time at the volume it was sized for.
+    busy = size.mean_busy_nodes * size.node_mtok_per_month / option.workload.month(values).volume_mtok
+    found = break_even_utilisation(
+        pool_usd_per_month=pool.step_usd_per_month(int(size.serving_nodes)) - api.fixed_usd_per_month,
+        full_capacity_mtok_per_month=float(
+            size.node_mtok_per_month * (size.serving_nodes + size.standby_nodes) / busy,
+        ),
+        api_usd_per_mtok=api.usd_per_mtok,
+    )
+    return max(0.0, found)
 
 
 def _stair(option: PoolOption, values: Mapping[str, float]) -> StairCost:
-    """Return the pool's bill as a staircase over volume, all else equal."""
-    size = option.sizing(values)
-    node_usd = option.node_usd_per_month(values)
-    total_nodes = size.serving_nodes + size.standby_nodes
+    fixed, node_usd, node_mtok, standby = (float(part) for part in _stair_parts(option, values))
     return StairCost(
-        fixed_usd_per_month=option.bill(values).usd_per_month - node_usd * total_nodes,
+        fixed_usd_per_month=fixed,
         node_usd_per_month=node_usd,
-        node_mtok_per_month=size.node_mtok_per_month,
-        standby_nodes=size.standby_nodes,
+        node_mtok_per_month=node_mtok,
+        standby_nodes=int(standby),
         min_nodes=option.min_nodes,
     )
 
 
 def _flat(rival: ApiOption, values: Mapping[str, float], workload: Workload) -> FlatCost:
-    """Return the API's bill as a price per million of today's tokens, and what does not grow with it.
+    fixed, price = (float(part) for part in _flat_parts(rival, values, workload))
+    return FlatCost(fixed_usd_per_month=fixed, usd_per_mtok=price)
 
-    What a commitment leaves unused is no part of it: it melts as volume grows.
-    """
-    tokens_usd = sum(item.usd_per_month for item in rival.token_lines(values))
-    return FlatCost(
-        fixed_usd_per_month=sum(item.usd_per_month for item in rival.bill(values).lines if item.layer != "tokens"),
-        usd_per_mtok=tokens_usd / workload.month(values).volume_mtok,
+
+def _stair_parts(option: PoolOption, values: Values) -> tuple[Number, Number, Number, Number]:
+    """Return what does not grow with volume, what a node costs and carries, and the nodes on standby."""
+    size = option.sizing(values)
+    node_usd = option.node_usd_per_month(values)
+    nodes = size.serving_nodes + size.standby_nodes
+    return (
+        option.bill(values).usd_per_month - node_usd * nodes,
+        node_usd,
+        size.node_mtok_per_month,
+        size.standby_nodes,
     )
 
 
-def _line(stack: CostStack, key: str) -> StackLine | None:
-    return next((item for item in stack.lines if item.key == key), None)
+def _flat_parts(rival: ApiOption, values: Values, workload: Workload) -> tuple[Number, Number]:
+    """Return what does not grow with volume, and the price of a million of today's tokens.
+
+    What a commitment leaves unused is no part of either: it melts as volume grows.
+    """
+    tokens_usd = sum(item.usd_per_month for item in rival.token_lines(values))
+    fixed = sum(item.usd_per_month for item in rival.bill(values).lines if item.layer != "tokens")
+    return fixed, tokens_usd / workload.month(values).volume_mtok

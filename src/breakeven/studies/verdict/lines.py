@@ -18,22 +18,21 @@ from breakeven.economics.overheads import (
 from breakeven.economics.stack import StackLine, line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from breakeven.quantities import Number, Values
 
 Side = Literal["api", "self_hosted"]
 
 
-def engineering_lines(
-    values: Mapping[str, float], fte_key: str, *, nodes: int = 1, sunk: bool = False
-) -> tuple[StackLine, ...]:
+def engineering_lines(values: Values, fte_key: str, *, nodes: Number = 1, sunk: bool = False) -> tuple[StackLine, ...]:
     """Return engineering labour and the opportunity cost of that labour."""
     salary_usd = values["engineer_usd_per_year"]
-    per_node = values["engineering_per_node_fte"] if fte_key == "self_hosted_engineering_fte" else 0.0
+    by_node = fte_key == "self_hosted_engineering_fte"
+    per_node = values["engineering_per_node_fte"] if by_node else 0.0
     fte = pool_engineering_fte(values[fte_key], fte_per_node=per_node, nodes=nodes)
     labour_usd = engineering_usd_per_month(fte, engineer_usd_per_year=salary_usd)
     labour_inputs = {fte_key: values[fte_key], "engineer_usd_per_year": salary_usd}
     formula = f"{fte_key} x engineer_usd_per_year / 12"
-    if per_node:
+    if by_node:
         formula = f"({fte_key} + engineering_per_node_fte x (nodes - 1)) x engineer_usd_per_year / 12"
         labour_inputs |= {"engineering_per_node_fte": per_node, "nodes": nodes}
     return (
@@ -68,7 +67,7 @@ _SUPPORT = (
 )
 
 
-def infrastructure_lines(values: Mapping[str, float], *, weights_gb: float) -> tuple[StackLine, ...]:
+def infrastructure_lines(values: Values, *, weights_gb: float) -> tuple[StackLine, ...]:
     """Return the supporting infrastructure of a pool (002, layer 3)."""
     support = {key: values[key] for key in _SUPPORT}
     return (
@@ -91,7 +90,7 @@ def infrastructure_lines(values: Mapping[str, float], *, weights_gb: float) -> t
     )
 
 
-def reliability_lines(values: Mapping[str, float], side: Side) -> tuple[StackLine, ...]:
+def reliability_lines(values: Values, side: Side) -> tuple[StackLine, ...]:
     """Return expected downtime, incident response and the expected cost of a breach (002, layer 4)."""
     down, cost = values[f"{side}_downtime_hours_per_month"], values["downtime_usd_per_hour"]
     incidents, hours = values[f"{side}_incidents_per_month"], values["hours_per_incident"]
@@ -127,7 +126,7 @@ def reliability_lines(values: Mapping[str, float], side: Side) -> tuple[StackLin
     )
 
 
-def one_off_lines(values: Mapping[str, float], weeks_key: str) -> tuple[StackLine, ...]:
+def one_off_lines(values: Values, weeks_key: str) -> tuple[StackLine, ...]:
     """Return the cost of moving, spread over the planning horizon."""
     weeks, salary_usd, months = values[weeks_key], values["engineer_usd_per_year"], values["horizon_months"]
     return (

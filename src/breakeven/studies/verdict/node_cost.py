@@ -13,7 +13,7 @@ from breakeven.economics.stack import StackLine, line
 from breakeven.quantities import MONTHS_PER_YEAR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from breakeven.quantities import Values
 
 PRICE_KEY: Final = "usd_per_gpu_hour"
 """The offer's price, an assumption of the option itself: its interval spans the dated offers."""
@@ -23,7 +23,7 @@ CAPITAL_KEY: Final = "node_usd"
 
 
 def rented_parts(
-    values: Mapping[str, float], *, gpus_per_node: int, spot: bool, modelled_tco: bool, hardware_is_sunk: bool
+    values: Values, *, gpus_per_node: int, spot: bool, modelled_tco: bool, hardware_is_sunk: bool
 ) -> tuple[StackLine, ...]:
     """Return what a node costs a month that is paid by the GPU-hour."""
     interrupted = values["spot_interruption_fraction"] if spot else 0.0
@@ -39,7 +39,7 @@ def rented_parts(
         "hours_per_month": values["hours_per_month"],
     }
     formula = "usd_per_gpu_hour x gpus_per_node x hours_per_month"
-    if interrupted:
+    if spot:
         formula += " / (1 - spot_interruption_fraction)"
         inputs["spot_interruption_fraction"] = interrupted
     name = "cost of ownership (published model)" if modelled_tco else "node rent, busy hours"
@@ -62,7 +62,7 @@ def rented_parts(
     )
 
 
-def owned_parts(values: Mapping[str, float], *, node_power_w: float, hardware_is_sunk: bool) -> tuple[StackLine, ...]:
+def owned_parts(values: Values, *, node_power_w: float, hardware_is_sunk: bool) -> tuple[StackLine, ...]:
     """Return what an owned node costs a month: its decay, power, space and upkeep."""
     space_usd = node_power_w / 1000 * values["colocation_usd_per_kw_month"]
     upkeep_usd = values[CAPITAL_KEY] * values["maintenance_fraction_per_year"] / MONTHS_PER_YEAR
@@ -86,7 +86,7 @@ def owned_parts(values: Mapping[str, float], *, node_power_w: float, hardware_is
     )
 
 
-def _decay(values: Mapping[str, float], *, hardware_is_sunk: bool) -> StackLine:
+def _decay(values: Values, *, hardware_is_sunk: bool) -> StackLine:
     inputs = {
         CAPITAL_KEY: values[CAPITAL_KEY],
         "residual_fraction": values["residual_fraction"],
@@ -114,7 +114,7 @@ def _decay(values: Mapping[str, float], *, hardware_is_sunk: bool) -> StackLine:
     )
 
 
-def _power(values: Mapping[str, float], node_power_w: float) -> StackLine:
+def _power(values: Values, node_power_w: float) -> StackLine:
     keys = ("node_load_fraction", "pue_ratio", "hours_per_month", "electricity_usd_per_kwh")
     power_usd = power_usd_per_month(
         node_power_w * values["node_load_fraction"],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from breakeven.capacity.load import Load, serving_nodes
-from breakeven.capacity.load import load as pool_load
+import numpy as np
+
+from breakeven.capacity.load import serving_nodes
 from breakeven.capacity.memory import weights_gb
 from breakeven.economics.stack import CostStack, StackLine, line
 from breakeven.quantities import MONTHS_PER_YEAR, SECONDS_PER_HOUR
@@ -20,10 +21,9 @@ from breakeven.studies.verdict.node_cost import owned_parts, rented_parts
 from breakeven.studies.verdict.token_price import transfer_ratios
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from breakeven.capacity.service import Service
     from breakeven.catalog.hardware import Purchase
+    from breakeven.quantities import Number, Values
     from breakeven.studies.verdict.workload import Workload
 
 
@@ -34,26 +34,31 @@ class Sizing:
     ``mean_busy_nodes`` counts nodes working at the capacity that keeps the SLO.
     """
 
-    serving_nodes: int
-    standby_nodes: int
-    mean_busy_nodes: float
-    node_mtok_per_month: float
+    serving_nodes: Number
+    standby_nodes: Number
+    mean_busy_nodes: Number
+    node_mtok_per_month: Number
     sized_by: str
 
     @property
-    def busy_fraction(self) -> float:
+    def busy_fraction(self) -> Number:
         """Share of the serving nodes' time that is used."""
-        return min(1.0, self.mean_busy_nodes / self.serving_nodes)
+        return np.minimum(1.0, self.mean_busy_nodes / self.serving_nodes)
 
     @property
-    def utilisation_fraction(self) -> float:
+    def utilisation_fraction(self) -> Number:
         """Served work over SLO capacity x all paid hours, standby included."""
-        return min(1.0, self.mean_busy_nodes / (self.serving_nodes + self.standby_nodes))
+        return np.minimum(1.0, self.mean_busy_nodes / (self.serving_nodes + self.standby_nodes))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolOption:
-    """Nodes that run one model all month."""
+    """Nodes that run one model all month.
+
+    ``price_moves`` says whether the nodes' price follows the market: an hourly rent does, a contract does not.
+    """
+
+    migration_key: ClassVar[str] = "migration_weeks"
 
     id: str
     title: str
@@ -71,18 +76,18 @@ class PoolOption:
     min_nodes: int = 1
     node_power_w: float | None = None
     modelled_tco: bool = False
+    price_moves: bool = False
     hardware_is_sunk: bool = False
     team_is_sunk: bool = False
     regions: tuple[str, ...] = ()
     compliance: tuple[str, ...] = ()
-    _loads: dict[tuple[float, float], Load] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def gpus(self) -> str:
         """What a node is, in words."""
         return f"{self.gpus_per_node}x {self.gpu}"
 
-    def sizing(self, values: Mapping[str, float]) -> Sizing:
+    def sizing(self, values: Values) -> Sizing:
         """Return the nodes for the month: sized by the peak windows, or by a target utilisation.
 
         With times: n = ceil(peak load / SLO capacity).  Without: n = ceil(mean load / (SLO capacity x
@@ -90,21 +95,28 @@ class PoolOption:
         """
         month = self.workload.month(values)
         mean = self.mean_busy_nodes(values)
-        if self.workload.windows is None:
+        if self.workload.tables is None:
             needed, sized_by = mean / values["target_utilisation_fraction"], "target utilisation"
         else:
-            peak = self.load(values).peak_nodes(values["peak_quantile_fraction"]) * self.workload.peak_ratio(values)
+            into, out = transfer_ratios(values, same_model=self.same_model)
+            seen = self.workload.tables.peak_nodes(
+                self.service,
+                quantile_fraction=values["peak_quantile_fraction"],
+                input_ratio=into,
+                output_ratio=out,
+            )
+            peak = seen * self.workload.peak_ratio(values) / self.slo_capacity_fraction(values)
             # Rare bursts can leave the chosen quantile below the mean: the mean must fit as well.
-            needed, sized_by = max(peak / self.slo_capacity_fraction(values), mean), "peak windows"
+            needed, sized_by = np.maximum(peak, mean), "peak windows"
         return Sizing(
             serving_nodes=serving_nodes(needed, min_nodes=self.min_nodes),
-            standby_nodes=round(values["standby_count"]),
+            standby_nodes=np.rint(values["standby_count"]),
             mean_busy_nodes=mean,
             node_mtok_per_month=month.volume_mtok / needed,
             sized_by=sized_by,
         )
 
-    def node_parts_usd(self, values: Mapping[str, float]) -> tuple[StackLine, ...]:
+    def node_parts_usd(self, values: Values) -> tuple[StackLine, ...]:
         """Return what one node costs a month, by part."""
         if self.purchase == "owned" and not self.modelled_tco:
             return owned_parts(values, node_power_w=self.node_power_w or 0.0, hardware_is_sunk=self.hardware_is_sunk)
@@ -116,12 +128,12 @@ class PoolOption:
             hardware_is_sunk=self.hardware_is_sunk,
         )
 
-    def node_usd_per_month(self, values: Mapping[str, float]) -> float:
+    def node_usd_per_month(self, values: Values) -> Number:
         """Return what one node adds to the bill: its parts and its share of engineering."""
         parts = sum(item.usd_per_month for item in self.node_parts_usd(values))
         return parts + self.node_engineering_usd(values)
 
-    def bill(self, values: Mapping[str, float]) -> CostStack:
+    def bill(self, values: Values) -> CostStack:
         """Return the month's bill, fully loaded."""
         size = self.sizing(values)
         parts = self.node_parts_usd(values)
@@ -131,31 +143,31 @@ class PoolOption:
             lines=(
                 *(_busy_part(part, size) for part in parts),
                 *_unused(size, node_usd - sunk_usd, sunk=False),
-                *(_unused(size, sunk_usd, sunk=True) if sunk_usd else ()),
+                *(_unused(size, sunk_usd, sunk=True) if self.hardware_is_sunk else ()),
                 *self.overhead_lines(values, size.serving_nodes + size.standby_nodes),
             )
         )
 
-    def overhead_lines(self, values: Mapping[str, float], nodes: int) -> tuple[StackLine, ...]:
+    def overhead_lines(self, values: Values, nodes: Number) -> tuple[StackLine, ...]:
         """Return people, infrastructure, reliability and one-off work for a pool of that many nodes."""
         return (
             *engineering_lines(values, "self_hosted_engineering_fte", nodes=nodes, sunk=self.team_is_sunk),
             *infrastructure_lines(values, weights_gb=weights_gb(self.parameters, self.precision)),
             *reliability_lines(values, "self_hosted"),
-            *one_off_lines(values, "migration_weeks"),
+            *one_off_lines(values, self.migration_key),
         )
 
-    def marginal_usd_per_month(self, values: Mapping[str, float]) -> float:
+    def marginal_usd_per_month(self, values: Values) -> Number:
         """Return what serving costs on a pool already paid: power where it is metered, else nothing."""
         power = [p for p in self.node_parts_usd(values) if p.key == "power"]
         size = self.sizing(values)
         return sum(item.usd_per_month for item in power) * size.serving_nodes * size.busy_fraction
 
-    def slo_capacity_fraction(self, values: Mapping[str, float]) -> float:
+    def slo_capacity_fraction(self, values: Values) -> Number:
         """Return the share of the fitted throughput that a node gives while it keeps the SLO."""
         return values["slo_capacity_fraction"] * values["throughput_ratio"]
 
-    def mean_busy_nodes(self, values: Mapping[str, float]) -> float:
+    def mean_busy_nodes(self, values: Values) -> Number:
         """Return the nodes that the month's work keeps busy on average, at the capacity that keeps the SLO."""
         into, out = transfer_ratios(values, same_model=self.same_model)
         month = self.workload.month(values, input_ratio=into, output_ratio=out)
@@ -167,22 +179,13 @@ class PoolOption:
         )
         return work / (values["hours_per_month"] * SECONDS_PER_HOUR) / self.slo_capacity_fraction(values)
 
-    def load(self, values: Mapping[str, float]) -> Load:
-        """Return how the observed windows load these nodes."""
-        ratios = transfer_ratios(values, same_model=self.same_model)
-        if ratios not in self._loads:
-            windows = self.workload.windows
-            assert windows is not None
-            self._loads[ratios] = pool_load(windows, self.service, input_ratio=ratios[0], output_ratio=ratios[1])
-        return self._loads[ratios]
-
-    def node_engineering_usd(self, values: Mapping[str, float]) -> float:
+    def node_engineering_usd(self, values: Values) -> Number:
         """Return what each further node takes of engineers a month."""
         per_node = values["engineering_per_node_fte"] * values["engineer_usd_per_year"] / MONTHS_PER_YEAR
         return per_node * (1 + values["opportunity_cost_fraction"])
 
 
-def _unused(size: Sizing, node_usd: float, *, sunk: bool) -> tuple[StackLine, ...]:
+def _unused(size: Sizing, node_usd: Number, *, sunk: bool) -> tuple[StackLine, ...]:
     """Return what idle hours and standby nodes cost of that part of a node's bill; the sunk part stands alone."""
     paid = ", already paid" if sunk else ""
     idle_fraction = 1 - size.busy_fraction

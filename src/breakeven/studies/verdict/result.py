@@ -30,7 +30,7 @@ class LineInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineResult:
-    """One line of an option's bill with its interval, at the option's own low, likely and high end."""
+    """One line of an option's bill: at likely values, between its 10th and 90th percentile over the draws."""
 
     key: str
     layer: Layer
@@ -80,17 +80,19 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossingResult:
-    """Break-even of an option against one alternative, solved at three corners.
+    """Break-even of an option against one alternative, at likely values and over all draws.
 
-    Volumes are in millions of today's tokens a month.  ``favourable`` takes every assumption at the
-    end that favours the option.  ``utilisation_fraction`` is where the pool costs what the
-    alternative does, at likely values and the pool's size now; above 1 it cannot.
+    Volumes are in millions of today's tokens a month.  ``low_mtok`` and ``high_mtok`` are the 10th and 90th
+    percentile of the first crossing over the draws, None where that draw never crosses; in ``never_fraction`` of
+    them no volume makes the option cheaper.  ``utilisation_fraction`` is where the pool costs what the alternative
+    does, at likely values and the pool's size now; above 1 it cannot.
     """
 
     against: str
-    favourable: BreakEven
     likely: BreakEven
-    unfavourable: BreakEven
+    low_mtok: float | None
+    high_mtok: float | None
+    never_fraction: float
     utilisation_fraction: float | None
     pool: StairCost
     """The option's bill over volume, at likely values."""
@@ -150,6 +152,70 @@ class TurningPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """How much an assumption decides between running a model and buying tokens.
+
+    ``correlation`` is the rank correlation, over the draws, of the assumption with the saving of the cheapest
+    self-hosted option over the cheapest bought one: positive where a larger value favours self-hosting.
+    """
+
+    key: str
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """One option month by month: 10th percentile, median and 90th over the draws, without the migration.
+
+    ``saved_npv_usd`` is the present value of what it saves over today's option within the horizon, migration paid
+    at the start and today's bill paid until it is done.  ``payback_fraction`` of the draws earn that back within
+    the horizon, after ``payback_months`` (None where fewer than half do; its high end is at most the horizon).
+    None for today's own.
+    """
+
+    option: str
+    title: str
+    usd_per_month: tuple[Interval, ...]
+    saved_npv_usd: Interval | None
+    payback_months: Interval | None
+    payback_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthAhead:
+    """What the draws say of one month to come.
+
+    ``first_mtok`` holds the 10th percentile, the median and the 90th of the volume at which the leading pool
+    breaks even with today's API, None where that share of the draws never does.
+    """
+
+    month_count: int
+    volume_mtok: Interval
+    self_hosting_wins_fraction: float
+    first_mtok: tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """The simulation: every draw solves nodes, ranking and break-even anew, in every month.
+
+    ``win_fractions`` says in which share of the draws each option that may be recommended is the cheapest at this
+    volume; ``self_hosting_wins_fraction`` adds up those that run a model on GPUs.  ``if_good_enough_fraction`` is
+    the same where every model were good enough.
+    """
+
+    draw_count: int
+    seed: int
+    win_fractions: tuple[tuple[str, float], ...]
+    self_hosting_wins_fraction: float
+    if_good_enough_fraction: float
+    drivers: tuple[Driver, ...]
+    months: tuple[MonthAhead, ...]
+    projections: tuple[Projection, ...]
+    leading_pool: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The verdict in words."""
 
@@ -189,6 +255,7 @@ class Verdict:
     """Ranked: those that may be recommended first, by fully loaded cost; excluded ones last."""
 
     answer: Answer
+    outlook: Outlook
     turning_points: tuple[TurningPoint, ...]
     assumptions: tuple[AssumptionUsed, ...]
     limits: tuple[str, ...]

@@ -173,13 +173,13 @@ def _provisioned(item: PriceList, context: Context) -> Candidate:
         as_of=item.checked_on,
         source=item.source,
     )
-    return Candidate(option=option, price=price, measured=None)
+    return Candidate(option=option, price=price, pricing=option.id, measured=None)
 
 
 def _likely_usd(option: ApiOption, context: Context) -> float:
-    return option.bill(context.likely()).usd_per_month
+    return float(option.bill(context.likely()).usd_per_month)
 
 
 def _pool_usd(candidate: Candidate, context: Context) -> float:
     values = {**context.likely(), candidate.price.key: candidate.price.likely}
-    return candidate.option.bill(values).usd_per_month
+    return float(candidate.option.bill(values).usd_per_month)

@@ -6,40 +6,35 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from breakeven.economics.outcomes import paying_quality_loss_fraction
-from breakeven.economics.sensitivity import corner, swings
-from breakeven.quantities import Interval
+from breakeven.economics.sensitivity import swings
 from breakeven.studies.verdict.answer import answer, may_be_recommended
+from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.context import Context, Targets
 from breakeven.studies.verdict.elastic_option import ProvisionedOption, ServerlessOption
-from breakeven.studies.verdict.evaluate import (
-    Corners,
-    bases,
-    corners_of,
-    crossing,
-    interval,
-    line_results,
-    nodes_of,
-)
+from breakeven.studies.verdict.evaluate import bases, crossing, line_results, nodes_of, spread
 from breakeven.studies.verdict.gate import evidence, exclusions
 from breakeven.studies.verdict.limits import limits_of, shown_assumptions
+from breakeven.studies.verdict.outlook import Contender, outlook
 from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import CrossingResult, Fact, OptionKind, OptionResult, Verdict
 from breakeven.studies.verdict.select import api_options, pool_options
 from breakeven.studies.verdict.token_price import PricingDay
 from breakeven.studies.verdict.turning import turning_points
 from breakeven.studies.verdict.workload import Workload
+from breakeven.studies.verdict.worlds import Chance, Worlds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from breakeven.catalog.book import Book
+    from breakeven.quantities import Interval
     from breakeven.records import TrafficProfile
     from breakeven.sources.scenario import Scenario
-    from breakeven.studies.verdict.api_option import ApiOption
     from breakeven.studies.verdict.candidates import Candidate
-    from breakeven.studies.verdict.evaluate import Option
+    from breakeven.studies.verdict.evaluate import Case, Option
 
+DEFAULT_CHANCE: Final = Chance()
 STALE_DAYS: Final = 90
 """A figure older than this warns."""
 
@@ -53,6 +48,7 @@ def verdict(
     day_boundaries_s: Sequence[int],
     on: date,
     warnings: Sequence[str] = (),
+    chance: Chance = DEFAULT_CHANCE,
 ) -> Verdict:
     """Compare every way to serve the profiled traffic, priced on one day.
 
@@ -69,26 +65,33 @@ def verdict(
     )
     apis, unpriced = api_options(context)
     pools, unmeasured = pool_options(context)
-    results = [_api_result(context, option) for option in apis]
-    results += [_pool_result(context, candidate, apis) for candidate in pools]
+    worlds = Worlds.draw(context, pools, chance)
+    bought = [worlds.case(api) for api in apis]
+    run = [worlds.case(candidate.option, candidate) for candidate in pools]
+    results = [_api_result(context, case) for case in bought]
+    results += [_pool_result(context, candidate, case, bought) for candidate, case in zip(pools, run, strict=True)]
     results = [_with_quality_loss(item, results[0].usd_per_month.likely) for item in results]
+    cases = {case.option.id: case for case in (*bought, *run)}
     ranked = tuple(sorted(results, key=_rank))
-    allowed = {item.id for item in ranked if may_be_recommended(item)}
-    eligible: list[tuple[Option, Mapping[str, Interval]]] = [
-        (api, context.assumptions) for api in apis if api.id in allowed
+    contenders = [
+        Contender(case=cases[item.id], result=item, allowed=may_be_recommended(item))
+        for item in ranked
+        if not item.excluded_by and not item.partial
     ]
-    eligible += [(pool.option, context.with_price(pool.price)) for pool in pools if pool.option.id in allowed]
-    turns = turning_points(eligible) if eligible else ()
+    own = {candidate.option.id: candidate.own for candidate in pools}
+    turns = turning_points(
+        [(item.case.option, context.with_own(own.get(item.result.id, ()))) for item in contenders if item.allowed]
+    )
+    volume = context.workload.month(worlds.likely), context.workload.month(worlds.shared)
     return Verdict(
         scenario=scenario.name,
         as_of=on,
         profile=profile,
-        volume_mtok_per_month=_spread(context, lambda values: context.workload.month(values).volume_mtok),
-        requests_per_month=_spread(context, lambda values: context.workload.month(values).requests)
-        if profile.moments.requests
-        else None,
+        volume_mtok_per_month=spread(volume[1].volume_mtok, volume[0].volume_mtok),
+        requests_per_month=spread(volume[1].requests, volume[0].requests) if profile.moments.requests else None,
         options=ranked,
         answer=answer(ranked, context, turns),
+        outlook=outlook(contenders, bought[0], context.workload, seed=chance.seed),
         turning_points=turns,
         assumptions=shown_assumptions(book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, book),
@@ -107,12 +110,14 @@ def _backdated(apis: Sequence[ApiOption], on: date) -> list[str]:
     ]
 
 
-def _api_result(context: Context, option: ApiOption) -> OptionResult:
+def _api_result(context: Context, case: Case) -> OptionResult:
+    option = case.option
+    assert isinstance(option, ApiOption)
     prices = option.price_list
     return _result(
         context,
-        option,
-        corners_of(option, context.assumptions),
+        case,
+        context.assumptions,
         kind=option.kind,
         excluded=exclusions(
             context.scenario.constraints,
@@ -128,16 +133,11 @@ def _api_result(context: Context, option: ApiOption) -> OptionResult:
     )
 
 
-def _pool_result(context: Context, candidate: Candidate, apis: Sequence[ApiOption]) -> OptionResult:
+def _pool_result(context: Context, candidate: Candidate, case: Case, bought: Sequence[Case]) -> OptionResult:
     option = candidate.option
-    assumptions = context.with_price(candidate.price)
     serverless = isinstance(option, ServerlessOption)
-    rivals = [
-        api
-        for api in apis
-        if api.kind in ("today", "today-optimised") or (api.kind == "open-model-api" and api.model == option.model)
-    ]
-    crossings = () if serverless else tuple(crossing(option, api, assumptions, context.workload) for api in rivals)
+    rivals = [rival for rival in bought if _is_rival(rival.option, option.model)]
+    crossings = () if serverless else tuple(crossing(case, rival, context.workload) for rival in rivals)
     facts = [_fact(candidate.price.meaning, candidate.price.source, candidate.price.as_of, context.on)]
     if candidate.measured is not None:
         source = context.book.measurement_sources[candidate.measured.source]
@@ -148,8 +148,8 @@ def _pool_result(context: Context, candidate: Candidate, apis: Sequence[ApiOptio
         notes.append("no break-even is given: the bill follows the volume, it has no staircase")
     return _result(
         context,
-        option,
-        corners_of(option, assumptions),
+        case,
+        context.with_own(candidate.own),
         kind=_kind(option),
         excluded=exclusions(
             context.scenario.constraints,
@@ -165,6 +165,12 @@ def _pool_result(context: Context, candidate: Candidate, apis: Sequence[ApiOptio
     )
 
 
+def _is_rival(option: Option, model: str) -> bool:
+    """Whether break-even is solved against it: today's API, and the same open model by the token."""
+    assert isinstance(option, ApiOption)
+    return option.kind in ("today", "today-optimised") or (option.kind == "open-model-api" and option.model == model)
+
+
 def _kind(option: PoolOption) -> OptionKind:
     if isinstance(option, ServerlessOption):
         return "serverless"
@@ -175,8 +181,8 @@ def _kind(option: PoolOption) -> OptionKind:
 
 def _result(
     context: Context,
-    option: ApiOption | PoolOption,
-    corners: Corners,
+    case: Case,
+    assumptions: Mapping[str, Interval],
     *,
     kind: OptionKind,
     excluded: tuple[str, ...],
@@ -184,28 +190,29 @@ def _result(
     facts: tuple[Fact, ...],
     notes: tuple[str, ...],
 ) -> OptionResult:
-    ends = (corners.low, corners.likely, corners.high)
-    months = [context.workload.month(values) for values in ends]
-    usd = [option.bill(values).usd_per_month for values in ends]
-    per_mtok = [total / month.volume_mtok for total, month in zip(usd, months, strict=True)]
-    per_request = [total / month.requests for total, month in zip(usd, months, strict=True)]
+    option, workload = case.option, context.workload
+    likely, drawn = option.bill(case.likely), option.bill(case.drawn)
+    month, months = workload.month(case.likely), workload.month(case.drawn)
+    usd, all_usd = likely.usd_per_month, drawn.usd_per_month
     return OptionResult(
         id=option.id,
         title=option.title,
         kind=kind,
         model=option.model,
-        usd_per_month=interval(*usd),
-        usd_per_mtok=_around(per_mtok),
-        usd_per_request=_around(per_request) if context.workload.profile.moments.requests else None,
-        bases=bases(option, corners.likely, context.workload),
-        lines=line_results(option, corners),
-        nodes=nodes_of(option, corners) if isinstance(option, PoolOption) else None,
+        usd_per_month=spread(all_usd, usd),
+        usd_per_mtok=spread(all_usd / months.volume_mtok, usd / month.volume_mtok),
+        usd_per_request=spread(all_usd / months.requests, usd / month.requests)
+        if workload.profile.moments.requests
+        else None,
+        bases=bases(option, case.likely, workload),
+        lines=line_results(likely, drawn),
+        nodes=nodes_of(option, case) if isinstance(option, PoolOption) else None,
         quality=evidence(option.model, context.targets.today_model, context.book, context.scenario.quality),
         excluded_by=excluded,
-        partial=option.bill(corners.likely).partial,
+        partial=likely.partial,
         paying_quality_loss_fraction=None,
         break_even=crossings,
-        swings=corners.swings,
+        swings=swings(lambda values: option.bill(values).usd_per_month, assumptions),
         facts=facts,
         notes=notes,
     )
@@ -220,17 +227,6 @@ def _with_quality_loss(item: OptionResult, today_usd: float) -> OptionResult:
 
 def _rank(item: OptionResult) -> tuple[bool, bool, float]:
     return (bool(item.excluded_by), item.quality.standing == "no evidence", item.usd_per_month.likely)
-
-
-def _around(values: Sequence[float]) -> Interval:
-    """Return the interval of a figure at the low, likely and high corner, of which any may be an end."""
-    return Interval(low=min(values), likely=values[1], high=max(values))
-
-
-def _spread(context: Context, figure: Callable[[Mapping[str, float]], float]) -> Interval:
-    moved = swings(figure, context.assumptions)
-    low, high = (figure(corner(context.assumptions, moved, lowest=lowest)) for lowest in (True, False))
-    return Interval(low=low, likely=figure(context.likely()), high=high)
 
 
 def _fact(what: str, source: str, as_of: date | None, on: date) -> Fact:

@@ -12,10 +12,11 @@ from breakeven.quantities import SECONDS_PER_DAY
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
     from breakeven.catalog.rate_card import PriceList, Processing, RateCard
+    from breakeven.quantities import Number, Values
     from breakeven.records import PriceCell
 
 
@@ -120,7 +121,7 @@ def _cell_prices(cell: PriceCell, card: RateCard) -> dict[str, Decimal | None]:
     return prices | {"requests": card.prices.request_usd * cell.requests}
 
 
-def transfer_ratios(values: Mapping[str, float], *, same_model: bool) -> tuple[float, float]:
+def transfer_ratios(values: Values, *, same_model: bool) -> tuple[Number, Number]:
     """Return what input and output counts become on another model: counts do not transfer."""
     return (1.0, 1.0) if same_model else (values["tokeniser_ratio"], values["verbosity_ratio"])
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from breakeven.economics.sensitivity import likely_values
+import numpy as np
+
+from breakeven.economics.sensitivity import moved_values
 from breakeven.studies.verdict.result import TurningPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from breakeven.quantities import Interval
+    from breakeven.quantities import Array, Interval
     from breakeven.studies.verdict.evaluate import Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    """One assumption at one end: the bills of all options then, in their order."""
+
+    key: str
+    likely: float
+    value: float
+    usd_per_month: Array
 
 
 def turning_points(eligible: Sequence[tuple[Option, Mapping[str, Interval]]]) -> tuple[TurningPoint, ...]:
@@ -20,43 +33,47 @@ def turning_points(eligible: Sequence[tuple[Option, Mapping[str, Interval]]]) ->
     Each option comes with the assumptions it answers to, the price of its own nodes among them; a
     shared assumption moves all options together.  The changes that turn the ranking come back.
     """
-    base = [likely_values(assumptions) for _, assumptions in eligible]
-    bills = [option.bill(values).usd_per_month for (option, _), values in zip(eligible, base, strict=True)]
-    winner = min(range(len(bills)), key=bills.__getitem__)
+    if not eligible:
+        return ()
+    bills = np.array([_moved(option, own, ())[0] for option, own in eligible])
+    winner = int(bills.argmin())
     found: list[TurningPoint] = []
-    for key, interval, members in _moves(eligible):
-        for value in (interval.low, interval.high):
-            if value == interval.likely:
-                continue
-            moved = list(bills)
-            for index in members:
-                moved[index] = eligible[index][0].bill({**base[index], key: value}).usd_per_month
-            best = min(range(len(moved)), key=moved.__getitem__)
-            if best != winner and moved[best] < moved[winner]:
-                found.append(
-                    TurningPoint(
-                        key=key,
-                        likely=interval.likely,
-                        value=value,
-                        winner=eligible[best][0].id,
-                        winner_title=eligible[best][0].title,
-                        usd_per_month=moved[best],
-                    )
+    for move in _moves(eligible, bills):
+        best = int(move.usd_per_month.argmin())
+        if best != winner and move.usd_per_month[best] < move.usd_per_month[winner]:
+            option = eligible[best][0]
+            found.append(
+                TurningPoint(
+                    key=move.key,
+                    likely=move.likely,
+                    value=move.value,
+                    winner=option.id,
+                    winner_title=option.title,
+                    usd_per_month=float(move.usd_per_month[best]),
                 )
+            )
     return tuple(found)
 
 
-def _moves(
-    eligible: Sequence[tuple[Option, Mapping[str, Interval]]],
-) -> list[tuple[str, Interval, tuple[int, ...]]]:
-    """Return each assumption with the options it moves: all for a shared one, one for a node price."""
-    shared = set.intersection(*(set(assumptions) for _, assumptions in eligible))
-    everyone = tuple(range(len(eligible)))
-    moves = [(key, eligible[0][1][key], everyone) for key in eligible[0][1] if key in shared]
-    moves += [
-        (key, interval, (index,))
-        for index, (_, assumptions) in enumerate(eligible)
-        for key, interval in assumptions.items()
-        if key not in shared
-    ]
-    return [move for move in moves if not move[1].is_exact]
+def _moves(eligible: Sequence[tuple[Option, Mapping[str, Interval]]], bills: Array) -> Iterator[_Move]:
+    """Yield each shared assumption at both ends for all options, then each option's own for it alone."""
+    shared = {key: item for key, item in eligible[0][1].items() if all(own.get(key) == item for _, own in eligible)}
+    keys = tuple(key for key, item in shared.items() if not item.is_exact)
+    together = np.array([_moved(option, own, keys) for option, own in eligible])
+    for place, key in enumerate(keys):
+        for end, value in enumerate((shared[key].low, shared[key].high)):
+            column = together[:, 1 + 2 * place + end]
+            yield _Move(key=key, likely=shared[key].likely, value=value, usd_per_month=column)
+    for index, (option, own) in enumerate(eligible):
+        mine = tuple(key for key, item in own.items() if key not in shared and not item.is_exact)
+        alone = _moved(option, own, mine)
+        for place, key in enumerate(mine):
+            for end, value in enumerate((own[key].low, own[key].high)):
+                after = bills.copy()
+                after[index] = alone[1 + 2 * place + end]
+                yield _Move(key=key, likely=own[key].likely, value=value, usd_per_month=after)
+
+
+def _moved(option: Option, own: Mapping[str, Interval], keys: tuple[str, ...]) -> Array:
+    """Return an option's bills at likely values and at both ends of each key."""
+    return np.broadcast_to(option.bill(moved_values(own, keys)).usd_per_month, 1 + 2 * len(keys))

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from breakeven.capacity.load import Windows, windows_of
+from breakeven.capacity.load import windows_of
+from breakeven.capacity.tables import LoadTables
 from breakeven.errors import InputError
 from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from breakeven.quantities import Number, Values
     from breakeven.records import TrafficProfile
 
 SHORT_DAYS = 1.0
@@ -24,18 +24,22 @@ LONG_DAYS = 13.9
 """Two weeks, less a quiet end: from here on a trace speaks for its week; below, assumptions do."""
 
 
+HALF_A_MONTH = 0.5
+"""The month planned for begins where the data ends, so its middle is half a month of growth away."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
     """A month's sums of the traffic, in today's model's tokens (see ``records.Moments``)."""
 
-    requests: float
-    input_tokens: float
-    output_tokens: float
-    input_output_tokens2: float
-    output_output_tokens2: float
+    requests: Number
+    input_tokens: Number
+    output_tokens: Number
+    input_output_tokens2: Number
+    output_output_tokens2: Number
 
     @property
-    def volume_mtok(self) -> float:
+    def volume_mtok(self) -> Number:
         """Input and output together, in millions."""
         return (self.input_tokens + self.output_tokens) / TOKENS_PER_MTOK
 
@@ -55,26 +59,27 @@ class Workload:
             )
 
     @cached_property
-    def windows(self) -> Windows | None:
-        """The trace's windows as arrays; None for a bill."""
-        return windows_of(self.profile.times) if self.profile.times else None
+    def tables(self) -> LoadTables | None:
+        """The trace's peaks and up-times; None for a bill."""
+        return LoadTables(windows_of(self.profile.times)) if self.profile.times else None
 
     @property
     def observed_days(self) -> float | None:
         """Days that the trace covers; None for a bill."""
         return self.profile.times.span_days if self.profile.times else None
 
-    def month_ratio(self, values: Mapping[str, float]) -> float:
+    def month_ratio(self, values: Values) -> Number:
         """Return a month's tokens over the observed tokens."""
         observed = self.profile.usage.total_tokens
         if self.total_tokens_per_month is not None:
             return self.total_tokens_per_month / observed
+        ahead = (1 + values["traffic_growth_per_month"]) ** HALF_A_MONTH
         times = self.profile.times
         if times is None:
-            return 1 / self.profile.months
-        return values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * self._mean_ratio(values)
+            return ahead / self.profile.months
+        return ahead * values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * self._mean_ratio(values)
 
-    def peak_ratio(self, values: Mapping[str, float]) -> float:
+    def peak_ratio(self, values: Values) -> Number:
         """Return the month's peak load over the observed peak load."""
         times = self.profile.times
         assert times is not None, "a bill has no peak"
@@ -85,16 +90,15 @@ class Workload:
             return scale / self._mean_ratio(values) * values["weekly_peak_ratio"]
         return scale
 
-    def month(self, values: Mapping[str, float], *, input_ratio: float = 1.0, output_ratio: float = 1.0) -> Month:
+    def month(self, values: Values, *, input_ratio: Number = 1.0, output_ratio: Number = 1.0) -> Month:
         """Return the month's sums, with token counts rescaled to another model's."""
         ratio = self.month_ratio(values)
         usage, seen = self.profile.usage, self.profile.moments
         requests = seen.requests or usage.total_tokens / values["request_tokens"]
-        input_output, output_output = seen.input_output_tokens2, seen.output_output_tokens2
-        if not input_output:
-            # A bill has no joint lengths: every request is taken at the mean.
-            input_output = usage.input_tokens * usage.output_tokens / requests
-            output_output = usage.output_tokens**2 / requests
+        # Without joint lengths, as in a bill, every request is taken at the mean.
+        joint = bool(seen.input_output_tokens2)
+        input_output = seen.input_output_tokens2 if joint else usage.input_tokens * usage.output_tokens / requests
+        output_output = seen.output_output_tokens2 if joint else usage.output_tokens**2 / requests
         return Month(
             requests=requests * ratio,
             input_tokens=usage.input_tokens * ratio * input_ratio,
@@ -103,7 +107,7 @@ class Workload:
             output_output_tokens2=output_output * ratio * output_ratio**2,
         )
 
-    def _mean_ratio(self, values: Mapping[str, float]) -> float:
+    def _mean_ratio(self, values: Values) -> Number:
         times = self.profile.times
         if times is None or times.span_days >= LONG_DAYS:
             return 1.0

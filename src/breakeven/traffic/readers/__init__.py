@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from breakeven.traffic.readers.azure import AzureReader
 from breakeven.traffic.readers.bill import BillReader
+from breakeven.traffic.readers.burstgpt import BurstGptReader
+from breakeven.traffic.readers.litellm import LiteLlmReader
 from breakeven.traffic.readers.mapped import MappedReader
+from breakeven.traffic.readers.mooncake import MooncakeReader
+from breakeven.traffic.readers.servegen import ServeGenReader
 
 if TYPE_CHECKING:
     from breakeven.traffic.head import Head
@@ -34,7 +38,7 @@ class Reader(Protocol):
         ...
 
 
-READERS: Final[tuple[Reader, ...]] = (AzureReader(), BillReader(), MappedReader())
+READERS: Final[tuple[Reader, ...]] = (AzureReader(), BurstGptReader(), MooncakeReader(), ServeGenReader(), LiteLlmReader(), BillReader(), MappedReader())
 
 
 def detect(head: Head, options: Options) -> Reader:

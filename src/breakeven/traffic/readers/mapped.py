@@ -9,9 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from breakeven.traffic.details import understands
 from breakeven.traffic.layout import Layout
 from breakeven.traffic.readers.names import ANTHROPIC_PARTS, KNOWN_NAMES, guess, normal, require, resolve
-from breakeven.traffic.schema import CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, TIME
+from breakeven.traffic.schema import (
+    CACHE_WRITE_TOKENS,
+    CACHED_INPUT_TOKENS,
+    DETAILS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    TIME,
+)
 from breakeven.traffic.staging import Rows, stage
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ def find_columns(
     columns: Columns = resolve(head, mapping, known)
     guessed: Columns = {}
     for name, names in known.items():
-        if name not in columns and (column := guess(head, names)):
+        if name not in columns and (column := guess(head, names)) and _is_sure(head, name, column):
             guessed[name] = (column,)
     columns |= guessed
     notes = []
@@ -64,6 +72,10 @@ def find_columns(
     if other := ", ".join(f"{name} = {column}" for name, column in told.items() if column != name):
         notes.insert(0, f"{head.file}: columns were guessed from their names: {other}")
     return columns, tuple(notes)
+
+
+def _is_sure(head: Head, name: str, column: Column) -> bool:
+    return name not in DETAILS or understands(name, head.sample.get(column.name, ()))
 
 
 def _is_anthropic(columns: Columns) -> bool:

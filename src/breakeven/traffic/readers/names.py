@@ -15,12 +15,19 @@ from breakeven.traffic.schema import (
     CACHE_WRITE_TOKENS,
     CACHED_INPUT_TOKENS,
     EPISODE,
+    FAILED,
+    HISTORY_TOKENS,
     INPUT_TOKENS,
     KEY,
     MODEL,
     MONTH,
     OUTPUT_TOKENS,
+    PREFIX_BLOCKS,
+    PROCESSING,
+    PROMPT_ID,
     REQUESTS,
+    RETRY,
+    SYSTEM_TOKENS,
     TAGS,
     TARGET,
     TASK,
@@ -64,8 +71,18 @@ KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     TASK: ("task", "task_name", "use_case"),
     EPISODE: ("episode", "episode_id", "session_id", "conversation_id"),
     TAGS: ("tags", "request_tags"),
+    PROCESSING: ("processing", "service_tier"),
+    FAILED: ("failed", "is_error", "response_status", "status_code", "http_status"),
+    RETRY: ("retry", "is_retry"),
+    PROMPT_ID: ("prompt_id", "prompt_hash", "prompt_sha256", "prompt_md5"),
+    PREFIX_BLOCKS: ("prefix_blocks",),
+    SYSTEM_TOKENS: ("system_tokens", "system_prompt_tokens"),
+    HISTORY_TOKENS: ("history_tokens",),
 }  # fmt: skip
-"""Likeliest first; secrets (``api_key``) are left out on purpose."""
+"""Likeliest first; secrets (``api_key``) are left out on purpose.
+
+A detail is guessed only where every value seen is one that it may have; ``details`` knows which.
+"""
 
 BILL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     TIME: ("month", "billing_period", "billing_month", "period"),

@@ -1,0 +1,156 @@
+"""A scenario as text: what was answered as keys, all else as commented examples to uncomment.
+
+Lines of explanation begin with "# " and a word; a commented example has its key right after the mark.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from breakeven.sources.answers import Answers, Hardware
+
+_HEAD = """\
+# A scenario: what you know better than any catalogue.  Every key is optional; to use an example that
+# is commented out, take its mark away.  `breakeven schema scenario` prints what editors can check against.
+"""
+
+
+def scenario_text(answers: Answers) -> str:
+    """Return the YAML of a scenario that holds these answers."""
+    return "\n".join([_HEAD, *_sections(answers)])
+
+
+def _sections(answers: Answers) -> Iterator[str]:
+    yield f"name: {_yaml(answers.name)}\n"
+    yield _section(
+        "What serves the traffic now: provider:model, or a model's name.",
+        [f"today: {_yaml(answers.today)}"] if answers.today else [],
+        ["today: openai:gpt-4o"],
+    )
+    yield _section(
+        "Models and targets to compare it with; without any, the usual ones.",
+        [f"consider: {_yaml(list(answers.consider))}"] if answers.consider else [],
+        ["consider: [llama-3.3-70b, openai:gpt-4o-mini]"],
+    )
+    yield _section(
+        "Totals of a month.  With a log they stay out; then total_tokens_per_month scales the log to another volume.",
+        _traffic(answers),
+        ["traffic:", "  total_tokens_per_month: 4_200_000_000"],
+    )
+    yield _section(
+        "Pools of your own, beside those that the catalogue's offers make possible.",
+        _pool(answers.hardware) if answers.hardware else [],
+        [
+            "pools:",
+            "  - model: llama-3.3-70b",
+            "    gpu: h100-sxm",
+            "    gpus_per_node: 4",
+            "    precision: fp8",
+            "    usd_per_gpu_hour: 2.10",
+            "    throughput: {output_tokens_per_s: 2600}",
+        ],
+    )
+    yield _section(
+        "What excludes an option before any cost.",
+        _constraints(answers),
+        ["constraints:", "  data_may_leave: false", "  regions: [eu]", "  compliance: [SOC 2 Type 2]"],
+    )
+    yield _section(
+        "Evidence that a model is good enough for this work: a word, labelled-pairs or a shadow comparison.",
+        _quality(answers),
+        ["quality:", "  - {model: llama-3.3-70b, evidence: labelled-pairs, accuracy_ratio: 0.97}"],
+    )
+    yield _section(
+        "Whether the engineers who would run a pool are paid anyway.",
+        [f"team_exists: {_yaml(answers.team_exists)}"] if answers.team_exists is not None else [],
+        ["team_exists: true"],
+    )
+    yield _section(
+        "Your own figures in place of the catalogue's; `breakeven catalog assumptions` lists all keys.",
+        [],
+        [
+            "assumptions:",
+            "  engineer_usd_per_year: {low: 110000, likely: 130000, high: 160000, source: payroll}",
+            "  downtime_usd_per_hour: 150",
+        ],
+    )
+
+
+def _section(why: str, live: Sequence[str], example: Sequence[str]) -> str:
+    return "\n".join([f"# {why}", *(live or [f"#{line}" for line in example]), ""])
+
+
+def _traffic(answers: Answers) -> list[str]:
+    totals = {
+        "input_tokens_per_month": answers.input_tokens_per_month,
+        "output_tokens_per_month": answers.output_tokens_per_month,
+        "requests_per_month": answers.requests_per_month,
+    }
+    lines = [f"  {key}: {value:_}" for key, value in totals.items() if value is not None]
+    return ["traffic:", *lines] if lines else []
+
+
+def _pool(pool: Hardware) -> list[str]:
+    lines = [
+        "pools:",
+        f"  - model: {_yaml(pool.model)}",
+        f"    gpu: {_yaml(pool.gpu)}",
+        f"    gpus_per_node: {pool.gpus_per_node}",
+        f"    precision: {pool.precision}",
+    ]
+    if pool.node_usd is not None:
+        lines += [
+            "    purchase: owned",
+            f"    node_usd: {pool.node_usd:f}",
+            "    already_owned: true             # paid for: only what it costs to run is avoidable",
+        ]
+    elif pool.usd_per_gpu_hour is not None:
+        lines.append(f"    usd_per_gpu_hour: {pool.usd_per_gpu_hour:f}")
+    else:
+        lines.append("    #usd_per_gpu_hour: 2.10           # what you pay; else the catalogue's offers")
+    if pool.output_tokens_per_s is not None:
+        lines += [
+            "    throughput:",
+            f"      output_tokens_per_s: {pool.output_tokens_per_s:f}",
+            "      #isl_tokens: 1500               # the input and output lengths at which it was measured",
+            "      #osl_tokens: 250",
+        ]
+    else:
+        lines.append("    #throughput: {output_tokens_per_s: 2600}  # what you measured; else the catalogue's")
+    return lines
+
+
+def _constraints(answers: Answers) -> list[str]:
+    lines: list[str] = []
+    if answers.data_may_leave is not None:
+        lines.append(f"  data_may_leave: {_yaml(answers.data_may_leave)}")
+    if answers.regions:
+        lines.append(f"  regions: {_yaml(list(answers.regions))}")
+    if answers.compliance:
+        lines.append(f"  compliance: {_yaml(list(answers.compliance))}")
+    if answers.fine_tuning is not None:
+        lines.append(f"  fine_tuning: {_yaml(answers.fine_tuning)}")
+    return ["constraints:", *lines] if lines else []
+
+
+def _quality(answers: Answers) -> list[str]:
+    if answers.accuracy_ratio is None:
+        return []
+    return [
+        "quality:",
+        f"  - model: {_yaml(answers.judged_model)}",
+        "    evidence: word                  # or labelled-pairs, or shadow",
+        f"    accuracy_ratio: {answers.accuracy_ratio:f}",
+    ]
+
+
+def _yaml(value: object) -> str:
+    """Return a value as YAML on one line, quoted where it must be."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,117 @@
+"""An option's bill month by month, for every draw.
+
+An option is reduced to its bill over volume, a staircase or a line for each draw; months move volume and prices
+along it.  So 10,000 draws of 36 months cost a few array operations an option, with the arithmetic of the bill itself.
+Arrays have shape (draws, months).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from breakeven.economics.horizon import decline_ratios, growth_ratios
+from breakeven.quantities import MONTHS_PER_YEAR
+from breakeven.studies.verdict.api_option import ApiOption
+from breakeven.studies.verdict.elastic_option import ServerlessOption
+from breakeven.studies.verdict.evaluate import flat_draws, stair_draws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breakeven.economics.crossing import FlatDraws, StairDraws
+    from breakeven.quantities import Array, Number
+    from breakeven.studies.verdict.evaluate import Case
+    from breakeven.studies.verdict.pool_option import PoolOption
+    from breakeven.studies.verdict.workload import Workload
+
+WEEKS_PER_MONTH = 52 / MONTHS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What moves by the month: the volume, and growth and prices over those of the first month."""
+
+    workload: Workload
+    volume_mtok: Array
+    growth_ratio: Array
+    api_price_ratio: Array
+    gpu_price_ratio: Array
+
+    def usd_per_month(self, case: Case) -> Array:
+        """Return an option's bills, without the migration towards it."""
+        option, values = case.option, case.drawn
+        if isinstance(option, ServerlessOption):
+            return self._serverless(option, values)
+        bill = self.flat(case) if isinstance(option, ApiOption) else self.stairs(case)
+        return bill.usd_per_month(self.volume_mtok)
+
+    def flat(self, case: Case) -> FlatDraws:
+        """Return an API's bill over volume, month by month."""
+        option, values = case.option, case.drawn
+        assert isinstance(option, ApiOption)
+        now = flat_draws(option, values, self.workload)
+        one_off = np.asarray(monthly_one_off_usd(case))
+        return replace(
+            now,
+            fixed_usd_per_month=(now.fixed_usd_per_month - one_off)[:, None],
+            usd_per_mtok=now.usd_per_mtok[:, None] * self.api_price_ratio,
+        )
+
+    def stairs(self, case: Case) -> StairDraws:
+        """Return a pool's bill over volume, month by month; engineers do not get cheaper with GPUs."""
+        option, values = case.option, case.drawn
+        assert not isinstance(option, ApiOption)
+        now = stair_draws(option, values)
+        engineering = np.broadcast_to(option.node_engineering_usd(values), now.node_usd_per_month.shape)[:, None]
+        one_off = np.asarray(monthly_one_off_usd(case))
+        return replace(
+            now,
+            fixed_usd_per_month=(now.fixed_usd_per_month - one_off)[:, None],
+            node_usd_per_month=(now.node_usd_per_month[:, None] - engineering) * self._node_price(option) + engineering,
+            node_mtok_per_month=now.node_mtok_per_month[:, None],
+            standby_nodes=now.standby_nodes[:, None],
+        )
+
+    def _serverless(self, option: ServerlessOption, values: Mapping[str, Array]) -> Array:
+        columns = {key: value[:, None] for key, value in values.items()}
+        running = option.running_usd_per_month(columns, volume_ratio=self.growth_ratio)
+        standing = sum(item.usd_per_month for item in option.overhead_lines(columns, 0) if item.layer != "one-off")
+        return np.asarray(running * self._node_price(option) + standing)
+
+    def _node_price(self, option: PoolOption) -> Array | float:
+        return self.gpu_price_ratio if option.price_moves else 1.0
+
+
+def course_of(values: Mapping[str, Array], workload: Workload, *, month_count: int) -> Course:
+    """Return how volume and prices move over the months, in every draw of the shared assumptions."""
+    growth = growth_ratios(values["traffic_growth_per_month"], month_count=month_count)
+    return Course(
+        workload=workload,
+        volume_mtok=np.broadcast_to(workload.month(values).volume_mtok, len(growth))[:, None] * growth,
+        growth_ratio=growth,
+        api_price_ratio=decline_ratios(values["api_price_decline_per_year"], month_count=month_count),
+        gpu_price_ratio=decline_ratios(values["gpu_price_decline_per_year"], month_count=month_count),
+    )
+
+
+def monthly_one_off_usd(case: Case) -> Number:
+    """Return the migration's share of a month's bill, for every draw."""
+    return sum(item.usd_per_month for item in case.option.bill(case.drawn).lines if item.layer == "one-off")
+
+
+def outlay_usd(case: Case) -> Number:
+    """Return what the move costs at its start, for every draw."""
+    return monthly_one_off_usd(case) * case.drawn["horizon_months"]
+
+
+def moved_fraction(case: Case, *, month_count: int) -> Array:
+    """Return the share of each month in which the option serves: until the move is done, today's does.
+
+    The move takes its engineer weeks, by one engineer; the new bill begins when it is done.
+    """
+    key = case.option.migration_key
+    weeks = case.drawn[key] if key else np.zeros(1)
+    return np.clip(np.arange(1, month_count + 1) - weeks[:, None] / WEEKS_PER_MONTH, 0.0, 1.0)

@@ -1,0 +1,199 @@
+"""What is fuzzed, and what must hold: every reader of logs, and the loader of scenarios.
+
+Each target takes the bytes of one case and returns how it ended; whatever may not happen raises ``Violation``.
+The readers are those of the registry and their seeds the fixtures in ``tests/traffic/fixtures/<reader>``: a file
+is a seed by itself, a folder is a seed of files that are given together.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from unittest import mock
+
+import ibis
+from mutations import SECRET
+
+from breakeven.errors import BreakevenError
+from breakeven.sources.catalogue import load_book
+from breakeven.sources.scenario import own_assumptions, read_scenario, stated_profile
+from breakeven.traffic.head import read_head
+from breakeven.traffic.layout import Options
+from breakeven.traffic.read import read_trace
+from breakeven.traffic.readers import READERS, detect
+from breakeven.traffic.schema import REQUESTS, TOKEN_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from breakeven.catalog.book import Book
+    from breakeven.traffic.trace import Trace
+
+TESTS: Final = Path(__file__).parents[1]
+FIXTURES: Final = TESTS / "traffic" / "fixtures"
+SCENARIO: Final = TESTS.parent / "docs" / "examples" / "scenario.yaml"
+
+MOST_MESSAGE_CHARACTERS: Final = 12_000
+MOST_LINE_CHARACTERS: Final = 1_500
+"""Of a message about a file of a few dozen rows: at most twenty problems of each kind, a few hundred characters each."""
+
+Files = tuple[tuple[str, bytes], ...]
+"""Names and contents of files that are given together."""
+
+
+class Violation(Exception):  # noqa: N818 - it is no error of the program's, it is what was looked for
+    """Something happened that may not."""
+
+
+class Target(Protocol):
+    """Something to fuzz."""
+
+    name: str
+    seeds: tuple[Files, ...]
+
+    def run(self, files: Files, *, strict: bool) -> str:
+        """Return how the case ended, ``read`` or ``refused``; ``strict`` accepts no lost rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderTarget:
+    """One format of log, read as the command line reads it."""
+
+    name: str
+    seeds: tuple[Files, ...]
+
+    def run(self, files: Files, *, strict: bool) -> str:
+        with _written(files) as paths:
+            try:
+                trace = read_trace(paths, tolerate_fraction=0.05 if strict else 1.0)
+            except BreakevenError as error:
+                check_message(str(error))
+                return "refused"
+            check_trace(trace)
+            return "read" if self._is_reader_of(paths) else "read as another format"
+
+    def _is_reader_of(self, paths: Sequence[Path]) -> bool:
+        return any(detect(read_head(path), Options()).name == self.name for path in paths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioTarget:
+    """The loader of scenarios, up to the figures that it takes from one."""
+
+    name: str
+    seeds: tuple[Files, ...]
+
+    def run(self, files: Files, *, strict: bool) -> str:  # noqa: ARG002 - the protocol's signature
+        with _written(files) as paths:
+            try:
+                scenario, document = read_scenario(paths[0])
+                own_assumptions(scenario, document, _book(), date(2026, 11, 20))
+                stated_profile(scenario)
+            except BreakevenError as error:
+                check_message(str(error), secret=None)
+                return "refused"
+            return "read"
+
+
+def targets() -> dict[str, Target]:
+    """Return everything that is fuzzed, by name."""
+    readers = [ReaderTarget(name=reader.name, seeds=seeds_of(reader.name)) for reader in READERS]
+    scenario = ScenarioTarget(name="scenario", seeds=((_file(SCENARIO),),))
+    return {target.name: target for target in (*readers, scenario)}
+
+
+def seeds_of(reader: str) -> tuple[Files, ...]:
+    """Return the fixtures of a reader."""
+    folder = FIXTURES / reader
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return tuple(
+        tuple(_file(path) for path in sorted(entry.iterdir())) if entry.is_dir() else (_file(entry),)
+        for entry in entries
+        if entry.suffix != ".md"
+    )
+
+
+def check_message(message: str, secret: str | None = SECRET) -> None:
+    """Raise where a message could not be shown to a person."""
+    if not message.strip():
+        raise Violation("a message without a word")
+    if len(message) > MOST_MESSAGE_CHARACTERS:
+        raise Violation(f"a message of {len(message):,} characters: {message[:300]!r}...")
+    longest = max(message.splitlines(), key=len)
+    if len(longest) > MOST_LINE_CHARACTERS:
+        raise Violation(f"a line of {len(longest):,} characters: {longest[:300]!r}...")
+    if secret and secret in message:
+        raise Violation(f"a message that tells a secret: {message[:600]!r}")
+
+
+def check_trace(trace: Trace) -> None:
+    """Raise where the figures of a trace cannot be."""
+    if not 0 <= trace.rows_lost <= trace.rows_read:
+        raise Violation(f"{trace.rows_lost} rows lost of {trace.rows_read}")
+    for text in (*trace.notes, *map(str, trace.problems)):
+        check_message(text)
+    names = [name for name in (*TOKEN_COLUMNS, REQUESTS) if name in trace.table.columns]
+    rows = trace.table.to_pyarrow()
+    if trace.kind == "trace" and rows.num_rows != trace.rows_read - trace.rows_lost:
+        raise Violation(f"{rows.num_rows} rows of {trace.rows_read} read and {trace.rows_lost} lost")
+    for name in names:
+        values = [value for value in rows[name].to_pylist() if value is not None]
+        if any(value < 0 for value in values):
+            raise Violation(f"{name} is negative: {min(values)}")
+
+
+@contextmanager
+def one_database() -> Iterator[None]:
+    """Let every trace share one DuckDB, emptied between them: making one takes longer than most cases.
+
+    It runs in one thread, because two cases at a time use both cores better.
+    """
+    backend = ibis.duckdb.connect()
+    backend.raw_sql("SET threads = 1")
+
+    def emptied(**_settings: Any) -> Any:
+        for kind, query in _LEFT_BEHIND.items():
+            for (name,) in backend.raw_sql(query).fetchall():
+                backend.raw_sql(f'DROP {kind} "{name}"')
+        return backend
+
+    with mock.patch.object(ibis.duckdb, "connect", emptied):
+        yield
+
+
+_LEFT_BEHIND: Final = {
+    "VIEW": "SELECT view_name FROM duckdb_views() WHERE NOT internal",
+    "TABLE": "SELECT table_name FROM duckdb_tables()",
+}
+
+
+@cache
+def _book() -> Book:
+    return load_book()
+
+
+@contextmanager
+def _written(files: Files) -> Iterator[list[Path]]:
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    try:
+        paths = [folder / name for name, _ in files]
+        for path, (_, content) in zip(paths, files, strict=True):
+            path.write_bytes(content)
+        yield paths
+    finally:
+        shutil.rmtree(folder)
+
+
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+
+
+def _file(path: Path) -> tuple[str, bytes]:
+    return path.name, path.read_bytes()
+
