@@ -64,6 +64,7 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_requests_per_s": "requests a second",
     "_s": "seconds",
     "_ms": "milliseconds",
+    "_us": "microseconds",
     "_hours": "hours",
     "_hours_per_month": "hours a month",
     "_months": "months",
@@ -85,6 +86,9 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_count": "a number of things",
     "_nodes": "nodes",
     "_gpus": "GPUs",
+    "_size": "elements of a vector",
+    "_heads": "attention heads",
+    "_experts": "experts of a layer",
     "_node_seconds": "node-seconds: one node fully busy for a second",
     "_node_hours": "node-hours",
 }

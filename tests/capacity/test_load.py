@@ -58,7 +58,7 @@ def test_quantiles_count_the_empty_windows_too() -> None:
 
 def test_scale_to_zero_pays_for_whole_nodes_in_the_windows_that_need_them() -> None:
     observed = load(windows_of(_times({0: 3000, 2: 12000}, windows=4)), SERVICE)
-    up, starts_per_hour = observed.started_nodes(1.0)
+    up, starts_per_hour = observed.started_nodes(observed.mean_nodes)
     assert up == pytest.approx((1 + 0 + 2 + 0) / 4)
     assert starts_per_hour == pytest.approx(3 * 15)
 

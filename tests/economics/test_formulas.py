@@ -15,7 +15,7 @@ from breakeven.economics.compute import (
 )
 from breakeven.economics.outcomes import paying_quality_loss_fraction, routed_saving_fraction, usd_per_success
 from breakeven.economics.overheads import engineering_usd_per_month, incidents_usd_per_month, pool_engineering_fte
-from breakeven.economics.sensitivity import corner, likely_values, swings
+from breakeven.economics.sensitivity import swings
 from breakeven.economics.tokens import blended_usd_per_mtok, capacity_mtok, total_tokens_per_s
 from breakeven.quantities import Interval
 
@@ -109,19 +109,19 @@ def test_routing_saves_by_share_and_price_ratio() -> None:
     assert routed_saving_fraction(0.8, price_ratio=0.1) == pytest.approx(0.72)
 
 
-def test_corners_take_each_assumption_at_the_end_that_moves_the_result_there() -> None:
-    """cost = price / speed: low at the low price and the high speed."""
+def test_a_swing_moves_one_assumption_to_both_ends() -> None:
+    """cost = price / speed + fixed, likely 2 / 10 + 3."""
     doubts = {
         "price": Interval(low=1, likely=2, high=4),
         "speed": Interval(low=5, likely=10, high=20),
         "unused": Interval(low=0, likely=1, high=2),
         "fixed": Interval.exact(3),
     }
-    moved = swings(lambda values: values["price"] / values["speed"] + values["fixed"], doubts)
-    assert [swing.key for swing in moved] == ["price", "speed"] or [s.key for s in moved] == ["speed", "price"]
-    assert corner(doubts, moved, lowest=True) == {"price": 1, "speed": 20, "unused": 1, "fixed": 3}
-    assert corner(doubts, moved, lowest=False) == {"price": 4, "speed": 5, "unused": 1, "fixed": 3}
-    assert likely_values(doubts)["speed"] == 10
+    moved = {item.key: item for item in swings(lambda v: v["price"] / v["speed"] + v["fixed"], doubts)}
+    assert set(moved) == {"price", "speed"}
+    assert (moved["price"].low_usd_per_month, moved["price"].high_usd_per_month) == pytest.approx((3.1, 3.4))
+    assert (moved["speed"].low_usd_per_month, moved["speed"].high_usd_per_month) == pytest.approx((3.4, 3.1))
+    assert {item.likely_usd_per_month for item in moved.values()} == {3.2}
 
 
 def test_a_wider_swing_comes_first() -> None:

@@ -107,6 +107,8 @@ HARDWARE = st.builds(
     usd_per_gpu_hour=st.none() | DECIMALS,
     node_usd=st.none() | st.integers(1, 10**9).map(Decimal),
     output_tokens_per_s=st.none() | DECIMALS,
+    regions=st.lists(NAMES, max_size=2).map(tuple),
+    compliance=st.lists(NAMES, max_size=2).map(tuple),
 )
 TOTALS = st.fixed_dictionaries(
     {"input_tokens_per_month": st.integers(1, 10**15), "output_tokens_per_month": st.integers(1, 10**15)},
@@ -157,7 +159,7 @@ def _assert_same_pool(scenario: Scenario, said: Hardware | None) -> None:
         assert scenario.pools == ()
         return
     (pool,) = scenario.pools
-    for key in ("model", "gpu", "gpus_per_node", "precision", "node_usd"):
+    for key in ("model", "gpu", "gpus_per_node", "precision", "node_usd", "regions", "compliance"):
         assert getattr(pool, key) == getattr(said, key)
     assert pool.already_owned is (said.node_usd is not None)
     assert pool.usd_per_gpu_hour == (said.usd_per_gpu_hour if said.node_usd is None else None)

@@ -195,6 +195,12 @@ def test_quality_without_any_evidence_is_unknown_and_the_best_model_counts() -> 
     assert found.likely == 0.97
 
 
+def test_of_several_open_models_the_best_one_counts() -> None:
+    better = SimpleNamespace(standing="evidence", score_ratio=1.1, reason="public scores")
+    found = facts_of(_verdict(_today(), _pool(), _brokered(quality=better)), _scenario()).open_model_quality_ratio
+    assert found == Amount.exact(1.1, "qwen: public scores")
+
+
 def test_a_ledger_shows_that_a_gateway_is_in_the_path() -> None:
     assert _facts().gateway_in_path is None
     assert _facts(source="ledger:var").gateway_in_path == Said(holds=True, source="your ledger: ledger:var")
@@ -214,6 +220,23 @@ def test_the_computed_side_names_what_is_recommended_and_what_a_pool_would_cost(
         "it never breaks even against today",
         "it never breaks even against brokered",
     )
+
+
+def test_break_even_against_the_recommended_option_is_told_whatever_its_kind() -> None:
+    optimised = _option("optimised", "today-optimised", 7_000)
+    computed = computed_of(_verdict(_today(), optimised, _brokered(), _pool(), recommended="optimised"))
+    assert computed.pool is not None
+    assert "it never breaks even against optimised" in computed.pool.break_evens
+
+
+def test_a_bill_with_a_price_missing_is_never_the_cheapest() -> None:
+    missing = {"partial": ("no price for output",)}
+    options = [_option("half-api", "open-model-api", 1, **missing), _option("half-pool", "owned", 1, **missing)]
+    computed = computed_of(_verdict(_today(), *options, _brokered(), _pool(break_even=())))
+    assert computed.managed is not None
+    assert computed.managed.title == "brokered"
+    assert computed.pool is not None
+    assert computed.pool.title == "pool"
 
 
 @pytest.mark.parametrize(

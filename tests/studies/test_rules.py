@@ -182,6 +182,25 @@ def test_a_lower_end_alone_answers_only_where_it_suffices(at_least: float, reply
     assert bool(result.provide) == (reply == "unknown")
 
 
+@pytest.mark.parametrize(
+    ("rule_id", "value", "threshold", "text"),
+    [
+        ("002-check-utilisation", 0.108, "below 60 %", "10.8 %"),
+        ("002-check-hybrid", 0.3, "above 0 and below 100 %", "30 %"),
+        ("002-check-fully-loaded", 2.5, "above 0 USD a million tokens", "2.5 USD a million tokens"),
+        ("003-signal-volume", 14_530_000, "above 1M requests a month", "14.5M requests a month"),
+        ("002-band-depends", 0.0005, "at least 500M and at most 3B tokens a month", "500 tokens a month"),
+        ("001-question-quality", 1.143, "at least 0.95", "1.14"),
+        ("001-question-team", True, "yes", "yes"),
+    ],
+)
+def test_values_and_thresholds_are_written_in_their_unit(
+    rule_id: str, value: float | bool, threshold: str, text: str
+) -> None:
+    result = answer_rule(RULES[rule_id], _facts(**{RULES[rule_id].measure: value}))
+    assert (result.threshold, result.value) == (threshold, text)
+
+
 def test_an_amount_keeps_its_order() -> None:
     with pytest.raises(ValueError, match="low <= likely <= high"):
         Amount(low=2, likely=1, high=3, source="")

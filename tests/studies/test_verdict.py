@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import breakeven
+from breakeven.economics.levers import Levers
 from breakeven.errors import InputError, NoPriceError, UnknownNameError
 from breakeven.reports.as_json import to_json
 from breakeven.wiring.plan import sample_trace
@@ -308,3 +309,20 @@ def test_a_price_read_later_than_the_day_it_is_used_for_warns(tmp_path: Path) ->
     text = "today: gpt-4o\ntraffic: {input_tokens_per_month: 3000000, output_tokens_per_month: 1000000}\n"
     result = breakeven.plan(scenario=_write(tmp_path, text), as_of=date(2020, 1, 1))
     assert any("openai:gpt-4o was read on" in item for item in result.warnings)
+
+
+def test_with_every_lever_at_rest_the_parts_are_the_bill(azure: Verdict) -> None:
+    for option in azure.options:
+        if option.levers is not None:
+            assert option.levers.usd_per_month(Levers()) == pytest.approx(option.usd_per_month.likely)
+            assert option.levers.nodes(Levers()) == (option.nodes.serving_nodes if option.nodes else 0)
+
+
+def test_the_volume_lever_gives_what_planning_for_that_volume_gives(azure: Verdict, tmp_path: Path) -> None:
+    twice = round(azure.volume_mtok_per_month.likely * 2e6)
+    path = _write(tmp_path, f"today: gpt-4o\ntraffic: {{total_tokens_per_month: {twice}}}\n")
+    there = {item.id: item for item in breakeven.plan(sample_trace(), scenario=path, as_of=ON).options}
+    for option in azure.options:
+        if option.levers is not None and option.id in there:
+            expected = there[option.id].usd_per_month.likely
+            assert option.levers.usd_per_month(Levers(volume_ratio=2)) == pytest.approx(expected, rel=1e-6)

@@ -32,7 +32,7 @@ class LoadTables:
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
-        self._tables: dict[tuple[Service, bytes], Array] = {}
+        self._peaks: dict[Service, tuple[tuple[Number, ...], Number]] = {}
         self._loads: dict[Service, Load] = {}
 
     def peak_nodes(
@@ -40,16 +40,17 @@ class LoadTables:
     ) -> Number:
         """Return the busy nodes that this share of windows does not exceed, with token counts rescaled.
 
-        As observed, not yet scaled to a month.  See ``Load.peak_nodes``.
+        As observed, not yet scaled to a month.  See ``Load.peak_nodes``.  Options of one service ask with the
+        same draws, so the last answer for each service is kept.
         """
-        axes = [_points(value, RATIO_POINTS) for value in (quantile_fraction, input_ratio, output_ratio)]
-        key = (service, b"|".join(axis.tobytes() for axis in axes))
-        if key not in self._tables:
-            self._tables[key] = self._peak_table(service, axes)
-        table = self._tables[key]
-        if table.size == 1:
-            return float(table.flat[0])
-        return _between(axes, table, (quantile_fraction, input_ratio, output_ratio))
+        asked = (quantile_fraction, input_ratio, output_ratio)
+        known = self._peaks.get(service)
+        if known is None or any(given is not kept for given, kept in zip(asked, known[0], strict=True)):
+            axes = [_points(value, RATIO_POINTS) for value in asked]
+            table = self._peak_table(service, axes)
+            known = asked, float(table.flat[0]) if table.size == 1 else _between(axes, table, asked)
+            self._peaks[service] = known
+        return known[1]
 
     def up_nodes(self, service: Service, mean_nodes: Number) -> tuple[Number, Number]:
         """Return mean nodes up and starts an hour of nodes that scale to zero, at a mean load.

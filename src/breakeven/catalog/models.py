@@ -37,7 +37,11 @@ class SoldAs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """The shape of a model, without its weights: two models of one architecture are served equally fast."""
+    """The shape of a model, without its weights: two models of one architecture are served equally fast.
+
+    ``hidden_size`` and the fields below it are what a roofline needs beyond memory; None where not
+    known.  A dense model has no ``routed_experts``; ``active_experts`` of them serve a token.
+    """
 
     total_parameters: int
     active_parameters: int
@@ -48,6 +52,34 @@ class Architecture:
     kv_latent_size: int | None
     sliding_window_tokens: int | None
     sliding_window_layers: int | None
+    hidden_size: int | None = None
+    query_heads: int | None = None
+    routed_experts: int | None = None
+    active_experts: int | None = None
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether a token passes through a part of the weights only."""
+        return self.active_parameters < self.total_parameters
+
+    @property
+    def expert_share_fraction(self) -> float:
+        """Return the share of the routed experts that one token passes through; 1 for a dense model.
+
+        Where the experts are not known, their share is taken as that of the parameters.
+        """
+        if not self.is_mixture:
+            return 1.0
+        if self.routed_experts and self.active_experts:
+            return self.active_experts / self.routed_experts
+        return self.active_parameters / self.total_parameters / 2
+
+    @property
+    def expert_parameters(self) -> float:
+        """Return the parameters of all routed experts, R in active = total - R + R x share; 0 for a dense model."""
+        if not self.is_mixture:
+            return 0.0
+        return (self.total_parameters - self.active_parameters) / (1 - self.expert_share_fraction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,14 @@ def _has_gpus(given: Given) -> bool:
     return "gpus" in given
 
 
+def _has_gpus_and_regions(given: Given) -> bool:
+    return "gpus" in given and "regions" in given
+
+
+def _has_gpus_and_attestations(given: Given) -> bool:
+    return "gpus" in given and "compliance" in given
+
+
 def _names_model(given: Given) -> bool:
     return "open_models" in given or "gpus" in given
 
@@ -118,6 +126,18 @@ QUESTIONS: Final = (
         text="  What do they cost?",
         why="2.10/h for each GPU rented, 250000 for a node bought; blank for the catalogue's offers.",
         is_asked=_has_gpus,
+    ),
+    Question(
+        key="gpu_regions",
+        text="  Where are they?",
+        why="Regions must be met by your own nodes as well: where it is not known, they are left out.",
+        is_asked=_has_gpus_and_regions,
+    ),
+    Question(
+        key="gpu_compliance",
+        text="  Which of the attestations does their owner show?",
+        why="Your data centre, or who rents them to you; what is not shown counts as missing.",
+        is_asked=_has_gpus_and_attestations,
     ),
     Question(
         key="output_tokens_per_s",

@@ -39,6 +39,8 @@ def init(
     ] = None,
     gpus: Annotated[str | None, typer.Option(help="A node that you have, such as '4x h100-sxm'.")] = None,
     gpu_price: Annotated[str | None, typer.Option(help="2.10/h for each GPU rented; 250000 for a node bought.")] = None,
+    gpu_region: Annotated[list[str] | None, typer.Option(help="Where that node is; repeat for more.")] = None,
+    gpu_compliance: Annotated[list[str] | None, typer.Option(help="Attestation that its owner shows; repeat.")] = None,
     output_tokens_per_s: Annotated[str | None, typer.Option(help="What you measured of that node.")] = None,
     team_exists: Annotated[
         bool | None, typer.Option("--team-exists/--no-team", help="Whether its engineers are paid anyway.")
@@ -63,6 +65,8 @@ def init(
         open_models=open_model,
         gpus=gpus,
         gpu_price=gpu_price,
+        gpu_regions=gpu_region,
+        gpu_compliance=gpu_compliance,
         output_tokens_per_s=output_tokens_per_s,
         team_exists=team_exists,
         accuracy_ratio=accuracy_ratio,

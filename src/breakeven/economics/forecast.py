@@ -1,9 +1,9 @@
 """Next month's bill as an interval: from daily volumes, or from what stands in for days that nobody saw.
 
-The logarithm of a day's volume is a Gaussian process: a level, a trend, a shape of the week, and residuals that resemble
-those of the day before.  How large and how persistent residuals are, and how strong the week is, is not estimated
-but weighed: every combination on a grid counts by how well it explains the days seen and by how usual it is, so
-a short trace gives wide intervals without further rules.  Nothing here knows a season, a launch or a price.
+The logarithm of a day's volume is a Gaussian process: a level, a trend, a shape of the week, and residuals that
+resemble those of the day before.  How large and how persistent residuals are, and how strong the week is, is not
+estimated but weighed: every combination on a grid counts by how well it explains the days seen and by how usual
+it is, so a short trace gives wide intervals without further rules.  Nothing here knows a season, a launch or a price.
 """
 
 from __future__ import annotations
@@ -24,23 +24,35 @@ if TYPE_CHECKING:
     from breakeven.quantities import Array, Interval
 
 DAYS_PER_WEEK: Final = 7
+TWO_WEEKS_DAYS: Final = 14
+"""From here on days speak for their week and their growth; below, assumptions do."""
+
 DAYS_PER_MONTH: Final = HOURS_PER_MONTH / 24
 MOST_DAYS: Final = 91
 """Thirteen weeks: older days say little of next month that these do not."""
 
-WIDENING_RATIO: Final = 1.5
+WIDENING_RATIO: Final = 1.3
 """By which the logarithm's distance from the median is stretched.
 
 Ours: the model's own 80 % intervals held too seldom on one of two public traces (``make bench-forecast``).
 """
 
 _Z80: Final = float(ndtri(0.9))
-_PERSISTENCE: Final = (0.0, 0.2, 0.4, 0.6, 0.75, 0.88, 0.95)
-_SPREAD_STEPS: Final = tuple(np.linspace(-2, 2, 9))
-_SPREAD_DOUBT: Final = 0.7
-"""Standard deviation of the logarithm of the residuals' size, before any data: 80 % within a factor of 2.5."""
+_PERSISTENCE: Final = (0.4, 0.6, 0.75, 0.88, 0.95)
+"""Correlation of a day's residual with the day before: never none, since what lifts a day seldom ends at midnight."""
 
-_WEEK_SPREADS: Final = (0.03, 0.1, 0.3)
+_SPREAD_STEPS: Final = tuple(np.linspace(-2, 2, 9))
+_SPREAD_DOUBT: Final = 1.0
+"""Standard deviation of the logarithm of the residuals' size, before any data: 80 % within a factor of 3.6."""
+
+_WEEK_SPREADS: Final = (0.03, 0.1)
+_SHOWN_WEEK_SPREADS: Final = (*_WEEK_SPREADS, 0.3)
+"""Standard deviation of a weekday's logarithm.  A strong week is believed only where two of them were seen: in one, a
+chance rise would be forecast to return every week (on the public traces that misled)."""
+
+_SHOWN_DRIFT_SPREAD: Final = 0.15 / DAYS_PER_MONTH
+"""Standard deviation of the trend before it was seen, where it can be seen: a sixth up or down in a month is usual."""
+
 _LEVEL_VARIANCE: Final = 25.0
 """So large that the level comes from the days alone."""
 
@@ -141,7 +153,9 @@ def volume_ratios(
     seen = np.log(np.maximum(daily[-MOST_DAYS:], _FLOOR * mean) / mean)
     days = np.arange(len(seen) + horizon_days) - (len(seen) - 1.0)
     drift, drift_spread = prior.trend_per_day()
-    grid = _grid(prior)
+    shown = len(seen) >= TWO_WEEKS_DAYS
+    drift_spread = max(drift_spread, _SHOWN_DRIFT_SPREAD) if shown else drift_spread
+    grid = _grid(prior, _SHOWN_WEEK_SPREADS if shown else _WEEK_SPREADS)
     drawn = _given(seen - drift * days[: len(seen)], _covariances(days, grid, drift_spread), grid, count, generator)
     ratios = np.exp(drawn + drift * days[len(seen) :]).mean(axis=1)
     return _widened(ratios, widening_ratio)
@@ -150,13 +164,13 @@ def volume_ratios(
 def unseen_ratios(
     *, observed_days: int, prior: DailyPrior, horizon_days: int, count: int, generator: Generator
 ) -> Array:
-    """Draw the mean day of the next ``horizon_days`` over the mean day of the time before, of which only a total is known.
+    """Draw the mean day of the next ``horizon_days`` over the mean day of the days before, known only as a total.
 
     Both are means of one path of the process of ``volume_ratios``, with no day of it seen.
     """
     days = np.arange(observed_days + horizon_days) - (observed_days - 1.0)
     drift, drift_spread = prior.trend_per_day()
-    grid = _grid(prior)
+    grid = _grid(prior, _SHOWN_WEEK_SPREADS)
     level_free = _covariances(days, grid, drift_spread) - _LEVEL_VARIANCE
     paths = np.exp(_given(np.zeros(0), level_free, grid, count, generator) + drift * days)
     return _widened(paths[:, observed_days:].mean(axis=1) / paths[:, :observed_days].mean(axis=1), WIDENING_RATIO)
@@ -167,8 +181,8 @@ def _widened(ratios: Array, widening_ratio: float) -> Array:
     return np.asarray(median * (ratios / median) ** widening_ratio)
 
 
-def _grid(prior: DailyPrior) -> _Grid:
-    cells = np.array(list(product(_PERSISTENCE, _SPREAD_STEPS, _WEEK_SPREADS)))[:, :, None, None]
+def _grid(prior: DailyPrior, week_spreads: tuple[float, ...]) -> _Grid:
+    cells = np.array(list(product(_PERSISTENCE, _SPREAD_STEPS, week_spreads)))[:, :, None, None]
     persistence, steps, week = cells[:, 0], cells[:, 1], cells[:, 2]
     spread = prior.day_spread_ratio * np.exp(steps * _SPREAD_DOUBT)
     return _Grid(persistence, spread, week, -(steps[:, 0, 0] ** 2) / 2)
@@ -195,6 +209,8 @@ def _given(seen: Array, covariances: Array, grid: _Grid, count: int, generator: 
     log_weight = grid.log_weight + fit - volume
     weight = np.exp(log_weight - log_weight.max())
     expected = (roots[:, known:, :known] @ whitened)[:, :, 0]
-    cells = np.repeat(np.arange(len(weight)), generator.multinomial(count, weight / weight.sum()))
-    noise = generator.standard_normal((count, covariances.shape[1] - known))
-    return np.asarray(expected[cells] + np.einsum("cij,cj->ci", roots[cells, known:, known:], noise))
+    shares = generator.multinomial(count, weight / weight.sum())
+    noise = np.split(generator.standard_normal((count, covariances.shape[1] - known)), np.cumsum(shares)[:-1])
+    return np.concatenate(
+        [expected[cell] + part @ roots[cell, known:, known:].T for cell, part in enumerate(noise) if len(part)]
+    )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _REPLY_STYLE: Final = {"yes": "green", "no": "red", "unknown": "yellow"}
 _STAND_STYLE: Final = {"agrees": "green", "disagrees": "red", "open": "yellow"}
 _STAND: Final = {"agrees": "agrees", "disagrees": "disagrees", "open": "takes no side"}
+_PART: Final = "Where rules and figures part"
 UNCERTAIN_MARK: Final = "~"
 _LEGEND: Final = f"{UNCERTAIN_MARK} an end of the value's interval would turn this answer."
 _MARKDOWN_SIGNS: Final = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]<>|"})
@@ -32,7 +33,8 @@ def rules_view(result: RulesResult, *, full: bool = False) -> RenderableType:
         parts += [_indented(line) for line in _lines(group)]
         if full:
             parts.append(Padding(_table(group), (0, 0, 0, 2)))
-    parts += [_indented(text, style="bold" if index == 0 else "") for index, text in enumerate(_disagreements(result))]
+    if result.disagreements:
+        parts += [Text(), Text(_PART, style="bold"), *(_indented(f"• {text}") for text in _disagreements(result))]
     if full:
         parts += [Text(), Text(_LEGEND, style="dim")]
     else:
@@ -53,8 +55,8 @@ def rules_markdown(result: RulesResult) -> list[str]:
         for rule in group.rules:
             lines.append(f"| {' | '.join(_escaped(cell) for cell in _cells(rule))} |")
         lines.append("")
-    apart = list(_disagreements(result))
-    lines += [f"**{_escaped(apart[0])}**", "", *(f"- {_escaped(text)}" for text in apart[1:]), ""] if apart else []
+    if result.disagreements:
+        lines += [f"### {_PART}", "", *(f"- {_escaped(text)}" for text in _disagreements(result)), ""]
     return [*lines, _escaped(_LEGEND)]
 
 
@@ -71,12 +73,10 @@ def _caveats_of_the_yes(group: GroupResult) -> list[str]:
 
 
 def _disagreements(result: RulesResult) -> Iterator[str]:
-    """Yield a heading, then each reason once with the groups that it answers."""
+    """Yield the groups that lean another way, each reason once below those that it answers."""
     by_reason: dict[str, list[str]] = {}
     for group in result.disagreements:
         by_reason.setdefault(group.beside.why, []).append(group.beside.sentence)
-    if by_reason:
-        yield "Where rules and figures part"
     for why, sentences in by_reason.items():
         yield from sentences
         yield f"Why: {why}"
@@ -108,8 +108,8 @@ def _heading(group: GroupResult) -> RenderableType:
     return Padding(title, (1, 0, 0, 0))
 
 
-def _indented(text: str, style: str = "") -> RenderableType:
-    return Padding(Text(text, style=style), (0, 0, 0, 2))
+def _indented(text: str) -> RenderableType:
+    return Padding(Text(text), (0, 0, 0, 2))
 
 
 def _escaped(text: str) -> str:

@@ -45,6 +45,8 @@ class Hardware:
     """What the node cost to buy; it is paid for."""
 
     output_tokens_per_s: Decimal | None = None
+    regions: tuple[str, ...] = ()
+    compliance: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

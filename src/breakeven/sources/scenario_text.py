@@ -114,6 +114,11 @@ def _pool(pool: Hardware) -> list[str]:
         lines.append(f"    usd_per_gpu_hour: {pool.usd_per_gpu_hour:f}")
     else:
         lines.append("    #usd_per_gpu_hour: 2.10           # what you pay; else the catalogue's offers")
+    lines += [
+        f"    {key}: {_yaml(list(names))}"
+        for key, names in (("regions", pool.regions), ("compliance", pool.compliance))
+        if names
+    ]
     if pool.output_tokens_per_s is not None:
         lines += [
             "    throughput:",

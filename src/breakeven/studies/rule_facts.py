@@ -164,7 +164,7 @@ def _engineering(verdict: Verdict) -> Amount:
 
 def _cheapest_pool(verdict: Verdict) -> OptionResult | None:
     """Return the cheapest pool of one's own that no constraint excludes, with evidence of quality if any has it."""
-    pools = [item for item in verdict.options if item.kind in _OWN_NODES and not item.excluded_by]
+    pools = [item for item in verdict.options if item.kind in _OWN_NODES and not (item.excluded_by or item.partial)]
     proven = [item for item in pools if item.quality.standing != "no evidence"]
     return _cheapest(proven or pools) if pools else None
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 10_000
 BATCH_CHARACTERS: Final = 50_000_000
+_LONGEST_COUNT: Final = 20
 
 Record = dict[str, Any]
 
@@ -49,6 +50,22 @@ def within(place: str, path: str) -> str:
     return f"{place}.{path}" if place.endswith("]") else f"{place} {path}"
 
 
+def added(counts: Iterable[Any]) -> Any:
+    """Return the sum of counts, None of none; or the first that is no count, as it is, so that it is told."""
+    given = [as_count(count) for count in counts if count not in (None, "")]
+    faulty = [count for count in given if not isinstance(count, int) or isinstance(count, bool) or count < 0]
+    return faulty[0] if faulty else (sum(given) if given else None)
+
+
+def as_count(value: Any) -> Any:
+    """Return a whole number for one that is written as text or with a point; anything else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _LONGEST_COUNT:
+        return int(value)
+    return value
+
+
 def made_columns(labels: Mapping[str, str]) -> dict[str, tuple[Column, ...]]:
     """Return the layout's columns of entries whose values bear canonical names; messages show the labels."""
     return {name: (Column(name=label, keys=(name,)),) for name, label in labels.items()}
@@ -65,7 +82,7 @@ def read_records(head: Head) -> Iterator[tuple[str, Record | None]]:
         else:
             with open_text(head.path, gzipped=head.gzipped) as stream, fields_of_any_length():
                 yield from _text_records(head, stream)
-    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException, ValueError) as error:
         raise unreadable(head.file, error) from error
 
 

@@ -246,7 +246,7 @@ def _parquet_head(path: Path) -> Head:
                 )
             columns = tuple(_parquet_columns(file.schema_arrow))
             first = next(file.iter_batches(batch_size=SAMPLE_ROWS)).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, StopIteration) as error:
         raise InputError(
             f"{path.name} starts like Parquet but is damaged ({error}). Copy or export it again."
         ) from error

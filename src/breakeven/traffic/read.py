@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import ibis
 
@@ -27,7 +27,9 @@ from breakeven.traffic.checks import (
 from breakeven.traffic.faults import Faults, collect_faults
 from breakeven.traffic.head import Head, read_head
 from breakeven.traffic.layout import Options
+from breakeven.traffic.money import paid
 from breakeven.traffic.readers import detect
+from breakeven.traffic.readers.costs import check_distinct, read_costs
 from breakeven.traffic.schema import (
     BILL_COLUMNS,
     BILL_SCHEMA,
@@ -39,17 +41,24 @@ from breakeven.traffic.schema import (
     WINDOW_SCHEMA,
 )
 from breakeven.traffic.staging import ask
+from breakeven.traffic.told import safely_told
 from breakeven.traffic.trace import Trace
+from breakeven.traffic.windows import check_grouping, overlap_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ibis.expr.types import Table
 
+    from breakeven.traffic.readers.costs import CostReport
     from breakeven.traffic.staging import Rows
     from breakeven.traffic.trace import Kind
 
 
+_A_KIND: Final = {"trace": "a trace", "windows": "windows of totals", "bill": "a bill"}
+
+
+@safely_told
 def read_trace(
     paths: Sequence[Path],
     *,
@@ -64,7 +73,7 @@ def read_trace(
     the share of rows that may be lost, and likewise be out of order or repeated.  Raises
     ``InputError`` where the files cannot be used.
     """
-    heads = _heads(paths)
+    heads, reports = _apart(_heads(paths))
     options = Options(mapping=dict(mapping or {}), zone=zone, beside=tuple(heads))
     backend = _backend(zone)
     files = [detect(head, options).read(backend, head, options) for head in heads]
@@ -79,6 +88,7 @@ def read_trace(
     faults = [collect_faults(backend, rows) for rows in files]
     problems = _judge(backend, files, faults, tolerate_fraction)
     check_usable(backend, files, source)
+    paid_usd, paid_notes = paid(backend, files, reports)
     return Trace(
         kind=kind,
         source=source,
@@ -86,15 +96,16 @@ def read_trace(
         rows_read=sum(fault.rows_read for fault in faults),
         rows_lost=sum(fault.rows_lost for fault in faults),
         problems=problems,
-        notes=(*notes, *cached_note(files)),
+        notes=(*notes, *cached_note(files), *paid_notes),
         block_tokens=_block_tokens(files),
+        paid_usd=paid_usd,
     )
 
 
 def _heads(paths: Sequence[Path]) -> list[Head]:
     """Look at every file before any is read, so that all that is wrong is told at once."""
     if not paths:
-        raise InputError("no file was named. Name a trace, a log or a bill: CSV, JSON lines or Parquet.")
+        raise InputError("no file was named. Name a trace, a log or a bill: CSV, JSON or Parquet.")
     heads, refusals = [], []
     for path in paths:
         try:
@@ -107,6 +118,16 @@ def _heads(paths: Sequence[Path]) -> list[Head]:
         problems = tuple(Problem(where=f"file {n}", what=str(error)) for n, error in enumerate(refusals, start=1))
         raise InputError(f"{len(refusals)} of {len(paths)} files cannot be used.", problems)
     return heads
+
+
+def _apart(heads: Sequence[Head]) -> tuple[list[Head], list[CostReport]]:
+    """Tell traffic from accounts of what was paid for it."""
+    found = [(head, read_costs(head)) for head in heads]
+    reports = [report for _, report in found if report]
+    check_distinct(reports)
+    if len(reports) == len(found):
+        raise reports[0].alone()
+    return [head for head, report in found if report is None], reports
 
 
 def _backend(zone: str | None) -> Any:
@@ -125,10 +146,10 @@ def _backend(zone: str | None) -> Any:
 def _one_kind(files: Sequence[Rows]) -> Kind:
     kinds = {rows.layout.kind for rows in files}
     if len(kinds) > 1:
-        told = ", ".join(f"{rows.head.file} is a {rows.layout.kind}" for rows in files)
+        told = ", ".join(f"{rows.head.file} is {_A_KIND[rows.layout.kind]}" for rows in files)
         raise InputError(
-            f"a bill and a trace cannot be read as one: {told}. Their tokens would be counted twice or have no time. "
-            "Read them one by one."
+            f"files of different kinds cannot be read as one: {told}. Their tokens would be counted twice or have no "
+            "time. Read them one by one."
         )
     return kinds.pop()
 
@@ -157,7 +178,11 @@ def _judge(
         disorders = [order_problem(backend, rows) for rows in files]
         problems += [problem for _, problem in disorders if problem]
         check_share(sum(n for n, _ in disorders), read - lost, "rows out of order", tolerate_fraction, problems)
-    repeats, problem = repeat_problem(backend, files)
+    if files[0].layout.kind == "windows":
+        check_grouping(backend, files)
+        repeats, problem = overlap_problem(backend, files)
+    else:
+        repeats, problem = repeat_problem(backend, files)
     problems += [problem] if problem else []
     check_share(repeats, read - lost, "repeated rows", tolerate_fraction, problems)
     return tuple(problems)

@@ -116,19 +116,19 @@ def _answers(given: Mapping[str, str], *, name: str) -> Answers:
         raise InputError("These answers make no scenario:", tuple(problems))
     consider = read.pop("open_models", ())
     hardware = _hardware(read, consider) if "gpus" in read else None
-    for part in ("gpus", "gpu_price", "output_tokens_per_s"):
+    for part in _OF_GPUS:
         read.pop(part, None)
     judged = consider[0] if consider else hardware.model if hardware else None
     judged_model = judged if "accuracy_ratio" in read else None
     return Answers(name=name, consider=consider, hardware=hardware, judged_model=judged_model, **read)
 
 
+_OF_GPUS: Final = ("gpus", "gpu_price", "gpu_regions", "gpu_compliance", "output_tokens_per_s")
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(_OF_GPUS[1:], ("gpus",)),
     "input_tokens_per_month": ("output_tokens_per_month",),
     "output_tokens_per_month": ("input_tokens_per_month",),
     "requests_per_month": ("input_tokens_per_month",),
-    "gpu_price": ("gpus",),
-    "output_tokens_per_s": ("gpus",),
     "accuracy_ratio": ("open_models", "gpus"),
 }
 """Answers that say nothing without one of these."""
@@ -159,6 +159,8 @@ def _hardware(read: Mapping[str, Any], consider: tuple[str, ...]) -> Hardware:
         usd_per_gpu_hour=price if is_rent else None,
         node_usd=None if is_rent else price,
         output_tokens_per_s=read.get("output_tokens_per_s"),
+        regions=read.get("gpu_regions", ()),
+        compliance=read.get("gpu_compliance", ()),
     )
 
 
@@ -199,6 +201,8 @@ def _readers() -> dict[str, Callable[[str], Any]]:
         "open_models": _models,
         "gpus": _node,
         "gpu_price": answers.price,
+        "gpu_regions": answers.words,
+        "gpu_compliance": answers.words,
         "output_tokens_per_s": answers.positive,
         "team_exists": answers.yes_or_no,
         "accuracy_ratio": answers.ratio,
@@ -234,4 +238,6 @@ def _node(text: str) -> tuple[int, str]:
 
 
 def _option(key: str) -> str:
-    return "--" + key.replace("_", "-").replace("open-models", "open-model").replace("regions", "region")
+    """Return the option that answers a question; those that repeat stand in the singular."""
+    singular = key.removesuffix("s") if key in ("regions", "gpu_regions", "open_models") else key
+    return "--" + singular.replace("_", "-")

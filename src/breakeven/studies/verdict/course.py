@@ -16,7 +16,6 @@ from breakeven.economics.horizon import decline_ratios, growth_ratios
 from breakeven.quantities import MONTHS_PER_YEAR
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
-from breakeven.studies.verdict.evaluate import flat_draws, stair_draws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,6 @@ WEEKS_PER_MONTH = 52 / MONTHS_PER_YEAR
 class Course:
     """What moves by the month: the volume, and growth and prices over those of the first month."""
 
-    workload: Workload
     volume_mtok: Array
     growth_ratio: Array
     api_price_ratio: Array
@@ -50,9 +48,7 @@ class Course:
 
     def flat(self, case: Case) -> FlatDraws:
         """Return an API's bill over volume, month by month."""
-        option, values = case.option, case.drawn
-        assert isinstance(option, ApiOption)
-        now = flat_draws(option, values, self.workload)
+        now = case.flat
         one_off = np.asarray(monthly_one_off_usd(case))
         return replace(
             now,
@@ -64,7 +60,7 @@ class Course:
         """Return a pool's bill over volume, month by month; engineers do not get cheaper with GPUs."""
         option, values = case.option, case.drawn
         assert not isinstance(option, ApiOption)
-        now = stair_draws(option, values)
+        now = case.stairs
         engineering = np.broadcast_to(option.node_engineering_usd(values), now.node_usd_per_month.shape)[:, None]
         one_off = np.asarray(monthly_one_off_usd(case))
         return replace(
@@ -89,7 +85,6 @@ def course_of(values: Mapping[str, Array], workload: Workload, *, month_count: i
     """Return how volume and prices move over the months, in every draw of the shared assumptions."""
     growth = growth_ratios(values["traffic_growth_per_month"], month_count=month_count)
     return Course(
-        workload=workload,
         volume_mtok=np.broadcast_to(workload.month(values).volume_mtok, len(growth))[:, None] * growth,
         growth_ratio=growth,
         api_price_ratio=decline_ratios(values["api_price_decline_per_year"], month_count=month_count),
@@ -99,7 +94,7 @@ def course_of(values: Mapping[str, Array], workload: Workload, *, month_count: i
 
 def monthly_one_off_usd(case: Case) -> Number:
     """Return the migration's share of a month's bill, for every draw."""
-    return sum(item.usd_per_month for item in case.option.bill(case.drawn).lines if item.layer == "one-off")
+    return sum(item.usd_per_month for item in case.drawn_bill.lines if item.layer == "one-off")
 
 
 def outlay_usd(case: Case) -> Number:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from breakeven.economics.breakeven import FlatCost, StairCost, break_even, break_even_utilisation
 from breakeven.economics.crossing import FlatDraws, StairDraws, crossings
+from breakeven.economics.levers import LeverBill, Levers
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from breakeven.economics.stack import CostStack
     from breakeven.quantities import Array, Number, Values
+    from breakeven.studies.verdict.pool_option import Sizing
     from breakeven.studies.verdict.workload import Workload
 
 Option = ApiOption | PoolOption
@@ -29,9 +32,9 @@ HIGH_FRACTION: Final = 0.9
 """Intervals run from the 10th to the 90th percentile, as the assumptions' own do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """An option with the values of its assumptions: at their likely ones, and over the draws.
+    """An option with the values of its assumptions, at their likely ones and over the draws, and its bills there.
 
     Each array in ``drawn`` has shape (draws,); draw i is the same world for every option.
     """
@@ -39,6 +42,45 @@ class Case:
     option: Option
     likely: Mapping[str, float]
     drawn: Mapping[str, Array]
+
+    @cached_property
+    def likely_bill(self) -> CostStack:
+        """The bill at likely values."""
+        return self.option.bill(self.likely)
+
+    @cached_property
+    def drawn_bill(self) -> CostStack:
+        """The bill in every draw."""
+        return self.option.bill(self.drawn)
+
+    @cached_property
+    def stairs(self) -> StairDraws:
+        """A pool's bills as staircases over volume, one for each draw."""
+        option, values = self.option, self.drawn
+        assert isinstance(option, PoolOption)
+        size = option.sizing(values)
+        fixed, node_usd = _stair_parts(option, values, self.drawn_bill, size)
+        count = len(next(iter(values.values())))
+        return StairDraws(
+            fixed_usd_per_month=np.broadcast_to(fixed, count),
+            node_usd_per_month=np.broadcast_to(node_usd, count),
+            node_mtok_per_month=np.broadcast_to(size.node_mtok_per_month, count),
+            standby_nodes=np.broadcast_to(size.standby_nodes, count),
+            min_nodes=option.min_nodes,
+        )
+
+    @cached_property
+    def flat(self) -> FlatDraws:
+        """An API's bills as lines over volume, one for each draw."""
+        option = self.option
+        assert isinstance(option, ApiOption)
+        fixed, price = _flat_parts(option, self.drawn, self.drawn_bill)
+        count = len(next(iter(self.drawn.values())))
+        return FlatDraws(
+            fixed_usd_per_month=np.broadcast_to(fixed, count),
+            usd_per_mtok=np.broadcast_to(price, count),
+            committed_usd_per_month=option.committed_usd_per_month,
+        )
 
 
 def spread(drawn: Number, likely: Number) -> Interval:
@@ -100,13 +142,13 @@ def nodes_of(option: PoolOption, case: Case) -> Nodes:
     )
 
 
-def crossing(pool: Case, rival: Case, workload: Workload) -> CrossingResult:
+def crossing(pool: Case, rival: Case) -> CrossingResult:
     """Solve break-even of a pool against an API, at likely values and anew for every draw."""
     option, api = pool.option, rival.option
     assert isinstance(option, PoolOption)
     assert isinstance(api, ApiOption)
-    stair, flat = _stair(option, pool.likely), _flat(api, rival.likely, workload)
-    first = crossings(stair_draws(option, pool.drawn), flat_draws(api, rival.drawn, workload)).first_mtok
+    stair, flat = _likely_stair(pool), _likely_flat(rival)
+    first = crossings(pool.stairs, rival.flat).first_mtok
     low, high = (ordered_quantile(first, share) for share in (LOW_FRACTION, HIGH_FRACTION))
     return CrossingResult(
         against=api.id,
@@ -126,28 +168,33 @@ def ordered_quantile(values: Array, share_fraction: float) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def stair_draws(option: PoolOption, values: Mapping[str, Array]) -> StairDraws:
-    """Return a pool's bills as staircases over volume, one for each draw."""
-    fixed, node_usd, node_mtok, standby = _stair_parts(option, values)
-    count = len(next(iter(values.values())))
-    return StairDraws(
-        fixed_usd_per_month=np.broadcast_to(fixed, count),
-        node_usd_per_month=np.broadcast_to(node_usd, count),
-        node_mtok_per_month=np.broadcast_to(node_mtok, count),
-        standby_nodes=np.broadcast_to(standby, count),
-        min_nodes=option.min_nodes,
+def lever_bill(case: Case) -> LeverBill | None:
+    """Take the bill at likely values apart into what volume, utilisation, prices and engineers move."""
+    option, values, bill = case.option, case.likely, case.likely_bill
+    if isinstance(option, ServerlessOption):
+        return None
+    tokens = node_usd = node_engineering = needed = 0.0
+    min_nodes = standby = 0
+    if isinstance(option, ApiOption):
+        tokens = float(bill.layer_usd_per_month("tokens"))
+    else:
+        size = option.sizing(values)
+        node_engineering = float(option.node_engineering_usd(values))
+        node_usd = float(option.node_usd_per_month(values)) - node_engineering
+        needed = float(option.workload.month(values).volume_mtok / size.node_mtok_per_month)
+        min_nodes, standby = option.min_nodes, int(size.standby_nodes)
+    parts = LeverBill(
+        tokens_usd_per_month=tokens,
+        node_usd_per_month=node_usd,
+        node_engineering_usd_per_month=node_engineering,
+        needed_nodes=needed,
+        min_nodes=min_nodes,
+        standby_nodes=standby,
     )
-
-
-def flat_draws(rival: ApiOption, values: Mapping[str, Array], workload: Workload) -> FlatDraws:
-    """Return an API's bills as lines over volume, one for each draw."""
-    fixed, price = _flat_parts(rival, values, workload)
-    count = len(next(iter(values.values())))
-    return FlatDraws(
-        fixed_usd_per_month=np.broadcast_to(fixed, count),
-        usd_per_mtok=np.broadcast_to(price, count),
-        committed_usd_per_month=rival.committed_usd_per_month,
-    )
+    nodes = parts.nodes(Levers()) + standby
+    engineering = float(bill.layer_usd_per_month("engineering")) - node_engineering * nodes
+    rest = float(bill.usd_per_month) - parts.usd_per_month(Levers()) - engineering
+    return replace(parts, engineering_usd_per_month=engineering, other_usd_per_month=rest)
 
 
 def _break_even_utilisation(
@@ -168,40 +215,38 @@ def _break_even_utilisation(
     return max(0.0, found)
 
 
-def _stair(option: PoolOption, values: Mapping[str, float]) -> StairCost:
-    fixed, node_usd, node_mtok, standby = (float(part) for part in _stair_parts(option, values))
+def _likely_stair(case: Case) -> StairCost:
+    option = case.option
+    assert isinstance(option, PoolOption)
+    size = option.sizing(case.likely)
+    fixed, node_usd = _stair_parts(option, case.likely, case.likely_bill, size)
     return StairCost(
-        fixed_usd_per_month=fixed,
-        node_usd_per_month=node_usd,
-        node_mtok_per_month=node_mtok,
-        standby_nodes=int(standby),
+        fixed_usd_per_month=float(fixed),
+        node_usd_per_month=float(node_usd),
+        node_mtok_per_month=float(size.node_mtok_per_month),
+        standby_nodes=int(size.standby_nodes),
         min_nodes=option.min_nodes,
     )
 
 
-def _flat(rival: ApiOption, values: Mapping[str, float], workload: Workload) -> FlatCost:
-    fixed, price = (float(part) for part in _flat_parts(rival, values, workload))
-    return FlatCost(fixed_usd_per_month=fixed, usd_per_mtok=price)
+def _likely_flat(case: Case) -> FlatCost:
+    option = case.option
+    assert isinstance(option, ApiOption)
+    fixed, price = _flat_parts(option, case.likely, case.likely_bill)
+    return FlatCost(fixed_usd_per_month=float(fixed), usd_per_mtok=float(price))
 
 
-def _stair_parts(option: PoolOption, values: Values) -> tuple[Number, Number, Number, Number]:
-    """Return what does not grow with volume, what a node costs and carries, and the nodes on standby."""
-    size = option.sizing(values)
+def _stair_parts(option: PoolOption, values: Values, bill: CostStack, size: Sizing) -> tuple[Number, Number]:
+    """Return what does not grow with volume, and what a node costs."""
     node_usd = option.node_usd_per_month(values)
-    nodes = size.serving_nodes + size.standby_nodes
-    return (
-        option.bill(values).usd_per_month - node_usd * nodes,
-        node_usd,
-        size.node_mtok_per_month,
-        size.standby_nodes,
-    )
+    return bill.usd_per_month - node_usd * (size.serving_nodes + size.standby_nodes), node_usd
 
 
-def _flat_parts(rival: ApiOption, values: Values, workload: Workload) -> tuple[Number, Number]:
+def _flat_parts(option: ApiOption, values: Values, bill: CostStack) -> tuple[Number, Number]:
     """Return what does not grow with volume, and the price of a million of today's tokens.
 
     What a commitment leaves unused is no part of either: it melts as volume grows.
     """
-    tokens_usd = sum(item.usd_per_month for item in rival.token_lines(values))
-    fixed = sum(item.usd_per_month for item in rival.bill(values).lines if item.layer != "tokens")
-    return fixed, tokens_usd / workload.month(values).volume_mtok
+    tokens_usd = sum(item.usd_per_month for item in option.token_lines(values))
+    fixed = sum(item.usd_per_month for item in bill.lines if item.layer != "tokens")
+    return fixed, tokens_usd / option.workload.month(values).volume_mtok

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from breakeven.economics.breakeven import BreakEven, FlatCost, StairCost
+    from breakeven.economics.levers import LeverBill
     from breakeven.economics.sensitivity import Swing
     from breakeven.economics.stack import Drain, Layer
     from breakeven.quantities import Interval
@@ -131,6 +132,9 @@ class OptionResult:
     partial: tuple[str, ...]
     paying_quality_loss_fraction: float | None
     break_even: tuple[CrossingResult, ...]
+    levers: LeverBill | None
+    """The bill at likely values, taken apart for re-weighing; None where it has no such parts (serverless)."""
+
     swings: tuple[Swing, ...]
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]

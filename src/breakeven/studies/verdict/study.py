@@ -11,7 +11,7 @@ from breakeven.studies.verdict.answer import answer, may_be_recommended
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.context import Context, Targets
 from breakeven.studies.verdict.elastic_option import ProvisionedOption, ServerlessOption
-from breakeven.studies.verdict.evaluate import bases, crossing, line_results, nodes_of, spread
+from breakeven.studies.verdict.evaluate import bases, crossing, lever_bill, line_results, nodes_of, spread
 from breakeven.studies.verdict.gate import evidence, exclusions
 from breakeven.studies.verdict.limits import limits_of, shown_assumptions
 from breakeven.studies.verdict.outlook import Contender, outlook
@@ -137,7 +137,7 @@ def _pool_result(context: Context, candidate: Candidate, case: Case, bought: Seq
     option = candidate.option
     serverless = isinstance(option, ServerlessOption)
     rivals = [rival for rival in bought if _is_rival(rival.option, option.model)]
-    crossings = () if serverless else tuple(crossing(case, rival, context.workload) for rival in rivals)
+    crossings = () if serverless else tuple(crossing(case, rival) for rival in rivals)
     facts = [_fact(candidate.price.meaning, candidate.price.source, candidate.price.as_of, context.on)]
     if candidate.measured is not None:
         source = context.book.measurement_sources[candidate.measured.source]
@@ -191,7 +191,7 @@ def _result(
     notes: tuple[str, ...],
 ) -> OptionResult:
     option, workload = case.option, context.workload
-    likely, drawn = option.bill(case.likely), option.bill(case.drawn)
+    likely, drawn = case.likely_bill, case.drawn_bill
     month, months = workload.month(case.likely), workload.month(case.drawn)
     usd, all_usd = likely.usd_per_month, drawn.usd_per_month
     return OptionResult(
@@ -212,6 +212,7 @@ def _result(
         partial=likely.partial,
         paying_quality_loss_fraction=None,
         break_even=crossings,
+        levers=lever_bill(case),
         swings=swings(lambda values: option.bill(values).usd_per_month, assumptions),
         facts=facts,
         notes=notes,

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from breakeven.traffic.readers.anthropic_usage import AnthropicUsageReader
 from breakeven.traffic.readers.azure import AzureReader
 from breakeven.traffic.readers.bill import BillReader
 from breakeven.traffic.readers.burstgpt import BurstGptReader
+from breakeven.traffic.readers.helicone import HeliconeReader
+from breakeven.traffic.readers.langfuse import LangfuseReader
 from breakeven.traffic.readers.litellm import LiteLlmReader
 from breakeven.traffic.readers.mapped import MappedReader
 from breakeven.traffic.readers.mooncake import MooncakeReader
+from breakeven.traffic.readers.openai_usage import OpenaiUsageReader
+from breakeven.traffic.readers.otel import OtelReader
 from breakeven.traffic.readers.servegen import ServeGenReader
 
 if TYPE_CHECKING:
@@ -38,7 +43,20 @@ class Reader(Protocol):
         ...
 
 
-READERS: Final[tuple[Reader, ...]] = (AzureReader(), BurstGptReader(), MooncakeReader(), ServeGenReader(), LiteLlmReader(), BillReader(), MappedReader())
+READERS: Final[tuple[Reader, ...]] = (
+    OtelReader(),
+    OpenaiUsageReader(),
+    AnthropicUsageReader(),
+    LangfuseReader(),
+    HeliconeReader(),
+    AzureReader(),
+    BurstGptReader(),
+    MooncakeReader(),
+    ServeGenReader(),
+    LiteLlmReader(),
+    BillReader(),
+    MappedReader(),
+)
 
 
 def detect(head: Head, options: Options) -> Reader:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from breakeven.traffic.entries import Entry, made_columns
+from breakeven.traffic.entries import Entry, added, made_columns
+from breakeven.traffic.head import Column
 from breakeven.traffic.layout import SERIES, Layout
 from breakeven.traffic.readers.buckets import (
     Result,
@@ -79,7 +80,7 @@ class AnthropicUsageReader:
     def read(self, backend: Any, head: Head, options: Options) -> Rows:  # noqa: ARG002 - the protocol's signature
         """Stage a window for each result, and one of nothing for each empty bucket."""
         columns = made_columns(LABELS) | {
-            name: tuple(made_columns({part: part})[part][0] for part in parts) for name, parts in PARTS.items()
+            name: tuple(Column(name=part, keys=(part,)) for part in parts) for name, parts in PARTS.items()
         }
         more: list[str] = []
         rows = stage(backend, head, Layout(kind="windows", columns=columns), _entries(head, more))
@@ -104,6 +105,7 @@ def _entry(result: Result) -> Entry:
     if wrong:
         return wrong_entry(result, wrong)
     content = result.content or {FRESH: 0, "output_tokens": 0}
+    written = content.get(WRITTEN)
     return Entry(
         place=result.place,
         values={
@@ -114,18 +116,9 @@ def _entry(result: Result) -> Entry:
             PROCESSING: content.get("service_tier"),
             FRESH: content.get(FRESH),
             READ: content.get(READ),
-            WRITTEN: _written(content.get(WRITTEN)),
+            WRITTEN: added(written.values()) if isinstance(written, dict) else written,
             OUTPUT_TOKENS: content.get("output_tokens"),
             CACHED_INPUT_TOKENS: content.get(READ),
             SERIES: series_of(content, DIMENSIONS),
         },
     )
-
-
-def _written(creation: Any) -> Any:
-    """Return the tokens written to the cache, for whatever time; as given where they are no object of counts."""
-    if not isinstance(creation, dict):
-        return creation
-    counts = [count for count in creation.values() if count is not None]
-    faulty = [count for count in counts if not isinstance(count, int) or isinstance(count, bool) or count < 0]
-    return faulty[0] if faulty else sum(counts)

@@ -90,7 +90,7 @@ def _bucket(place: str, bucket: Any, shape: Shape) -> Iterator[Result]:
         return
     start, end = bucket.get(shape.start), bucket.get(shape.end)
     for number, content in enumerate(bucket["results"]):
-        inner = within(place, f"results[{number}]") if place[-1:] != "]" else f"{place}.results[{number}]"
+        inner = within(place, f"results[{number}]")
         if isinstance(content, dict):
             yield Result(place=inner, start=start, end=end, content=content)
         else:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.traffic.documents import DECODER
 from breakeven.traffic.entries import Entry, read_records
+from breakeven.traffic.faults import many
 from breakeven.traffic.head import Column
 from breakeven.traffic.layout import Layout
 from breakeven.traffic.schema import (
@@ -95,13 +96,13 @@ class _Counts:
     def notes(self, file: str) -> Iterator[str]:
         if self.from_cache:
             yield (
-                f"{file}: {self.from_cache:,} requests answered from LiteLLM's own cache are left out: they reached no "
-                "model and cost nothing"
+                f"{file}: {many(self.from_cache, 'request')} answered from LiteLLM's own cache left out: such a request "
+                "reaches no model and costs nothing"
             )
         if self.cache_beside:
             yield (
-                f"{file}: in {self.cache_beside:,} rows more tokens were cached than prompt_tokens counts; there they "
-                "are added to it"
+                f"{file}: {many(self.cache_beside, 'row')} with more cached tokens than prompt_tokens counts; there "
+                "they are added to it"
             )
 
 
@@ -124,11 +125,13 @@ def _values(record: Mapping[str, Any], counts: _Counts) -> dict[str, Any]:
     if fresh is not None and cached + written > fresh:
         counts.cache_beside += 1
         prompt = fresh + cached + written
+    provider = record.get("custom_llm_provider")
+    model = str(record.get("model") or record.get("model_group") or "").removeprefix(f"{provider}/") or None
     return {
         "request_id": record.get("request_id"),  # keeps rows apart that are equal otherwise
         TIME: record.get("startTime"),
-        MODEL: record.get("model") or record.get("model_group"),
-        TARGET: record.get("custom_llm_provider") or None,
+        MODEL: model,
+        TARGET: f"{provider}:{model}" if provider and model else None,
         KEY: _key(record.get("api_key")),
         EPISODE: record.get("session_id") or None,
         TAGS: _tags(record.get("request_tags")),

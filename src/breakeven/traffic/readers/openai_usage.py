@@ -118,7 +118,7 @@ def _entry(result: Result) -> Entry:
     window_s, wrong = bounds(result)
     if wrong:
         return wrong_entry(result, wrong)
-    content = result.content or {REQUESTS: 0, "num_model_requests": 0, "input_tokens": 0, "output_tokens": 0}
+    content = result.content or dict.fromkeys(SHAPE.result_fields, 0)
     return Entry(
         place=result.place,
         values={

@@ -1,0 +1,337 @@
+"""Fits the roofline to the measured throughput table, and judges it on parts that the fit had not seen.
+
+It writes ``roofline.yaml``: rates, engines, and bands of error with whole models, GPUs or engines left out.
+``bench_roofline.py`` prints the errors and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from breakeven.capacity.roofline import Case, Work, requests_that_fit, speed, work_of
+from breakeven.catalog.roofline import Band, EngineRates, Left, Provenance, Quantity, Rates, Roofline, engine_name
+from breakeven.sources.catalogue import DATA, load_book
+from breakeven.sources.roofline import FITTED, Fitted, roofline_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from breakeven.catalog.hardware import Measurement
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+PRIOR: Final[dict[str, tuple[float, float]]] = {
+    "weight_read_ratio": (0.7, 0.3),
+    "expert_read_ratio": (0.6, 0.4),
+    "kv_read_ratio": (0.6, 0.4),
+    "compute_16bit_ratio": (0.6, 0.3),
+    "compute_8bit_ratio": (0.5, 0.3),
+    "compute_4bit_ratio": (0.4, 0.4),
+    "expert_compute_ratio": (0.5, 0.4),
+    "attention_compute_ratio": (0.4, 0.5),
+    "activation_ratio": (20, 0.6),
+    "dispatch_ratio": (6, 0.6),
+    "step_us": (1500, 0.8),
+    "dense_layer_us": (15, 0.6),
+    "expert_layer_us": (25, 0.6),
+    "latent_layer_ratio": (1.3, 0.3),
+    "sequence_us": (10, 0.8),
+    "collective_us": (8, 0.6),
+    "pcie_collective_us": (20, 0.8),
+    "link_ratio": (0.6, 0.4),
+    "pcie_link_ratio": (0.5, 0.4),
+    "first_token_us": (20_000, 0.7),
+    "own_prefill_ratio": (1.2, 0.5),
+    "queue_ratio": (0.3, 0.7),
+    "wave_ratio": (0.05, 0.8),
+    "offline_ratio": (1, 0.2),
+}
+"""What is believed of a rate before the data: centre, and standard deviation of its logarithm."""
+
+STEP_PRIOR: Final = (1.0, 0.3)
+PREFILL_PRIOR: Final = (0.8, 0.4)
+ENGINES: Final = ("tensorrt-llm", "vllm", "sglang")
+
+PRIOR_WEIGHT = 0.6
+HUBER = 0.25
+"""Log errors beyond this count linearly: the table holds misfiled rows and cold starts."""
+
+TTFT_WEIGHT = 0.3
+"""TTFT counts less: it depends on how a benchmark starts its requests."""
+
+SAME_SHAPE: Final = {"llama-3.3-70b": "llama-3.1-70b", "llama-2-70b": "llama-3.1-70b", "deepseek-v3.1": "deepseek-r1"}
+"""Left out together, so that a model left out is really unseen."""
+
+QUANTITIES: Final[tuple[Quantity, ...]] = ("throughput", "tpot", "ttft")
+BUSY_REQUESTS = 64
+"""Concurrency from which a steady throughput judges what an engine serves when saturated."""
+
+MIN_BAND_ROWS = 20
+MIN_PIPELINE_GPUS = 4
+"""RTX PRO 6000 at 4 and 8 GPUs was measured with pipeline parallel, which this model does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Measurements with their cases."""
+
+    measurements: tuple[Measurement, ...]
+    cases: tuple[Case, ...]
+
+    def only(self, keep: Callable[[Measurement], bool]) -> Rows:
+        """Return the rows whose measurement the function keeps."""
+        pairs = [(m, c) for m, c in zip(self.measurements, self.cases, strict=True) if keep(m)]
+        return Rows(measurements=tuple(m for m, _ in pairs), cases=tuple(c for _, c in pairs))
+
+    def measured(self, quantity: Quantity) -> Array:
+        """Return what was measured, in seconds or tokens/s; nan where it does not judge the quantity."""
+        return np.array([_measured(m, quantity) for m in self.measurements])
+
+
+def _measured(row: Measurement, quantity: Quantity) -> float:
+    steady = row.concurrency_count is not None
+    if quantity == "throughput":
+        return float("nan") if steady and (row.concurrency_count or 0) < BUSY_REQUESTS else row.output_tokens_per_s
+    value = row.tpot_ms if quantity == "tpot" else row.ttft_ms
+    return float("nan") if value is None else value / 1e3
+
+
+def all_rows(roofline: Roofline) -> Rows:
+    """Return the measurements that a single node, tensor parallel, can have made.
+
+    Left out: rows whose model does not fit on the GPUs that they name, pipeline parallel, and static batches.
+    """
+    book, kept = load_book(), []
+    for row in book.measurements:
+        static_batch = row.concurrency_count is not None and row.tpot_ms is None
+        if static_batch or (row.gpu == "rtx-pro-6000" and row.gpus >= MIN_PIPELINE_GPUS):
+            continue
+        case = _case(row, roofline)
+        if requests_that_fit(case, roofline) >= 1:
+            kept.append((row, case))
+    return Rows(measurements=tuple(row for row, _ in kept), cases=tuple(case for _, case in kept))
+
+
+def _case(row: Measurement, roofline: Roofline) -> Case:
+    # gpt-oss exists in 4 bits only; the table keeps the label "fp8" that its source has on Hopper.
+    precision = "fp4" if row.model.startswith("gpt-oss") else row.precision
+    return Case(
+        architecture=roofline.architectures[row.model],
+        gpu=load_book().gpus[row.gpu],
+        gpus=row.gpus,
+        precision=precision,
+        engine=row.engine,
+        isl_tokens=row.isl_tokens,
+        osl_tokens=row.osl_tokens,
+        concurrency_count=row.concurrency_count,
+    )
+
+
+def fit(rows: Rows, roofline: Roofline) -> tuple[Rates, tuple[EngineRates, ...]]:
+    """Return the rates that minimise robust squared log errors, each configuration weighing the root of its rows."""
+    work = work_of(rows.cases, roofline)
+    offline = np.array([m.concurrency_count is None for m in rows.measurements])
+    first = np.where(offline, rows.measured("throughput"), rows.measured("tpot"))
+    ttft = rows.measured("ttft")
+    keys = [
+        (m.model, m.gpu, m.gpus, m.precision, engine_name(m.engine), m.concurrency_count is None)
+        for m in rows.measurements
+    ]
+    counts = Counter(keys)
+    weight = np.array([counts[key] ** -0.25 for key in keys])
+    weight /= np.sqrt(np.mean(weight**2))
+    priors = [*(PRIOR[item.name] for item in fields(Rates)), STEP_PRIOR, STEP_PRIOR, *[PREFILL_PRIOR] * 3]
+    centre, spread = np.log([p[0] for p in priors]), np.array([p[1] for p in priors])
+
+    def errors(theta: Array) -> Array:
+        rates, engines = _rates(theta)
+        found = speed(work, rates, _engines_of(work, engines))
+        main = np.log(np.where(offline, found.output_tokens_per_s, found.tpot_s) / first)
+        late = np.where(offline, 0.0, np.log(found.ttft_s / np.where(offline, 1.0, ttft)))
+        robust = _huber(np.concatenate([main * weight, late * weight * TTFT_WEIGHT]))
+        return np.concatenate([robust, PRIOR_WEIGHT * (theta - centre) / spread])
+
+    best = _least_squares(errors, centre)
+    return _rates(np.log([float(f"{value:.4g}") for value in np.exp(best)]))
+
+
+def _rates(theta: Array) -> tuple[Rates, tuple[EngineRates, ...]]:
+    """Return parameters from their logarithms."""
+    values = [float(value) for value in np.exp(theta)]
+    count = len(fields(Rates))
+    rates = Rates(**{item.name: value for item, value in zip(fields(Rates), values, strict=False)})
+    steps, prefills = [1.0, *values[count : count + 2]], values[count + 2 :]
+    engines = [
+        EngineRates(engine=name, step_ratio=step, prefill_ratio=prefill)
+        for name, step, prefill in zip(ENGINES, steps, prefills, strict=True)
+    ]
+    return rates, tuple(engines)
+
+
+def _engines_of(work: Work, engines: Sequence[EngineRates]) -> list[EngineRates]:
+    by_name = {item.engine: item for item in engines}
+    return [by_name[name] for name in work.engines]
+
+
+def _huber(errors: Array) -> Array:
+    """Return values whose squares are the pseudo-Huber loss: error near zero, its root far from it."""
+    return np.sign(errors) * HUBER * np.sqrt(2 * (np.sqrt(1 + (errors / HUBER) ** 2) - 1))
+
+
+def _least_squares(function: Callable[[Array], Array], start: Array, steps: int = 60) -> Array:
+    """Minimise a sum of squares by Levenberg-Marquardt with differences for derivatives."""
+    theta, damping, small = start, 1e-2, 1e-3
+    values = function(theta)
+    for _ in range(steps):
+        slopes = np.stack([(function(theta + small * axis) - values) / small for axis in np.eye(len(theta))], axis=1)
+        normal, slope = slopes.T @ slopes, slopes.T @ values
+        moved = theta - np.linalg.solve(normal + damping * np.diag(np.diag(normal)), slope)
+        after = function(moved)
+        better = after @ after < values @ values
+        gain = 1 - (after @ after) / (values @ values)
+        if better:
+            theta, values = moved, after
+        damping = damping / 5 if better else damping * 5
+        if better and gain < 1e-6:
+            break
+    return theta
+
+
+def predicted(rows: Rows, roofline: Roofline, rates: Rates, engines: Sequence[EngineRates]) -> dict[Quantity, Array]:
+    """Return what the roofline says of the rows, in seconds and tokens/s."""
+    work = work_of(rows.cases, roofline)
+    known = replace(roofline, rates=rates, engines={item.engine: item for item in engines})
+    found = speed(work, rates, [known.engine_rates(name) for name in work.engines])
+    return {"throughput": found.output_tokens_per_s, "tpot": found.tpot_s, "ttft": found.ttft_s}
+
+
+def group_of(row: Measurement, left: Left | Literal["lengths"]) -> str:
+    """Return the name of what a row is left out with."""
+    if left == "model":
+        return SAME_SHAPE.get(row.model, row.model)
+    if left == "gpu":
+        return row.gpu
+    return engine_name(row.engine) if left == "engine" else f"{row.isl_tokens}/{row.osl_tokens}"
+
+
+def held_out(rows: Rows, roofline: Roofline, left: Left | Literal["lengths"]) -> dict[Quantity, Array]:
+    """Return measured over predicted of every row, each from a fit without its whole group; nan where not measured.
+
+    An engine that was left out is predicted as one that is not known.
+    """
+    names = np.array([group_of(row, left) for row in rows.measurements])
+    ratios = {quantity: np.full(len(names), np.nan) for quantity in QUANTITIES}
+    for name in dict.fromkeys(names):
+        rates, engines = fit(rows.only(lambda m, name=name: group_of(m, left) != name), roofline)  # type: ignore[misc]
+        if left == "engine":
+            engines = tuple(item for item in engines if item.engine != name)
+        part = rows.only(lambda m, name=name: group_of(m, left) == name)  # type: ignore[misc]
+        for quantity, value in predicted(part, roofline, rates, engines).items():
+            ratios[quantity][names == name] = part.measured(quantity) / value
+    return ratios
+
+
+def bands(rows: Rows, roofline: Roofline) -> list[Band]:
+    """Return the percentiles of measured over predicted for each quantity, class, and part left out, by engine too."""
+    mixture = np.array([case.architecture.is_mixture for case in rows.cases])
+    engine = np.array([engine_name(case.engine) for case in rows.cases])
+    found: list[Band] = []
+    lefts: tuple[Left, ...] = ("model", "gpu", "engine")
+    for left in lefts:
+        ratios = held_out(rows, roofline, left)
+        for quantity in QUANTITIES:
+            for kind in (False, True):
+                here = (mixture == kind) & ~np.isnan(ratios[quantity])
+                groups = {None: here} | {name: here & (engine == name) for name in ENGINES if left != "engine"}
+                for name, rows_here in groups.items():
+                    if name is None or rows_here.sum() >= MIN_BAND_ROWS:
+                        found.append(
+                            _band(quantity, is_mixture=kind, left=left, engine=name, ratios=ratios[quantity][rows_here])
+                        )
+    return found
+
+
+def _band(quantity: Quantity, *, is_mixture: bool, left: Left, engine: str | None, ratios: Array) -> Band:
+    low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
+    return Band(
+        quantity=quantity,
+        is_mixture=is_mixture,
+        left=left,
+        engine=engine,
+        low_ratio=round(float(low), 3),
+        likely_ratio=round(float(middle), 3),
+        high_ratio=round(float(high), 3),
+        rows_count=len(ratios),
+    )
+
+
+def start() -> Roofline:
+    """Return the roofline before any fit: the priors, and the facts."""
+    rates, engines = _rates(np.log([*(PRIOR[item.name][0] for item in fields(Rates)), 1, 1, *[PREFILL_PRIOR[0]] * 3]))
+    provenance = Provenance(fitted_on="nothing", rows_count=0, data_sha256="", gpus_seen=(), as_of=date.min)
+    return roofline_of(Fitted(provenance=provenance, rates=rates, engines=engines, bands=()))
+
+
+def data_sha256() -> str:
+    """Return the checksum of the measurements and of the shapes that the fit reads."""
+    names = ("throughput.csv", "roofline_models.yaml", "roofline_engines.yaml", "roofline_links.yaml")
+    return hashlib.sha256(b"".join((DATA / name).read_bytes() for name in names)).hexdigest()
+
+
+def fitted(on: date) -> Fitted:
+    """Fit and judge everything: what the file holds."""
+    roofline = start()
+    rows = all_rows(roofline)
+    rates, engines = fit(rows, roofline)
+    provenance = Provenance(
+        fitted_on="throughput.csv: TensorRT-LLM performance overview, InferenceX, aiconfigurator (Apache-2.0)",
+        rows_count=len(rows.cases),
+        data_sha256=data_sha256(),
+        gpus_seen=tuple(sorted({case.gpu.id for case in rows.cases})),
+        as_of=on,
+    )
+    return Fitted(provenance=provenance, rates=rates, engines=engines, bands=tuple(bands(rows, roofline)))
+
+
+def as_yaml(item: Fitted) -> str:
+    """Return the file's text."""
+    head = (
+        "# Written by make fit-roofline; do not edit. Units are in the names: a ratio of a rate is achieved over data sheet.\n"
+        "# What each means: breakeven.catalog.roofline. Bands: measured over predicted at the 10th, 50th and 90th percentile,\n"
+        "# on rows whose whole model, GPU or engine was left out of the fit.\n"
+    )
+    lines = ["provenance:"]
+    lines += [f"  {key}: {_plain(value)}" for key, value in asdict(item.provenance).items()]
+    lines += ["rates:", *(f"  {key}: {value:g}" for key, value in asdict(item.rates).items())]
+    lines += ["engines:", *(f"- {_flow(asdict(engine))}" for engine in item.engines)]
+    lines += ["bands:", *(f"- {_flow(asdict(band))}" for band in item.bands)]
+    return head + "\n".join(lines) + "\n"
+
+
+def _flow(values: dict[str, object]) -> str:
+    return "{" + ", ".join(f"{key}: {_plain(value)}" for key, value in values.items()) + "}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value) if isinstance(value, str | tuple | list) else str(value)
+
+
+def main() -> None:
+    """Write the file."""
+    FITTED.write_text(as_yaml(fitted(datetime.now(tz=UTC).date())), encoding="utf-8")
+    print(f"wrote {FITTED}")
+
+
+if __name__ == "__main__":
+    main()

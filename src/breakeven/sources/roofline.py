@@ -1,0 +1,56 @@
+"""Reads what the roofline knows: fitted rates and bands, engines, links, and shapes of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from breakeven.catalog.roofline import (
+    Band,
+    EngineLimits,
+    EngineRates,
+    LinkSpeed,
+    ModelShape,
+    Provenance,
+    Rates,
+    Roofline,
+)
+from breakeven.sources.catalogue import DATA, load_book
+from breakeven.sources.yaml_file import check, check_rows, read_yaml
+
+FITTED = DATA / "roofline.yaml"
+"""Written by ``make fit-roofline``; the other files are written by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """The file of what was fitted."""
+
+    provenance: Provenance
+    rates: Rates
+    engines: tuple[EngineRates, ...]
+    bands: tuple[Band, ...]
+
+
+@cache
+def load_roofline() -> Roofline:
+    """Return the bundled roofline.  Raises ``InputError`` when one of its files breaks its rules."""
+    return roofline_of(check(read_yaml(FITTED), Fitted))
+
+
+def roofline_of(fitted: Fitted) -> Roofline:
+    """Join what was fitted with the facts that were not."""
+    models = load_book().models
+    shapes = check_rows(read_yaml(DATA / "roofline_models.yaml"), ModelShape)
+    return Roofline(
+        rates=fitted.rates,
+        engines={item.engine: item for item in fitted.engines},
+        limits={item.engine: item for item in check_rows(read_yaml(DATA / "roofline_engines.yaml"), EngineLimits)},
+        links={item.gpu: item for item in check_rows(read_yaml(DATA / "roofline_links.yaml"), LinkSpeed)},
+        bands=fitted.bands,
+        architectures={
+            shape.model: shape.architecture(models[shape.model].architecture if shape.model in models else None)
+            for shape in shapes
+        },
+        provenance=fitted.provenance,
+    )

@@ -1,0 +1,134 @@
+"""Next month's bill of each option: volumes that may come, through each option's own bill.
+
+Prices, nodes and engineers stay what the caller's bills say; only the volume is forecast, so that an API and a pool
+differ in how far their bills follow it.  All options meet the same future.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from breakeven.economics.draws import draw
+from breakeven.economics.forecast import (
+    DAYS_PER_MONTH,
+    MOST_DAYS,
+    DailyPrior,
+    PredictedBill,
+    unseen_ratios,
+    volume_ratios,
+)
+from breakeven.studies.forecast.daily import daily_volumes, total_volume
+from breakeven.studies.forecast.result import Basis, BillForecast, Forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from breakeven.catalog.assumptions import Assumption
+    from breakeven.quantities import Array
+    from breakeven.records import TrafficProfile
+    from breakeven.studies.forecast.daily import VolumeOf
+
+HORIZON_DAYS: Final = round(DAYS_PER_MONTH)
+HOUR_RATIO: Final = "mean_to_observed_hour_ratio"
+DAYS_RATIO: Final = "mean_to_observed_days_ratio"
+GROWTH: Final = "traffic_growth_per_month"
+RATIO_DAYS: Final = 14
+"""Days over which ``mean_to_observed_hour_ratio`` was measured: their mean is what the hour is brought to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """An option to forecast.
+
+    ``volume_of`` weighs requests as its bill does; ``usd_per_month`` gives the bill for next month's volume over that
+    of a month of average observed days, for an array of such ratios.
+    """
+
+    id: str
+    title: str
+    volume_of: VolumeOf
+    usd_per_month: Callable[[Array], Array]
+
+
+def forecast_bills(
+    profile: TrafficProfile,
+    payers: Sequence[Payer],
+    assumptions: Mapping[str, Assumption],
+    *,
+    count: int = 10_000,
+    seed: int = 1,
+) -> Forecast:
+    """Return next month's bill of each option as intervals of 80 and 95 %.
+
+    Reads three assumptions: how far a day (or an hour) lies from the average one, and growth.  They are all there is
+    for a trace under a day and for a bill; days that were seen overrule them by and by.
+    """
+    prior = DailyPrior.of(assumptions[DAYS_RATIO].interval, assumptions[GROWTH].interval)
+    future = _Future(profile=profile, prior=prior, hour=assumptions[HOUR_RATIO], count=count, seed=seed)
+    return Forecast(
+        basis=future.basis,
+        observed_days=profile.times.span_days if profile.times else profile.months * DAYS_PER_MONTH,
+        bills=tuple(_bill(payer, future.ratios(payer.volume_of)) for payer in payers),
+        note=future.note,
+    )
+
+
+def _bill(payer: Payer, ratios: Array) -> BillForecast:
+    usd = payer.usd_per_month(ratios)
+    bill = PredictedBill.of(usd)
+    same = np.isclose(usd, bill.likely_usd, rtol=1e-9, atol=0.0)
+    return BillForecast(id=payer.id, title=payer.title, bill=bill, same_fraction=float(same.mean()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Future:
+    """The volumes that may come, the same future for whatever is asked of it."""
+
+    profile: TrafficProfile
+    prior: DailyPrior
+    hour: Assumption
+    count: int
+    seed: int
+
+    @property
+    def basis(self) -> Basis:
+        times = self.profile.times
+        if times is None:
+            return "total"
+        if len(daily_volumes(times, lambda moments: moments.requests)):
+            return "days"
+        return "hours" if times.span_days < 1 else "total"
+
+    def ratios(self, volume_of: VolumeOf) -> Array:
+        """Draw the next month's mean day over the mean day observed, of some volume."""
+        generator, times = np.random.default_rng(self.seed), self.profile.times
+        if self.basis == "days" and times is not None:
+            daily = daily_volumes(times, volume_of)
+            mean_of_all = total_volume(times, volume_of) / times.span_days
+            drawn = volume_ratios(
+                daily, prior=self.prior, horizon_days=HORIZON_DAYS, count=self.count, generator=generator
+            )
+            return np.asarray(drawn * (daily.mean() / mean_of_all))
+        observed_days = times.span_days if times else self.profile.months * DAYS_PER_MONTH
+        days = RATIO_DAYS if self.basis == "hours" else min(MOST_DAYS, max(1, round(observed_days)))
+        later = unseen_ratios(
+            observed_days=days, prior=self.prior, horizon_days=HORIZON_DAYS, count=self.count, generator=generator
+        )
+        if self.basis == "total":
+            return later
+        return later * draw({HOUR_RATIO: self.hour}, count=self.count, generator=generator)[HOUR_RATIO]
+
+    @property
+    def note(self) -> str:
+        """Say what the intervals rest on."""
+        times = self.profile.times
+        days = len(daily_volumes(times, lambda moments: moments.requests)) if times else 0
+        if self.basis == "days":
+            weeks = "" if days >= 2 * RATIO_DAYS else "; so few show no month, and the assumptions weigh in"
+            return f"From {days} whole day{'s' if days > 1 else ''} of traffic{weeks}."
+        if self.basis == "hours":
+            return f"From hours of a single day: how far they lie from an average hour is assumed ({HOUR_RATIO})."
+        return f"From a total without days: how far months lie apart is assumed ({DAYS_RATIO}, {GROWTH})."
