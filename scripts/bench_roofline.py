@@ -7,10 +7,10 @@ default database) as 16 % at the median for TPOT and 53 % for TTFT.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from fit_roofline import QUANTITIES, Rows, all_rows, data_sha256, group_of, held_out, start
+from fit_roofline import QUANTITIES, Part, Rows, all_rows, data_sha256, group_of, held_out, start
 
 from breakeven.catalog.roofline import engine_name
 from breakeven.sources.roofline import load_roofline
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-LEFT = ("model", "gpu", "engine", "lengths")
+LEFT: Final[tuple[Part, ...]] = ("model", "gpu", "engine", "lengths")
 PEER = "aiconfigurator 0.12 on 148 Qwen3 rows: TPOT 16% (mean 31%), TTFT 53%"
 
 

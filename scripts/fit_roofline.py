@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from breakeven.catalog.hardware import Measurement
 
+Part = Left | Literal["lengths"]
+"""What is left out of a fit to judge it."""
+
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 PRIOR: Final[dict[str, tuple[float, float]]] = {
@@ -182,7 +185,8 @@ def _engines_of(work: Work, engines: Sequence[EngineRates]) -> list[EngineRates]
 
 def _huber(errors: Array) -> Array:
     """Return values whose squares are the pseudo-Huber loss: error near zero, its root far from it."""
-    return np.sign(errors) * HUBER * np.sqrt(2 * (np.sqrt(1 + (errors / HUBER) ** 2) - 1))
+    size: Array = HUBER * np.sqrt(2 * (np.sqrt(1 + (errors / HUBER) ** 2) - 1))
+    return np.copysign(size, errors)
 
 
 def _least_squares(function: Callable[[Array], Array], start: Array, steps: int = 60) -> Array:
@@ -212,7 +216,7 @@ def predicted(rows: Rows, roofline: Roofline, rates: Rates, engines: Sequence[En
     return {"throughput": found.output_tokens_per_s, "tpot": found.tpot_s, "ttft": found.ttft_s}
 
 
-def group_of(row: Measurement, left: Left | Literal["lengths"]) -> str:
+def group_of(row: Measurement, left: Part) -> str:
     """Return the name of what a row is left out with."""
     if left == "model":
         return SAME_SHAPE.get(row.model, row.model)
@@ -221,13 +225,13 @@ def group_of(row: Measurement, left: Left | Literal["lengths"]) -> str:
     return engine_name(row.engine) if left == "engine" else f"{row.isl_tokens}/{row.osl_tokens}"
 
 
-def held_out(rows: Rows, roofline: Roofline, left: Left | Literal["lengths"]) -> dict[Quantity, Array]:
+def held_out(rows: Rows, roofline: Roofline, left: Part) -> dict[Quantity, Array]:
     """Return measured over predicted of every row, each from a fit without its whole group; nan where not measured.
 
     An engine that was left out is predicted as one that is not known.
     """
     names = np.array([group_of(row, left) for row in rows.measurements])
-    ratios = {quantity: np.full(len(names), np.nan) for quantity in QUANTITIES}
+    ratios: dict[Quantity, Array] = {quantity: np.full(len(names), np.nan) for quantity in QUANTITIES}
     for name in dict.fromkeys(names):
         rates, engines = fit(rows.only(lambda m, name=name: group_of(m, left) != name), roofline)  # type: ignore[misc]
         if left == "engine":
@@ -303,9 +307,9 @@ def fitted(on: date) -> Fitted:
 def as_yaml(item: Fitted) -> str:
     """Return the file's text."""
     head = (
-        "# Written by make fit-roofline; do not edit. Units are in the names: a ratio of a rate is achieved over data sheet.\n"
-        "# What each means: breakeven.catalog.roofline. Bands: measured over predicted at the 10th, 50th and 90th percentile,\n"
-        "# on rows whose whole model, GPU or engine was left out of the fit.\n"
+        "# Written by make fit-roofline; do not edit. Units are in the names; breakeven.catalog.roofline says what\n"
+        "# each is. Bands: measured over predicted at the 10th, 50th and 90th percentile, on rows whose whole model,\n"
+        "# GPU or engine was left out of the fit.\n"
     )
     lines = ["provenance:"]
     lines += [f"  {key}: {_plain(value)}" for key, value in asdict(item.provenance).items()]

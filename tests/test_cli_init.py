@@ -64,7 +64,7 @@ class Terminal:
 
     def hear(self, question: str) -> str:
         """Wait until the question stands at the end of what was said; return what was said since the last answer."""
-        while question not in self.said[self._answered :] or not self.said.endswith(": "):
+        while question not in self.said[self._answered :] or not self.said.endswith(("? ", "] ", ": ")):
             assert self._read(), f"{question!r} was not asked:\n{self.said}"
         return self.said[self._answered :]
 
@@ -336,6 +336,7 @@ def test_the_presets_are_listed_with_what_they_show(tmp_path: Path) -> None:
         (["--preset", "seed-002", "--output", "taken/scenario.yaml"], "There is no folder taken"),
         (["--preset", "seed-002", "--output", "folder"], "is a folder"),
         (["--preset", "seed-002", "--output", "folder", "--force"], "is a folder"),
+        (["--preset", "seed-003", "--output", "."], "is a folder"),
         (["--preset", "seed-002", "--output", "a" * 250 + ".yaml"], "cannot be written"),
         (["--preset", "seed-002", "--output", "mine.yaml"], "--force"),
         (["--today", "gpt-4o", "--output", "mine.yaml"], "--force"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HOURS_PER_MONTH: Final = 730.0
 """Hours in a month unless a scenario says otherwise: 8,760 a year over 12."""
 
+DAYS_PER_MONTH: Final = HOURS_PER_MONTH / 24
 HOURS_PER_YEAR: Final = 8760.0
 MONTHS_PER_YEAR: Final = 12.0
 SECONDS_PER_HOUR: Final = 3600.0

@@ -40,7 +40,7 @@ TIMES: Final = (
     "1727776800000000", "1727776800000000000", "5/10/2024",
 )  # fmt: skip
 TEXTS: Final = (
-    "", " ", "null", "None", "true", "false", "[]", "{}", "[null]", '"', "'", "\\", "\\\"", "a\nb", "a\r\nb", "\t", ";",
+    "", " ", "null", "None", "true", "false", "[]", "{}", "[null]", '"', "'", "\\", '\\"', "a\nb", "a\r\nb", "\t", ";",
     "'; DROP TABLE rows_0; --", "{column}", "{0}", "%s", "$.a", "..", "*", "\u202e\u0000", "\ufeff", "\x7f", "𝕏", "e\u0301" * 40,
     "\\ud800", "A" * 5000, "standard", "batch", "failure", "success", SECRET,
 )  # fmt: skip

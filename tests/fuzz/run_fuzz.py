@@ -22,8 +22,8 @@ from cases import MOST_S, make_case, run_case
 from targets import one_database, targets
 
 if TYPE_CHECKING:
-    from multiprocessing.sharedctypes import Synchronized
     from multiprocessing.queues import Queue
+    from multiprocessing.sharedctypes import Synchronized
 
 FAILURES: Final = Path("fuzz-failures")
 KEPT_PER_KIND: Final = 3

@@ -1,8 +1,9 @@
 """What is fuzzed, and what must hold: every reader of logs, and the loader of scenarios.
 
 Each target takes the bytes of one case and returns how it ended; whatever may not happen raises ``Violation``.
-The readers are those of the registry and their seeds the fixtures in ``tests/traffic/fixtures/<reader>``: a file
-is a seed by itself, a folder is a seed of files that are given together.
+The readers are those of the registry and their seeds the fixtures in ``tests/traffic/fixtures``, in the folder
+named like the reader's module: a file is a seed by itself, a folder in it a seed of files that are given together.
+Reports of costs are fuzzed beside the usage that they belong to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from unittest import mock
 
 import ibis
+from ibis.expr.operations import DatabaseTable
 from mutations import SECRET
 
 from breakeven.errors import BreakevenError
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 TESTS: Final = Path(__file__).parents[1]
 FIXTURES: Final = TESTS / "traffic" / "fixtures"
 SCENARIO: Final = TESTS.parent / "docs" / "examples" / "scenario.yaml"
+
+COSTS: Final = {"openai_cost": "openai_usage", "anthropic_cost": "anthropic_usage"}
+"""Reports of costs and the usage beside which they are given: folders of fixtures."""
 
 MOST_MESSAGE_CHARACTERS: Final = 12_000
 MOST_LINE_CHARACTERS: Final = 1_500
@@ -64,9 +69,10 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderTarget:
-    """One format of log, read as the command line reads it."""
+    """One format of log, read as the command line reads it; ``reader`` is what the reader calls itself."""
 
     name: str
+    reader: str
     seeds: tuple[Files, ...]
 
     def run(self, files: Files, *, strict: bool) -> str:
@@ -80,7 +86,7 @@ class ReaderTarget:
             return "read" if self._is_reader_of(paths) else "read as another format"
 
     def _is_reader_of(self, paths: Sequence[Path]) -> bool:
-        return any(detect(read_head(path), Options()).name == self.name for path in paths)
+        return any(detect(read_head(path), Options()).name == self.reader for path in paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +110,23 @@ class ScenarioTarget:
 
 def targets() -> dict[str, Target]:
     """Return everything that is fuzzed, by name."""
-    readers = [ReaderTarget(name=reader.name, seeds=seeds_of(reader.name)) for reader in READERS]
+    readers = [ReaderTarget(name=folder, reader=name, seeds=seeds_of(folder)) for folder, name in reader_names().items()]
+    costs = [
+        ReaderTarget(name=folder, reader=reader_names()[usage], seeds=_together(seeds_of(usage), seeds_of(folder)))
+        for folder, usage in COSTS.items()
+    ]
     scenario = ScenarioTarget(name="scenario", seeds=((_file(SCENARIO),),))
-    return {target.name: target for target in (*readers, scenario)}
+    return {target.name: target for target in (*readers, *costs, scenario)}
 
 
-def seeds_of(reader: str) -> tuple[Files, ...]:
-    """Return the fixtures of a reader."""
-    folder = FIXTURES / reader
+def reader_names() -> dict[str, str]:
+    """Return the name of every reader in the registry, by the name of its module."""
+    return {type(reader).__module__.rpartition(".")[2]: reader.name for reader in READERS}
+
+
+def seeds_of(folder_name: str) -> tuple[Files, ...]:
+    """Return the fixtures in a folder."""
+    folder = FIXTURES / folder_name
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple(
         tuple(_file(path) for path in sorted(entry.iterdir())) if entry.is_dir() else (_file(entry),)
@@ -140,13 +155,25 @@ def check_trace(trace: Trace) -> None:
     for text in (*trace.notes, *map(str, trace.problems)):
         check_message(text)
     names = [name for name in (*TOKEN_COLUMNS, REQUESTS) if name in trace.table.columns]
-    rows = trace.table.to_pyarrow()
+    rows = _rows(trace)
     if trace.kind == "trace" and rows.num_rows != trace.rows_read - trace.rows_lost:
         raise Violation(f"{rows.num_rows} rows of {trace.rows_read} read and {trace.rows_lost} lost")
     for name in names:
         values = [value for value in rows[name].to_pylist() if value is not None]
         if any(value < 0 for value in values):
             raise Violation(f"{name} is negative: {min(values)}")
+
+
+def _rows(trace: Trace) -> Any:
+    """Return the trace's table, of which Ibis makes SQL once for all that are alike: that takes longer than to read."""
+    sources = trace.table.op().find(DatabaseTable)
+    alike = (trace.kind, *((source.name, source.schema) for source in sources))
+    if alike not in _QUERIES:
+        _QUERIES[alike] = str(ibis.to_sql(trace.table))
+    return sources[0].source.con.sql(_QUERIES[alike]).to_arrow_table()
+
+
+_QUERIES: Final[dict[Any, str]] = {}
 
 
 @contextmanager
@@ -172,6 +199,13 @@ _LEFT_BEHIND: Final = {
     "VIEW": "SELECT view_name FROM duckdb_views() WHERE NOT internal",
     "TABLE": "SELECT table_name FROM duckdb_tables()",
 }
+
+
+def _together(first: tuple[Files, ...], second: tuple[Files, ...]) -> tuple[Files, ...]:
+    """Return every pair of seeds, the names made different."""
+    return tuple(
+        (*one, *((f"2-{name}", content) for name, content in other)) for one in first for other in second
+    )
 
 
 @cache

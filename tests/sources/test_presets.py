@@ -133,6 +133,15 @@ def _as_json(text: str) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_worked_example_has_no_doubt_but_that_of_the_catalogues_own_figures(name: str, tmp_path: Path) -> None:
+    result = _plan(_write(name, tmp_path))
+    compared = [*_pools(result), *(item for item in result.options if item.kind == "today")]
+    assert len(compared) >= 2
+    for option in compared:
+        assert option.usd_per_month.low == option.usd_per_month.likely == option.usd_per_month.high
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_preset_says_what_was_published_and_what_is_corrected(name: str) -> None:
     head = preset(name).text.split("\nname:")[0]
     assert all(line.startswith("#") for line in head.splitlines() if line)

@@ -156,7 +156,9 @@ def fits(
         kv_gb=per_request,
         concurrent_requests=max(0, floor(free / per_request)),
         largest_request_tokens=_largest_tokens(architecture, free, held_gb),
-        reasons=_reasons(f"{gpus}x {gpu.name}", node, node - reserve, weights, per_request, held_tokens),
+        reasons=_reasons(
+            weights, per_request, held_tokens, usable_gb=node - reserve, node=f"{gpus}x {gpu.name} has {node:,.0f} GB"
+        ),
     )
 
 
@@ -175,11 +177,11 @@ def _largest_tokens(architecture: Architecture, free_gb: float, held_gb: Callabl
     return floor(window + (free_gb - base) / slope)
 
 
-def _reasons(node: str, node_gb: float, usable_gb: float, weights: float, kv: float, held: float) -> tuple[str, ...]:
+def _reasons(weights: float, kv: float, held: float, *, usable_gb: float, node: str) -> tuple[str, ...]:
     """Say in words why it does not fit, with values, and what would help; nothing where it fits."""
     if weights + kv <= usable_gb:
         return ()
-    have = f"{node} has {node_gb:,.0f} GB of which {usable_gb:,.0f} usable"
+    have = f"{node} of which {usable_gb:,.0f} usable"
     if weights > usable_gb:
         return (f"needs {weights:,.0f} GB for weights alone; {have}", "take more GPUs or a lower precision")
     need = f"needs {weights:,.0f} GB for weights + {kv:,.1f} GB for the KV cache of one request of {held:,.0f} tokens"

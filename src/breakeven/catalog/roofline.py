@@ -217,10 +217,14 @@ class Roofline:
         By engine where enough rows were left out, else over all engines.
         """
         name = engine_name(engine)
-        left: Left = "engine" if name not in self.engines else "model" if self.has_seen(gpu) else "gpu"
+        left: Left = "engine" if not self.has_measured(engine) else "model" if self.has_seen(gpu) else "gpu"
         wanted = (quantity, architecture.is_mixture, left)
         rows = {band.engine: band for band in self.bands if (band.quantity, band.is_mixture, band.left) == wanted}
         return rows.get(name, rows[None]).interval
+
+    def has_measured(self, engine: str) -> bool:
+        """Whether the fit had measurements of this engine."""
+        return engine_name(engine) in self.engines
 
     def has_seen(self, gpu: Gpu) -> bool:
         """Whether the fit had measurements on this GPU."""

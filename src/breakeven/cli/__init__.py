@@ -7,7 +7,7 @@ import sys
 import typer
 
 from breakeven import __version__
-from breakeven.cli import catalog, claims, config, demo, keys, ledger, plan, schema, up
+from breakeven.cli import catalog, claims, config, demo, init, keys, ledger, plan, schema, up
 from breakeven.errors import BreakevenError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ def _root(
     """Decide when to run a language model yourself, fully loaded, from your own traffic."""
 
 
+app.command("init")(init.init)
 app.command("plan")(plan.plan)
 app.command("claims")(claims.claims)
 app.command("demo")(demo.demo)

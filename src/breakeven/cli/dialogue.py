@@ -58,7 +58,7 @@ QUESTIONS: Final = (
     Question(
         key="today",
         text="What serves the traffic today?",
-        why="Provider and model, or a model's name; everything is compared with it.",
+        why="Provider and model, or a model's name.  Prices of your own can replace its later, as rate cards.",
         default="openai:gpt-4o",
     ),
     Question(
@@ -165,7 +165,7 @@ def ask_all() -> dict[str, str]:
 
     Raises ``typer.Abort`` when the person breaks off, before anything is written.
     """
-    typer.echo("A blank answer takes what stands in brackets.  Ctrl-C breaks off, and writes nothing.\n")
+    typer.echo("A blank answer takes what stands in brackets.  Ctrl-C breaks off, and writes nothing.")
     given: dict[str, str] = {}
     for question in QUESTIONS:
         if question.is_asked(given) and (answer := _ask(question, given)):
@@ -179,9 +179,10 @@ def _ask(question: Question, given: Given) -> str:
     from breakeven.wiring.init import check_answer
 
     indent = " " * (len(question.text) - len(question.text.lstrip()))
-    typer.secho(f"{indent}{question.why}", dim=True)
+    typer.secho(f"{'' if indent else chr(10)}{indent}{question.why}", dim=True)
+    default = question.default
     while True:
-        text: str = typer.prompt(question.text, default=question.default, show_default=bool(question.default)).strip()
+        text: str = typer.prompt(question.text, default=default, show_default=bool(default), prompt_suffix=" ").strip()
         try:
             if text:
                 return check_answer(question.key, text, given)

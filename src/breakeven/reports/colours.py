@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from breakeven.economics.stack import Layer
 
 INK, MUTED, GRID, BAND = "#1c1d1f", "#6b6f76", "#e4e2dc", "#ece9e1"
+PAPER: Final = "#ffffff"
+"""Behind a chart in a file of its own; on a page a chart has no ground."""
+
 POOL, TODAY, BETTER, OPEN = "#14776a", "#a8432f", "#c98b2e", "#3f6fae"
 LINE_COLOURS: Final = {"today": TODAY, "today-optimised": BETTER, "open-api": OPEN}
 LAYER_COLOURS: Final[dict[Layer, str]] = {

@@ -157,6 +157,12 @@ class Scenario(Strict):
     pools: tuple[Pool, ...] = ()
     constraints: Constraints = Constraints()
     quality: tuple[Quality, ...] = ()
+    product_is_mature: bool | None = Field(
+        None, description="A mature, scaled product (seed 003); false: a prototype or an early product."
+    )
+    tail_latency_matters: bool | None = Field(
+        None, description="The slowest answers must meet a bound that a provider does not promise (seed 003)."
+    )
     team_exists: bool = Field(default=False, description="The engineers who would run a pool are paid anyway.")
     assumptions: dict[str, Stated] = Field(
         default_factory=dict, description="Your own figures, by key (see `breakeven catalog assumptions`)."

@@ -6,47 +6,37 @@ Lines of explanation begin with "# " and a word; a commented example has its key
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable
 
     from breakeven.sources.answers import Answers, Hardware
 
-_HEAD = """\
+_HEAD: Final = """\
 # A scenario: what you know better than any catalogue.  Every key is optional; to use an example that
 # is commented out, take its mark away.  `breakeven schema scenario` prints what editors can check against.
+# Then: breakeven plan LOG --scenario FILE
 """
 
-
-def scenario_text(answers: Answers) -> str:
-    """Return the YAML of a scenario that holds these answers."""
-    return "\n".join([_HEAD, *_sections(answers)])
-
-
-def _sections(answers: Answers) -> Iterator[str]:
-    yield f"name: {_yaml(answers.name)}\n"
-    yield _section(
-        "What serves the traffic now: provider:model, or a model's name.",
-        [f"today: {_yaml(answers.today)}"] if answers.today else [],
-        ["today: openai:gpt-4o"],
-    )
-    yield _section(
+_SECTIONS: Final = (
+    ("today", "What serves the traffic now: provider:model, or a model's name.", ("today: openai:gpt-4o",)),
+    (
+        "consider",
         "Models and targets to compare it with; without any, the usual ones.",
-        [f"consider: {_yaml(list(answers.consider))}"] if answers.consider else [],
-        ["consider: [llama-3.3-70b, openai:gpt-4o-mini]"],
-    )
-    yield _section(
+        ("consider: [llama-3.3-70b, openai:gpt-4o-mini]",),
+    ),
+    (
+        "traffic",
         "Totals of a month.  With a log they stay out; then total_tokens_per_month scales the log to another volume.",
-        _traffic(answers),
-        ["traffic:", "  total_tokens_per_month: 4_200_000_000"],
-    )
-    yield _section(
+        ("traffic:", "  total_tokens_per_month: 4_200_000_000"),
+    ),
+    (
+        "pools",
         "Pools of your own, beside those that the catalogue's offers make possible.",
-        _pool(answers.hardware) if answers.hardware else [],
-        [
+        (
             "pools:",
             "  - model: llama-3.3-70b",
             "    gpu: h100-sxm",
@@ -54,36 +44,54 @@ def _sections(answers: Answers) -> Iterator[str]:
             "    precision: fp8",
             "    usd_per_gpu_hour: 2.10",
             "    throughput: {output_tokens_per_s: 2600}",
-        ],
-    )
-    yield _section(
+        ),
+    ),
+    (
+        "constraints",
         "What excludes an option before any cost.",
-        _constraints(answers),
-        ["constraints:", "  data_may_leave: false", "  regions: [eu]", "  compliance: [SOC 2 Type 2]"],
-    )
-    yield _section(
+        ("constraints:", "  data_may_leave: false", "  regions: [eu]", "  compliance: [SOC 2 Type 2]"),
+    ),
+    (
+        "quality",
         "Evidence that a model is good enough for this work: a word, labelled-pairs or a shadow comparison.",
-        _quality(answers),
-        ["quality:", "  - {model: llama-3.3-70b, evidence: labelled-pairs, accuracy_ratio: 0.97}"],
-    )
-    yield _section(
-        "Whether the engineers who would run a pool are paid anyway.",
-        [f"team_exists: {_yaml(answers.team_exists)}"] if answers.team_exists is not None else [],
-        ["team_exists: true"],
-    )
-    yield _section(
+        ("quality:", "  - {model: llama-3.3-70b, evidence: labelled-pairs, accuracy_ratio: 0.97}"),
+    ),
+    (
+        "signals",
+        "What published rules of thumb ask besides: a mature product, a bound on the slowest answers.",
+        ("product_is_mature: true", "tail_latency_matters: true"),
+    ),
+    ("team_exists", "Whether the engineers who would run a pool are paid anyway.", ("team_exists: true",)),
+    (
+        "assumptions",
         "Your own figures in place of the catalogue's; `breakeven catalog assumptions` lists all keys.",
-        [],
-        [
+        (
             "assumptions:",
             "  engineer_usd_per_year: {low: 110000, likely: 130000, high: 160000, source: payroll}",
             "  downtime_usd_per_hour: 150",
-        ],
-    )
+        ),
+    ),
+)
+"""Section, explanation, and the example that stands where nothing was answered."""
 
 
-def _section(why: str, live: Sequence[str], example: Sequence[str]) -> str:
-    return "\n".join([f"# {why}", *(live or [f"#{line}" for line in example]), ""])
+def scenario_text(answers: Answers) -> str:
+    """Return the YAML of a scenario that holds these answers."""
+    said = {
+        "today": [f"today: {_yaml(answers.today)}"] if answers.today else [],
+        "consider": [f"consider: {_yaml(list(answers.consider))}"] if answers.consider else [],
+        "traffic": _traffic(answers),
+        "pools": _pool(answers.hardware) if answers.hardware else [],
+        "constraints": _constraints(answers),
+        "quality": _quality(answers),
+        "team_exists": [f"team_exists: {_yaml(answers.team_exists)}"] if answers.team_exists is not None else [],
+    }
+    parts = [_section(why, said.get(key) or [f"#{line}" for line in example]) for key, why, example in _SECTIONS]
+    return "\n".join([_HEAD, f"name: {_yaml(answers.name)}\n", *parts])
+
+
+def _section(why: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"# {why}", *lines, ""])
 
 
 def _traffic(answers: Answers) -> list[str]:

@@ -59,6 +59,10 @@ def facts_of(verdict: Verdict, scenario: Scenario) -> Facts:
         compliance_needed=stays if stays and stays.holds else attested,
         residency_needed=_said("constraints.regions", written, holds=bool(constraints.regions)),
         fine_tuning_needed=_said("constraints.fine_tuning", written, holds=constraints.fine_tuning),
+        product_is_mature=_said("product_is_mature", scenario.model_fields_set, holds=bool(scenario.product_is_mature)),
+        tail_latency_matters=_said(
+            "tail_latency_matters", scenario.model_fields_set, holds=bool(scenario.tail_latency_matters)
+        ),
         team_exists=_said("team_exists", scenario.model_fields_set, holds=scenario.team_exists),
         gateway_in_path=Said(holds=True, source=f"your ledger: {verdict.profile.source}")
         if verdict.profile.source.startswith("ledger:")

@@ -167,3 +167,10 @@ def doubt_notes(backend: Any, rows: Rows) -> tuple[str, ...]:
         f"such as {doubt.split('|', 1)[1]!r}"
         for name, count, doubt in ask(backend, query)
     )
+
+
+def silence_note(backend: Any, rows: Rows) -> tuple[str, ...]:
+    """Say how many failed attempts state no tokens: they are requests all the same."""
+    query = f"SELECT count(*) FROM {rows.view} WHERE fault IS NULL AND failed AND {INPUT_TOKENS} + {OUTPUT_TOKENS} = 0"
+    count = ask(backend, query)[0][0]
+    return (f"{rows.head.file}: {many(count, 'failed request')} without tokens, counted as such",) if count else ()

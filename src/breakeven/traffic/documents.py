@@ -125,7 +125,7 @@ class _Window:
                 value, end = DECODER.raw_decode(self.text, self.position)
             except (ValueError, RecursionError) as error:
                 if not is_cut(error):
-                    raise self._broken(index, str(error)) from error
+                    raise self._broken(index, getattr(error, "msg", str(error))) from error
                 if not self._read_on():
                     raise self._cut(index) from error
             else:

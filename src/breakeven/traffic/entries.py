@@ -156,7 +156,7 @@ def _text_records(head: Head, stream: TextIO) -> Iterator[tuple[str, Record | No
         names = [column.name for column in head.columns]
         for _, first_line, values in csv_rows(head, stream):
             whole = len(values) == len(names)
-            yield str(first_line), dict(zip(names, values, strict=True)) if whole else None
+            yield str(first_line), {k: v or None for k, v in zip(names, values, strict=True)} if whole else None
 
 
 def _object(line: str) -> Record | None:

@@ -23,6 +23,7 @@ from breakeven.traffic.checks import (
     month_note,
     order_problem,
     repeat_problem,
+    silence_note,
 )
 from breakeven.traffic.faults import Faults, collect_faults
 from breakeven.traffic.head import Head, read_head
@@ -84,7 +85,7 @@ def read_trace(
         notes += month_note(backend, files)
     else:
         notes += [note for rows in files for note in check_zones(backend, rows)]
-    notes += [note for rows in files for note in doubt_notes(backend, rows)]
+    notes += [note for rows in files for note in (*doubt_notes(backend, rows), *silence_note(backend, rows))]
     faults = [collect_faults(backend, rows) for rows in files]
     problems = _judge(backend, files, faults, tolerate_fraction)
     check_usable(backend, files, source)

@@ -1,31 +1,44 @@
 """Sums over requests as Ibis expressions, and the records they become.
 
 Products are summed as decimals: exact, whatever the order of rows, where 64-bit integers could
-overflow and floats would depend on the order.
+overflow and floats would depend on the order.  They stay decimals until they are here, so that every
+database yields the same float.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import ibis
+
 from breakeven.records import Moments
 from breakeven.traffic.schema import (
+    AT_US,
     CACHE_WRITE_TOKENS,
     CACHED_INPUT_TOKENS,
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     REQUESTS,
+    TIME,
     TOKEN_COLUMNS,
 )
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ibis.expr.types import IntegerValue, NumericValue, Table
 
 INPUT_OUTPUT: Final = "input_output_tokens2"
 OUTPUT_OUTPUT: Final = "output_output_tokens2"
+SUMS: Final = (REQUESTS, *TOKEN_COLUMNS, INPUT_OUTPUT, OUTPUT_OUTPUT)
+
+
+def microseconds_of(table: Table) -> IntegerValue:
+    """Return the time of each row in microseconds since 1970."""
+    if AT_US in table.columns:
+        return table[AT_US]
+    return table[TIME].delta(ibis.timestamp("1970-01-01T00:00:00Z"), unit="microsecond")
 
 
 def request_sums(table: Table) -> dict[str, NumericValue]:
@@ -46,13 +59,19 @@ def token_sums(table: Table) -> dict[str, NumericValue]:
 
 def exact_sum(products: IntegerValue) -> NumericValue:
     """Sum 64-bit products without overflow; each is below 10^18, as counts stay below 10^9."""
-    return products.cast("decimal(18, 0)").sum().cast("float64")
+    return products.cast("decimal(18, 0)").sum()
 
 
 def fetch(table: Table) -> list[dict[str, Any]]:
     """Run an expression where its rows are, and return the (few) rows of its result."""
     rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
     return rows
+
+
+def add_up(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, int]:
+    """Sum columns of fetched rows, exactly."""
+    rows = list(rows)
+    return {name: sum(int(row[name]) for row in rows) for name in names}
 
 
 def usage_of(sums: Mapping[str, Any]) -> TokenUsage:
@@ -71,6 +90,6 @@ def moments_of(sums: Mapping[str, Any]) -> Moments:
         requests=sums[REQUESTS],
         input_tokens=sums[INPUT_TOKENS],
         output_tokens=sums[OUTPUT_TOKENS],
-        input_output_tokens2=sums[INPUT_OUTPUT],
-        output_output_tokens2=sums[OUTPUT_OUTPUT],
+        input_output_tokens2=float(sums[INPUT_OUTPUT]),
+        output_output_tokens2=float(sums[OUTPUT_OUTPUT]),
     )

@@ -26,7 +26,8 @@ _END: Final = 300
 """Of a message that is cut in its middle: what to do stands at its end."""
 
 _SECRET: Final = re.compile(
-    r"(?<![A-Za-z0-9])(sk-|pk-|rk-|key-|gsk_|hf_|gh[opsu]_|xai-|AKIA|AIza|eyJ|bearer\s+|basic\s+)[\w.+/=-]{8,}",
+    r"((?<![A-Za-z0-9])(?:sk-|pk-|rk-|key-|gsk_|hf_|gh[opsu]_|xai-|AKIA|AIza|eyJ|bearer\s+|basic\s+)|sk-(?=[\w-]*\d))"
+    r"[\w.+/=-]{8,}",
     re.IGNORECASE,
 )
 """The beginnings by which providers' keys, access tokens and authorization headers are known."""

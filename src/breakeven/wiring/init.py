@@ -35,6 +35,7 @@ def preset_files(name: str, output: Path) -> dict[Path, str]:
     from breakeven.sources.presets import preset
 
     found = preset(name)
+    check_places([output])
     if output.name in found.companions:
         raise InputError(f"{output} is the name of a file that this preset writes beside: choose another.")
     return {output: found.text} | {output.with_name(other): text for other, text in found.companions.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,6 +61,7 @@ def run_plan(request: PlanRequest) -> Verdict:
         )
     require_plan_extra()
     from breakeven.sources.catalogue import load_book
+    from breakeven.sources.rules import load_rules
     from breakeven.sources.scenario import (
         Scenario,
         own_assumptions,
@@ -68,6 +69,8 @@ def run_plan(request: PlanRequest) -> Verdict:
         read_scenario,
         stated_profile,
     )
+    from breakeven.studies.rule_facts import computed_of, facts_of
+    from breakeven.studies.rules import judge_rules
     from breakeven.studies.verdict.study import verdict
 
     book = load_book()
@@ -101,7 +104,8 @@ def run_plan(request: PlanRequest) -> Verdict:
     boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
     profile, warnings = _profile(trace, lists, boundaries) if trace is not None else (stated, [])
     assert profile is not None, "there is either a trace or a stated profile"
-    return verdict(profile, book, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
+    result = verdict(profile, book, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
+    return replace(result, rules=judge_rules(facts_of(result, scenario), load_rules(), computed_of(result)))
 
 
 def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets, Book]:

@@ -22,8 +22,8 @@ PROVIDE: Final[dict[Measure, str]] = {
     "residency_needed": "constraints.regions in a scenario (an empty list if any will do)",
     "fine_tuning_needed": "constraints.fine_tuning in a scenario",
     "team_exists": "team_exists in a scenario",
-    "product_is_mature": "your own answer: prototype and early product, or mature",
-    "tail_latency_matters": "your own answer: must the slowest answers meet a bound that a provider does not promise?",
+    "product_is_mature": "product_is_mature in a scenario",
+    "tail_latency_matters": "tail_latency_matters in a scenario",
     "gateway_in_path": "a gateway between your clients and the model (breakeven up), and its ledger",
 }
 """For each measure, where an answer is to be given."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from breakeven.economics.stack import CostStack, StackLine, line
 from breakeven.studies.verdict.lines import engineering_lines, one_off_lines, reliability_lines
+from breakeven.studies.verdict.savings import saving_lines
 from breakeven.studies.verdict.token_price import TrafficPrice, transfer_ratios
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class ApiOption:
     price_list: PriceList
     workload: Workload
     standard: TrafficPrice
-    batch: TrafficPrice | None
+    patient: TrafficPrice | None
+    """What the traffic costs where it can wait: at batch or flex prices."""
+
     same_model: bool
     target_is_today: bool
 
@@ -61,7 +64,7 @@ class ApiOption:
         )
         lines = [_token_line(key, usd, ratio, rescaled, inputs) for key, usd, rescaled, inputs in parts if usd]
         if self.kind == "today-optimised":
-            lines += self._savings(values, ratio)
+            lines += saving_lines(self.standard, self.patient, values, ratio)
         return tuple(lines)
 
     def bill(self, values: Values) -> CostStack:
@@ -88,53 +91,6 @@ class ApiOption:
             ),
             partial=self.standard.partial,
         )
-
-    def _savings(self, values: Values, ratio: Number) -> list[StackLine]:
-        """Return what 002 says to do first, as negative lines: cache, shorten, batch, in that order."""
-        price = self.standard
-        cacheable = 0.0 if price.cached_input_usd else values["cacheable_input_fraction"]
-        reads = values["cache_reads_per_write_ratio"]
-        read_usd = price.plain_input_usd - price.plain_as_cached_usd
-        write_usd = price.plain_as_write_usd - price.plain_input_usd
-        cached_usd = np.maximum(0.0, read_usd - write_usd / reads) * cacheable
-        trimmed_usd = price.output_usd * values["output_trim_fraction"]
-        lines = [
-            line(
-                "saved by prompt caching",
-                "tokens",
-                -cached_usd * ratio,
-                "-(read_saving_usd - write_surcharge_usd / cache_reads_per_write_ratio) x cacheable_input_fraction"
-                " x month_over_observed_ratio",
-                {
-                    "read_saving_usd": read_usd,
-                    "write_surcharge_usd": write_usd,
-                    "cache_reads_per_write_ratio": reads,
-                    "cacheable_input_fraction": cacheable,
-                    "month_over_observed_ratio": ratio,
-                },
-            ),
-            line(
-                "saved by shorter outputs",
-                "tokens",
-                -trimmed_usd * ratio,
-                "-output tokens x output_trim_fraction",
-                {"output_trim_fraction": values["output_trim_fraction"], "month_over_observed_ratio": ratio},
-            ),
-        ]
-        if self.batch is not None:
-            full_usd = price.plain_input_usd - cached_usd + price.output_usd - trimmed_usd
-            batch_output_usd = self.batch.output_usd * (1 - values["output_trim_fraction"])
-            batch_usd = np.minimum(full_usd, self.batch.plain_input_usd + batch_output_usd)
-            lines.append(
-                line(
-                    "saved by batch prices",
-                    "tokens",
-                    -(full_usd - batch_usd) * values["batchable_fraction"] * ratio,
-                    "-(bill after caching and trimming - bill at batch prices) x batchable_fraction",
-                    {"batchable_fraction": values["batchable_fraction"], "month_over_observed_ratio": ratio},
-                )
-            )
-        return [item for item in lines if np.any(item.usd_per_month)]
 
 
 def _token_line(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from breakeven.economics.stack import Drain, Layer
     from breakeven.quantities import Interval
     from breakeven.records import TrafficProfile
+    from breakeven.studies.rules import RulesResult
 
 OptionKind = Literal[
     "today", "today-optimised", "api", "open-model-api", "serverless", "self-hosted", "owned", "provisioned"
@@ -266,6 +267,8 @@ class Verdict:
     """What the data cannot show, and what was assumed instead."""
 
     warnings: tuple[str, ...]
+    rules: RulesResult | None = None
+    """Published rules of thumb beside this verdict; None where it was computed without them."""
 
     def option(self, option_id: str) -> OptionResult:
         """Find an option by id."""

@@ -10,7 +10,7 @@ from breakeven.errors import InputError, NoPriceError
 from breakeven.studies.verdict.api_option import ApiKind, ApiOption
 from breakeven.studies.verdict.candidates import Candidate, catalogue_candidates, stated_candidate
 from breakeven.studies.verdict.elastic_option import ProvisionedOption
-from breakeven.studies.verdict.token_price import batch_price, price_traffic
+from breakeven.studies.verdict.token_price import patient_price, price_traffic
 
 if TYPE_CHECKING:
     from breakeven.catalog.book import Book
@@ -52,9 +52,9 @@ def api_options(context: Context) -> tuple[list[ApiOption], list[str]]:
         raise NoPriceError(f"{today_list.target} has no {missing} on {context.on}: what it costs cannot be said.")
     optimised = _api(context, today_list, "today-optimised", targets.today_model)
     found, left_out = [today, optimised], list[str]()
-    if optimised.batch is None and today.standard.plain_as_cached_usd == today.standard.plain_input_usd:
+    if optimised.patient is None and today.standard.plain_as_cached_usd == today.standard.plain_input_usd:
         found = [today]
-        left_out.append(f"{targets.today} quotes neither a cached nor a batch price: nothing to save there by price")
+        left_out.append(f"{targets.today} quotes no cached, batch or flex price: nothing to save there by price")
     best: dict[str, ApiOption] = {}
     for name, kind, model in _wanted(context):
         try:
@@ -117,7 +117,7 @@ def _api(context: Context, price_list: PriceList, kind: ApiKind, model: str) -> 
     cells = context.workload.profile.cells
     titles: dict[ApiKind, str] = {
         "today": f"{price_list.target}, as it is used now",
-        "today-optimised": f"{price_list.target}, used better (cache, batch)",
+        "today-optimised": f"{price_list.target}, used better (cache, batch, trim)",
         "api": f"{price_list.target}, another target",
         "open-model-api": f"{model} by the token at {price_list.provider}",
     }
@@ -129,7 +129,7 @@ def _api(context: Context, price_list: PriceList, kind: ApiKind, model: str) -> 
         price_list=price_list,
         workload=context.workload,
         standard=price_traffic(cells, price_list, context.day),
-        batch=batch_price(cells, price_list, context.day),
+        patient=patient_price(cells, price_list, context.day),
         same_model=context.same_model(model),
         target_is_today=price_list.target == context.targets.today,
     )

@@ -14,6 +14,7 @@ from breakeven.studies.verdict.elastic_option import ProvisionedOption, Serverle
 from breakeven.studies.verdict.evaluate import bases, crossing, lever_bill, line_results, nodes_of, spread
 from breakeven.studies.verdict.gate import evidence, exclusions
 from breakeven.studies.verdict.limits import limits_of, shown_assumptions
+from breakeven.studies.verdict.observed import with_observed
 from breakeven.studies.verdict.outlook import Contender, outlook
 from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import CrossingResult, Fact, OptionKind, OptionResult, Verdict
@@ -56,6 +57,7 @@ def verdict(
     ``NoPriceError`` when today's target has no price on that day, ``InputError`` when there is no
     volume or a stated pool cannot work.
     """
+    book = with_observed(book, profile)
     context = Context(
         book=book,
         workload=Workload(profile=profile, total_tokens_per_month=scenario.traffic.total_tokens_per_month),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from breakeven.catalog.rate_card import PROCESSINGS
 from breakeven.errors import NoPriceError
 from breakeven.quantities import SECONDS_PER_DAY
 from breakeven.usage import TokenUsage
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from breakeven.catalog.rate_card import PriceList, Processing, RateCard
     from breakeven.quantities import Number, Values
     from breakeven.records import PriceCell
+
+
+PATIENT: Final[tuple[Processing, ...]] = ("batch", "flex")
+"""Kinds of processing for requests that can wait: within a day, and until there is room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +69,12 @@ class PricingDay:
 
 
 def price_traffic(
-    cells: Sequence[PriceCell], price_list: PriceList, day: PricingDay, processing: Processing = "standard"
+    cells: Sequence[PriceCell], price_list: PriceList, day: PricingDay, processing: Processing | None = None
 ) -> TrafficPrice:
     """Price the observed traffic on the cards in force on a day, cell by cell, exactly.
 
-    Raises ``NoPriceError`` when none is in force.
+    Without ``processing`` each cell is priced as it was processed, at standard prices where that kind is not
+    sold.  Raises ``NoPriceError`` when no card is in force.
     """
     sums = {name: Decimal(0) for name in ("plain", "cached", "write", "output", "requests", "as_cached", "as_write")}
     partial: set[str] = set()
@@ -76,7 +82,7 @@ def price_traffic(
         (name, price, share)
         for cell in cells
         for moment, share in day.moments(cell.day_segment)
-        for name, price in _cell_prices(cell, price_list.card_at(moment, processing)).items()
+        for name, price in _cell_prices(cell, _card(cell, price_list, moment, processing)).items()
     )
     for name, price, share in priced:
         if price is None:
@@ -95,12 +101,22 @@ def price_traffic(
     )
 
 
-def batch_price(cells: Sequence[PriceCell], price_list: PriceList, day: PricingDay) -> TrafficPrice | None:
-    """Return what the traffic costs at batch prices; None where none are sold."""
-    try:
-        return price_traffic(cells, price_list, day, "batch")
-    except NoPriceError:
-        return None
+def patient_price(cells: Sequence[PriceCell], price_list: PriceList, day: PricingDay) -> TrafficPrice | None:
+    """Return what the traffic costs at the cheaper of batch and flex prices; None where neither is sold."""
+    found = []
+    for processing in PATIENT:
+        try:
+            found.append(price_traffic(cells, price_list, day, processing))
+        except NoPriceError:
+            continue
+    return min(found, key=lambda price: price.plain_input_usd + price.output_usd, default=None)
+
+
+def _card(cell: PriceCell, price_list: PriceList, moment: datetime, processing: Processing | None) -> RateCard:
+    if processing is not None:
+        return price_list.card_at(moment, processing)
+    logged: Processing = next((kind for kind in PROCESSINGS if kind == cell.processing), "standard")
+    return price_list.card_at(moment, logged if price_list.sells(logged, moment) else "standard")
 
 
 def _cell_prices(cell: PriceCell, card: RateCard) -> dict[str, Decimal | None]:

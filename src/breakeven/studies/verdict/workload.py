@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from breakeven.capacity.load import windows_of
 from breakeven.capacity.tables import LoadTables
 from breakeven.errors import InputError
-from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
+from breakeven.quantities import DAYS_PER_MONTH, SECONDS_PER_HOUR, TOKENS_PER_MTOK
 
 if TYPE_CHECKING:
     from breakeven.quantities import Number, Values
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 SHORT_DAYS = 1.0
 LONG_DAYS = 13.9
 """Two weeks, less a quiet end: from here on a trace speaks for its week; below, assumptions do."""
-
-
-HALF_A_MONTH = 0.5
-"""The month planned for begins where the data ends, so its middle is half a month of growth away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +69,10 @@ class Workload:
         observed = self.profile.usage.total_tokens
         if self.total_tokens_per_month is not None:
             return self.total_tokens_per_month / observed
-        ahead = (1 + values["traffic_growth_per_month"]) ** HALF_A_MONTH
         times = self.profile.times
+        seen_months = self.profile.months if times is None else times.span_days / DAYS_PER_MONTH
+        # From the middle of what was seen to the middle of the month that follows it.
+        ahead = (1 + values["traffic_growth_per_month"]) ** ((seen_months + 1) / 2)
         if times is None:
             return ahead / self.profile.months
         return ahead * values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * self._mean_ratio(values)
@@ -84,6 +82,9 @@ class Workload:
         times = self.profile.times
         assert times is not None, "a bill has no peak"
         scale = self.month_ratio(values) * times.span_s / (values["hours_per_month"] * SECONDS_PER_HOUR)
+        if times.window_s > SECONDS_PER_HOUR:
+            # Buckets of a day show the mean of its hours, not the hour that sizes the nodes.
+            scale = scale * values["hourly_peak_to_mean_ratio"]
         if times.span_days < SHORT_DAYS:
             return scale * values["hourly_peak_to_mean_ratio"]
         if times.span_days < LONG_DAYS:

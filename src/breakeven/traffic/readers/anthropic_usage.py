@@ -18,6 +18,7 @@ from breakeven.traffic.readers.buckets import (
     Shape,
     bounds,
     first_results,
+    more_note,
     read_results,
     series_of,
     wrong_entry,
@@ -82,18 +83,15 @@ class AnthropicUsageReader:
         columns = made_columns(LABELS) | {
             name: tuple(Column(name=part, keys=(part,)) for part in parts) for name, parts in PARTS.items()
         }
-        more: list[str] = []
-        rows = stage(backend, head, Layout(kind="windows", columns=columns), _entries(head, more))
-        return rows.noting(
-            f"{head.file}: a page says that more pages follow (has_more); without them traffic is missing"
-            for _ in more[:1]
-        )
+        pages: list[bool] = []
+        rows = stage(backend, head, Layout(kind="windows", columns=columns), _entries(head, pages))
+        return rows.noting(more_note(head, more=any(pages[-1:])))
 
 
-def _entries(head: Head, more: list[str]) -> Iterator[Entry]:
+def _entries(head: Head, pages: list[bool]) -> Iterator[Entry]:
     for result in read_results(head, SHAPE):
-        if result.more:
-            more.append(result.place)
+        if result.more is not None:
+            pages.append(result.more)
         else:
             yield _entry(result)
 

@@ -8,6 +8,7 @@ What a result means is the readers' part.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ class Shape:
 class Result:
     """A result with its bucket's bounds; ``content`` is None for a bucket without any.
 
-    ``wrong`` says why there is nothing to read at that place; ``more`` that further pages exist.
+    ``wrong`` says why there is nothing to read at that place.  At the end of a page stands one with ``more`` alone:
+    whether the page says that others follow.
     """
 
     place: str
@@ -41,7 +43,7 @@ class Result:
     end: Any = None
     content: Mapping[str, Any] | None = None
     wrong: str = ""
-    more: bool = False
+    more: bool | None = None
 
 
 def first_results(head: Head, shape: Shape) -> list[Result]:
@@ -80,8 +82,7 @@ def _walk(place: str, record: Mapping[str, Any], shape: Shape) -> Iterator[Resul
         return
     for number, bucket in enumerate(buckets):
         yield from _bucket(within(place, f"data[{number}]"), bucket, shape)
-    if record.get("has_more") is True:
-        yield Result(place=place, more=True)
+    yield Result(place=place, more=record.get("has_more") is True)
 
 
 def _bucket(place: str, bucket: Any, shape: Shape) -> Iterator[Result]:
@@ -99,15 +100,21 @@ def _bucket(place: str, bucket: Any, shape: Shape) -> Iterator[Result]:
         yield Result(place=place, start=start, end=end)
 
 
+LATEST_S: Final = 4_102_444_800
+"""The year 2100: a later bound is in another unit."""
+
+
 def instant_s(value: Any) -> float | None:
     """Return a bucket's bound in seconds since 1970, from such seconds or from an RFC 3339 time; None where neither."""
     try:
         if isinstance(value, str) and ":" in value:
             time = datetime.fromisoformat(value)
-            return time.timestamp() if time.tzinfo else None
-        return float(value)
+            seconds = time.timestamp() if time.tzinfo else math.nan
+        else:
+            seconds = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds < LATEST_S else None
 
 
 def series_of(content: Mapping[str, Any], dimensions: Sequence[str]) -> str:
@@ -124,6 +131,12 @@ def bounds(result: Result) -> tuple[int | None, str]:
     if end <= start:
         return None, f"its bucket ends at {result.end!r}, which is not after its start {result.start!r}"
     return round(end - start), ""
+
+
+def more_note(head: Head, *, more: bool) -> Iterator[str]:
+    """Say that pages are missing, where the last one says that others follow."""
+    if more:
+        yield f"{head.file}: the last page says that more follow (has_more); without them traffic is missing"
 
 
 def wrong_entry(result: Result, reason: str) -> Entry:

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError, Problem
+from breakeven.traffic.faults import many
 from breakeven.traffic.readers.buckets import Result, Shape, bounds, first_results, instant_s, is_flat, read_results
 
 if TYPE_CHECKING:
@@ -75,15 +76,17 @@ class CostReport:
         items = ", ".join(f"{item} {amount:,.2f}" for item, amount in dearest if amount)
         days = {cost.start for cost in self.costs}
         return (
-            f"{self.file} is a cost report of {self.provider}: {sum(by_item.values()):,.2f} USD in {len(days)} buckets "
-            f"from {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}" + (f" ({items})" if items else "")
+            f"{self.file} is a cost report of {self.provider}: {sum(by_item.values()):,.2f} USD in "
+            f"{many(len(days), 'bucket')} from {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
+            + (f" ({items})" if items else "")
         )
 
     def alone(self) -> InputError:
         """Return the error to raise where no traffic was given beside the report."""
         return InputError(
             f"{self.told()}. It holds money and no tokens, so no other price can be worked out from it. Give the usage "
-            f"of the same time beside it ({_WANTED[self.provider]}); then what was paid is set against what is computed."
+            f"of the same time beside it ({_WANTED[self.provider]}); what was paid then stands beside what is "
+            "computed."
         )
 
 
@@ -97,8 +100,8 @@ def read_costs(head: Head) -> CostReport | None:
         return None
     costs, problems = [], []
     for result in read_results(head, shape):
-        if result.more:
-            continue  # what is missing shows as time that the report does not cover
+        if result.more is not None:
+            continue  # pages that are missing show as time that the report does not cover
         cost, wrong = _cost(result, provider)
         if cost:
             costs.append(cost)
@@ -130,8 +133,8 @@ def _format(head: Head) -> tuple[str, Shape | None]:
     if is_flat(head, OPENAI):
         return "OpenAI", OPENAI
     for provider, shape in (("OpenAI", OPENAI), ("Anthropic", ANTHROPIC)):
-        contents = [result.content for result in first_results(head, shape) if result.content]
-        if any(_amount(content)[0] is not None for content in contents):
+        found = [result for result in first_results(head, shape) if result.content and result.start is not None]
+        if any(_amount(result.content or {})[0] is not None for result in found):
             return provider, shape
     return "", None
 

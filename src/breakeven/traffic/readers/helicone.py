@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.traffic.entries import Entry, added, as_count, made_columns, read_records, within
+from breakeven.traffic.faults import many
 from breakeven.traffic.layout import Layout
 from breakeven.traffic.readers.prompts import NOTE, prompt_of
 from breakeven.traffic.schema import (
@@ -108,7 +109,7 @@ def _values(request: Mapping[str, Any], seen: Counter[str]) -> dict[str, Any]:
     if _leaves_out(request, tokens, added((read, written))):
         tokens = added((tokens, read, written))
         seen["completed"] += 1
-    prompt = prompt_of(_object(request.get("request_body")) or request.get("request_body"))
+    prompt = prompt_of(_object(request.get("request_body")))
     seen["prompts"] += prompt is not None
     models = (request.get(name) for name in ("request_model", "model", "response_model", "model_override"))
     return {
@@ -147,7 +148,7 @@ def _object(value: Any) -> dict[str, Any]:
     for text in (value, value.replace('""', '"')) if isinstance(value, str) and value[:1] == "{" else ():
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return found if isinstance(found, dict) else {}
     return value if isinstance(value, dict) else {}
@@ -155,11 +156,11 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _notes(head: Head, seen: Counter[str]) -> Iterator[str]:
     if seen["from cache"]:
-        yield f"{head.file}: {seen['from cache']:,} answers from Helicone's own cache were skipped: no model was asked"
+        yield f"{head.file}: {many(seen['from cache'], 'answer')} from Helicone's own cache skipped: no model was asked"
     if seen["completed"]:
         yield (
-            f"{head.file}: {seen['completed']:,} requests state prompt_tokens without cached ones, as Anthropic does; "
-            "they were added"
+            f"{head.file}: cached tokens added to the input of {many(seen['completed'], 'request')} whose "
+            "prompt_tokens leave them out, as Anthropic's do"
         )
     if seen["prompts"]:
         yield f"{head.file}: {NOTE}"

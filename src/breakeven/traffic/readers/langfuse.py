@@ -99,7 +99,7 @@ class LangfuseReader:
                 f"{head.file}: these are Langfuse observations, but none is a generation ({told}), and only "
                 "generations are calls of a model. Export the generations (type GENERATION)."
             )
-        notes = [f"{head.file}: observations that are no generation were skipped: {told}"] if skipped else []
+        notes = [f"{head.file}: observations skipped, being no generation: {told}"] if skipped else []
         return rows.noting(notes + ([f"{head.file}: {NOTE}"] if seen["prompts"] else []))
 
 
@@ -192,7 +192,7 @@ def _mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
     if isinstance(value, list):
         value = dict(pair for pair in value if isinstance(pair, tuple))

@@ -20,6 +20,7 @@ from breakeven.traffic.readers.buckets import (
     bounds,
     first_results,
     is_flat,
+    more_note,
     read_results,
     series_of,
     wrong_entry,
@@ -93,7 +94,9 @@ class OpenaiUsageReader:
                 f"{head.file}: this is OpenAI usage of {', '.join(others)}, which holds no completions. "
                 "Export GET /v1/organization/usage/completions, grouped by model."
             )
-        return rows.noting(_notes(head, others, more=bool(seen["more"])))
+        told = ", ".join(f"{count:,} of {name}" for name, count in others.items())
+        left_out = [f"{head.file}: results of other services than completions are left out: {told}"] if others else []
+        return rows.noting([*left_out, *more_note(head, more=bool(seen["more"]))])
 
 
 def _is_usage(content: Mapping[str, Any]) -> bool:
@@ -103,8 +106,8 @@ def _is_usage(content: Mapping[str, Any]) -> bool:
 def _entries(head: Head, seen: Counter[str]) -> Iterator[Entry]:
     for result in read_results(head, SHAPE):
         service = str((result.content or {}).get("object") or COMPLETIONS)
-        if result.more:
-            seen["more"] += 1
+        if result.more is not None:
+            seen["more"] = result.more
         elif service != COMPLETIONS:
             seen[service.removeprefix(USAGE).removesuffix(".result")] += 1
         else:
@@ -144,11 +147,3 @@ def _processing(content: Mapping[str, Any]) -> str | None:
         return "batch"
     tier = content.get("service_tier")
     return str(tier) if tier else ("standard" if batch == "false" else None)
-
-
-def _notes(head: Head, others: Mapping[str, int], *, more: bool) -> Iterator[str]:
-    if others:
-        told = ", ".join(f"{count} of {name}" for name, count in others.items())
-        yield f"{head.file}: results of other services than completions are left out ({told})"
-    if more:
-        yield f"{head.file}: a page says that more pages follow (has_more); without them traffic is missing"

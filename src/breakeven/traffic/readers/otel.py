@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError
 from breakeven.traffic.entries import Entry, added, as_count, made_columns, read_records, within
+from breakeven.traffic.faults import many
 from breakeven.traffic.layout import Layout
 from breakeven.traffic.readers.prompts import NOTE, prompt_of
 from breakeven.traffic.schema import (
@@ -93,8 +94,8 @@ class OtelReader:
         rows = stage(backend, head, Layout(kind="trace", columns=made_columns(LABELS)), _entries(head, seen))
         if seen["skipped"] and not seen["calls"]:
             raise InputError(
-                f"{head.file} holds {seen['skipped']:,} spans, and none is a call of a model (gen_ai.operation.name "
-                f"{', '.join(CALLS)}, or gen_ai.usage.input_tokens). Turn on the instrumentation of your model client."
+                f"{head.file} holds {many(seen['skipped'], 'span')}, and none is a call of a model: {OPERATION} is none "
+                f"of {', '.join(CALLS)}, and no tokens are counted. Turn on the instrumentation of your model client."
             )
         return rows.noting(_notes(head, seen))
 
@@ -205,11 +206,11 @@ def _numbered(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _notes(head: Head, seen: Counter[str]) -> Iterator[str]:
     if seen["skipped"]:
-        yield f"{head.file}: {seen['skipped']:,} spans that are no call of a model were skipped"
+        yield f"{head.file}: {many(seen['skipped'], 'span')} skipped, being no call of a model"
     if seen["completed"]:
         yield (
-            f"{head.file}: {seen['completed']:,} calls state more cached than input tokens; their input leaves them out, "
-            "so they were added"
+            f"{head.file}: cached tokens added to the input of {many(seen['completed'], 'call')} whose input_tokens, "
+            "being fewer, leave them out"
         )
     if seen["prompts"]:
         yield f"{head.file}: {NOTE}"

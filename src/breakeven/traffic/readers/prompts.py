@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from breakeven.traffic.schema import HISTORY_TOKENS, PROMPT_ID, SYSTEM_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 NOTE: Final = "system_tokens and history_tokens are apportioned from the logged prompts, by characters"
 
@@ -51,15 +51,18 @@ def prompt_of(logged: Any, instructions: Any = None) -> Prompt | None:
     ``logged`` is a text, a list of messages, a request's body, or any of these as JSON; ``instructions`` are the
     system's where they are logged apart.
     """
-    logged, instructions = _parsed(logged), _parsed(instructions)
-    if logged in (None, "", [], {}):
+    logged, instructions, tools = _parsed(logged), _parsed(instructions), None
+    if isinstance(logged, dict) and "role" not in logged:
+        instructions = instructions or _first(logged, _INSTRUCTIONS)
+        logged, tools = _parsed(_first(logged, _MESSAGES)), logged.get("tools")
+    if not logged:
         return None
     turns = [("system", _characters(instructions))] if instructions else []
-    turns += _turns(logged)
+    turns += [_turn(message) for message in (logged if isinstance(logged, list) else [logged])]
     system = sum(length for role, length in turns if role in _SYSTEM_ROLES)
     last_user = max((place for place, (role, _) in enumerate(turns) if role in _USER_ROLES), default=0)
     history = sum(length for role, length in turns[:last_user] if role not in _SYSTEM_ROLES)
-    whole = json.dumps([instructions, logged], sort_keys=True)
+    whole = json.dumps([instructions, logged, tools], sort_keys=True)
     return Prompt(
         identity=hashlib.sha256(whole.encode()).hexdigest(),
         characters=sum(length for _, length in turns),
@@ -68,24 +71,17 @@ def prompt_of(logged: Any, instructions: Any = None) -> Prompt | None:
     )
 
 
+def _first(body: dict[str, Any], names: Iterable[str]) -> Any:
+    return next((body[name] for name in names if body.get(name)), None)
+
+
 def _parsed(logged: Any) -> Any:
-    if not isinstance(logged, str) or logged[:1] not in "[{":
+    if not isinstance(logged, str) or logged[:1] not in ("[", "{"):
         return logged
     try:
         return json.loads(logged)
     except (ValueError, RecursionError):
         return logged
-
-
-def _turns(logged: Any) -> list[tuple[str, int]]:
-    """Return role and length of each turn; a prompt without turns is one of the user."""
-    if isinstance(logged, dict) and "role" not in logged:
-        said = next((logged[name] for name in _MESSAGES if logged.get(name)), None)
-        instructions = next((logged[name] for name in _INSTRUCTIONS if logged.get(name)), None)
-        if said is not None:
-            return ([("system", _characters(instructions))] if instructions else []) + _turns(_parsed(said))
-    messages = logged if isinstance(logged, list) else [logged]
-    return [_turn(message) for message in messages]
 
 
 def _turn(message: Any) -> tuple[str, int]:

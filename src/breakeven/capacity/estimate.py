@@ -1,0 +1,240 @@
+"""The answer before anybody has measured: does it fit, how fast is it, how sure is that.
+
+From the roofline, with its held-out error as an interval; measurements, where there are any, win.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from breakeven.capacity.memory import Memory, fits
+from breakeven.capacity.roofline import Case, Speed, requests_that_fit, speed, work_of
+from breakeven.capacity.service import MIN_POINTS, Service, fit_service
+from breakeven.catalog.hardware import Measurement
+from breakeven.quantities import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from breakeven.catalog.hardware import Gpu
+    from breakeven.catalog.models import OpenModel
+    from breakeven.catalog.roofline import Quantity, Roofline
+
+ISL_TOKENS: Final = (128, 512, 1024, 2048, 4096, 8192, 20_000)
+OSL_TOKENS: Final = (128, 512, 1024, 2048, 4096)
+"""Lengths at which a service is fitted to the roofline: those that the measurements span."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A model on the GPUs of one node, at a precision, on an engine."""
+
+    model: OpenModel
+    gpu: Gpu
+    gpus: int
+    precision: str
+    engine: str
+
+    def case(
+        self, roofline: Roofline, *, isl_tokens: float, osl_tokens: float, concurrency_count: float | None = None
+    ) -> Case:
+        """Return the deployment serving these lengths."""
+        return Case(
+            architecture=roofline.architecture(self.model),
+            gpu=self.gpu,
+            gpus=self.gpus,
+            precision=self.precision,
+            engine=self.engine,
+            isl_tokens=isl_tokens,
+            osl_tokens=osl_tokens,
+            concurrency_count=concurrency_count,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How fast a deployment is, at one pair of lengths and one load.
+
+    By the roofline: its value times the 10th, 50th and 90th percentile of measured over predicted on what it
+    had not seen.  By measurement: the lowest, median and highest measured.  ``ttft_ms`` and ``tpot_ms`` are None
+    for a queue that never empties, where a first token waits as long as the queue is; ``running_requests``,
+    what is served at once, is None where it was not measured.
+    """
+
+    ttft_ms: Interval | None
+    tpot_ms: Interval | None
+    output_tokens_per_s: Interval
+    requests_per_s: Interval
+    running_requests: float | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a deployment holds and how fast it is; ``concurrency_count`` None: a queue that never empties.
+
+    ``rates`` is None when it does not fit; ``memory.reasons`` then says why.
+    """
+
+    isl_tokens: float
+    osl_tokens: float
+    concurrency_count: float | None
+    memory: Memory
+    rates: Rates | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimatedService:
+    """A service, and the interval of measured over predicted that goes with it."""
+
+    service: Service
+    throughput_ratio: Interval
+
+
+def estimate(
+    deployment: Deployment,
+    roofline: Roofline,
+    *,
+    isl_tokens: float,
+    osl_tokens: float,
+    concurrency_count: float | None = None,
+    measured: Sequence[Measurement] = (),
+) -> Estimate:
+    """Return whether it fits and what it serves, at fixed lengths and a concurrency or all that it can.
+
+    ``measured``: measurements of this deployment at these lengths and this concurrency.  They win.
+    """
+    case = deployment.case(roofline, isl_tokens=isl_tokens, osl_tokens=osl_tokens, concurrency_count=concurrency_count)
+    memory = fits(
+        case.architecture,
+        deployment.gpu,
+        gpus=deployment.gpus,
+        precision=deployment.precision,
+        held_tokens=isl_tokens + osl_tokens / 2,
+    )
+    rates = None
+    if measured:
+        rates = _measured(measured, osl_tokens)
+    elif memory.fits and requests_that_fit(case, roofline) >= 1:
+        rates = _predicted(deployment, roofline, case)
+    return Estimate(
+        isl_tokens=isl_tokens,
+        osl_tokens=osl_tokens,
+        concurrency_count=concurrency_count,
+        memory=memory,
+        rates=rates,
+    )
+
+
+def roofline_service(deployment: Deployment, roofline: Roofline) -> EstimatedService | None:
+    """Return the node-seconds of a request, fitted to the roofline over a grid of lengths.
+
+    None if fewer than ``MIN_POINTS`` lengths fit; a length fits when one of its requests does.
+    ``fit_error_fraction`` is the error of the three coefficients against the roofline; the roofline's own error
+    is the interval.
+    """
+    grid = product(ISL_TOKENS, OSL_TOKENS)
+    cases = [deployment.case(roofline, isl_tokens=isl, osl_tokens=osl) for isl, osl in grid]
+    cases = [case for case in cases if requests_that_fit(case, roofline) >= 1]
+    if len(cases) < MIN_POINTS:
+        return None
+    rates = _speed(cases, roofline).output_tokens_per_s
+    points = [_point(deployment, case, float(rate)) for case, rate in zip(cases, rates, strict=True)]
+    ratio = roofline.band("throughput", cases[0].architecture, deployment.gpu, deployment.engine)
+    return EstimatedService(service=fit_service(points, basis=basis_of(deployment, roofline)), throughput_ratio=ratio)
+
+
+def calibrated(
+    estimated: EstimatedService, points: Sequence[Measurement], measured_ratio: Interval
+) -> EstimatedService:
+    """Return the service with measured throughput in its place: measurements always win.
+
+    With ``MIN_POINTS`` lengths the coefficients are fitted to them.  With fewer, the roofline keeps its shape and
+    is scaled by the median of measured over predicted.  Either way the interval becomes ``measured_ratio``, the
+    assumption for what was measured.  Without any, nothing changes.
+    """
+    if not points:
+        return estimated
+    source = points[0].source
+    if len(points) >= MIN_POINTS:
+        service = fit_service(points, basis=f"{len(points)} measured lengths of {source}")
+        return EstimatedService(service=service, throughput_ratio=measured_ratio)
+    shape = estimated.service
+    ratio = median(p.output_tokens_per_s / shape.output_tokens_per_s(p.isl_tokens, p.osl_tokens) for p in points)
+    scaled = replace(
+        shape,
+        input_node_seconds=shape.input_node_seconds / ratio,
+        output_node_seconds=shape.output_node_seconds / ratio,
+        kv_node_seconds=shape.kv_node_seconds / ratio,
+        basis=f"{shape.basis}, scaled by {ratio:.2f} to {len(points)} measured length(s) of {source}",
+    )
+    return EstimatedService(service=scaled, throughput_ratio=measured_ratio)
+
+
+def basis_of(deployment: Deployment, roofline: Roofline) -> str:
+    """Say where an estimate comes from, and what of this deployment the fit had no measurement of."""
+    new = [] if roofline.has_seen(deployment.gpu) else [deployment.gpu.id]
+    if not roofline.has_measured(deployment.engine):
+        new.append(deployment.engine)
+    told = f"roofline fitted on {roofline.provenance.rows_count:,} measurements, {roofline.provenance.as_of}"
+    return f"{told}; none of {' or '.join(new)}" if new else told
+
+
+def _predicted(deployment: Deployment, roofline: Roofline, case: Case) -> Rates:
+    found = _speed([case], roofline)
+
+    def interval(quantity: Quantity, value: float) -> Interval:
+        band = roofline.band(quantity, case.architecture, deployment.gpu, deployment.engine)
+        return band.map(lambda ratio: ratio * value)
+
+    steady = case.concurrency_count is not None
+    output = interval("throughput", float(found.output_tokens_per_s[0]))
+    return Rates(
+        ttft_ms=interval("ttft", float(found.ttft_s[0]) * 1e3) if steady else None,
+        tpot_ms=interval("tpot", float(found.tpot_s[0]) * 1e3) if steady else None,
+        output_tokens_per_s=output,
+        requests_per_s=output.map(lambda tokens: tokens / case.osl_tokens),
+        running_requests=float(found.running[0]),
+        basis=basis_of(deployment, roofline),
+    )
+
+
+def _measured(rows: Sequence[Measurement], osl_tokens: float) -> Rates:
+    output = _spread([row.output_tokens_per_s for row in rows])
+    ttft = [row.ttft_ms for row in rows if row.ttft_ms is not None]
+    tpot = [row.tpot_ms for row in rows if row.tpot_ms is not None]
+    return Rates(
+        ttft_ms=_spread(ttft) if ttft else None,
+        tpot_ms=_spread(tpot) if tpot else None,
+        output_tokens_per_s=output,
+        requests_per_s=output.map(lambda tokens: tokens / osl_tokens),
+        running_requests=None,
+        basis=f"{len(rows)} measurement(s): {', '.join(sorted({f'{row.source}, {row.engine}' for row in rows}))}",
+    )
+
+
+def _spread(values: list[float]) -> Interval:
+    return Interval(low=min(values), likely=median(values), high=max(values))
+
+
+def _speed(cases: Sequence[Case], roofline: Roofline) -> Speed:
+    engines = [roofline.engine_rates(case.engine) for case in cases]
+    return speed(work_of(cases, roofline), roofline.rates, engines)
+
+
+def _point(deployment: Deployment, case: Case, output_tokens_per_s: float) -> Measurement:
+    return Measurement(
+        model=deployment.model.id,
+        gpu=deployment.gpu.id,
+        gpus=deployment.gpus,
+        precision=deployment.precision,
+        engine=deployment.engine,
+        isl_tokens=int(case.isl_tokens),
+        osl_tokens=int(case.osl_tokens),
+        output_tokens_per_s=output_tokens_per_s,
+        basis="roofline",
+        source="roofline",
+    )
