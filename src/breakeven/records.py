@@ -81,13 +81,17 @@ class ModelShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficTimes:
-    """How a trace is spread over time; absent for a bill.
+    """How traffic is spread over time; absent for a bill.
 
     ``span_s`` is the observed time extended by one mean gap, so that rate = requests / span.
     ``windows`` holds the non-empty windows of ``window_s`` seconds; ``window_count`` counts all.
     ``hour_of_week_requests_per_s`` has 168 means from Monday 00:00 UTC, None where nothing was
     observed.  ``burstiness_ratio`` is the variance of requests per window over their mean (1 for
     a Poisson stream), ``gap_cv_ratio`` the standard deviation of gaps over their mean (likewise 1).
+
+    A log of totals has the windows it was logged in, no gaps, and hours of the week only where its
+    windows are not longer than an hour (else empty).  Where it does not count requests, there is no
+    burstiness, and the peak is that of tokens.
     """
 
     first_at: datetime
@@ -98,8 +102,8 @@ class TrafficTimes:
     windows: tuple[Window, ...]
     hour_of_week_requests_per_s: tuple[float | None, ...]
     peak_to_mean_ratio: float
-    burstiness_ratio: float
-    gap_cv_ratio: float
+    burstiness_ratio: float | None
+    gap_cv_ratio: float | None
 
     @property
     def span_days(self) -> float:

@@ -62,7 +62,7 @@ WORLDS = {
     "growing by 8 % a month": (0.15, 0.75, 0.08, (0.0,) * 7),
     "growing by 20 % a month, with weekends": (0.15, 0.6, 0.2, WEEKEND),
 }
-SAMPLES = 80
+SAMPLES = 60
 
 
 @pytest.mark.parametrize("observed_days", [5, 28])

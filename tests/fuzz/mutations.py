@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_BYTES: Final = 200_000
-SECRET: Final = "sk-planted-4f9a1c7e2b8d6035aa71"
+SECRET: Final = "sk-planted-4f9a1c7e2b8d6035aa71"  # noqa: S105 - made up, to be looked for
 """Whatever a reader says of a file, this may not be in it."""
 
 NUMBERS: Final = (
@@ -41,8 +41,8 @@ TIMES: Final = (
 )  # fmt: skip
 TEXTS: Final = (
     "", " ", "null", "None", "true", "false", "[]", "{}", "[null]", '"', "'", "\\", '\\"', "a\nb", "a\r\nb", "\t", ";",
-    "'; DROP TABLE rows_0; --", "{column}", "{0}", "%s", "$.a", "..", "*", "\u202e\u0000", "\ufeff", "\x7f", "𝕏", "e\u0301" * 40,
-    "\\ud800", "A" * 5000, "standard", "batch", "failure", "success", SECRET,
+    "'; DROP TABLE rows_0; --", "{column}", "{0}", "%s", "$.a", "..", "*", "\u202e\u0000", "\ufeff", "\x7f", "𝕏",
+    "e\u0301" * 40, "\\ud800", "A" * 5000, "standard", "batch", "failure", "success", SECRET,
 )  # fmt: skip
 VALUES: Final = (*NUMBERS, *TIMES, *TEXTS)
 DEPTHS: Final = (5, 50, 600, 3_000, 40_000)
@@ -50,6 +50,7 @@ JSON_VALUES: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1.5, 10**18, 2**63, 2**64, 10**400, 1e308, float("nan"), float("inf"), [], {}, [None],
     [[1]], {"a": 1}, [1, "2"], [-1], [2**63], [1.5], "", "1", "NaN",
 )  # fmt: skip
+_QUOTING: Final = (csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9_.+:-]+")
 
 
@@ -75,7 +76,9 @@ def flip_bytes(content: bytes, rng: Generator) -> bytes:
 
 def insert_bytes(content: bytes, rng: Generator) -> bytes:
     at = int(rng.integers(len(content) + 1))
-    return content[:at] + pick((rng.bytes(4), b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b'"', b"\r"), rng) + content[at:]
+    return (
+        content[:at] + pick((rng.bytes(4), b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b'"', b"\r"), rng) + content[at:]
+    )
 
 
 def truncate(content: bytes, rng: Generator) -> bytes:
@@ -142,7 +145,7 @@ def change_form(content: bytes, rng: Generator) -> bytes:
 def compress(content: bytes, rng: Generator) -> bytes:
     """Compress with gzip, and seldom leave it whole."""
     packed = gzip.compress(content, 1, mtime=0)
-    return pick((lambda packed, _: packed, flip_bytes, truncate, cut_span, insert_bytes), rng)(packed, rng)
+    return pick((_as_it_is, flip_bytes, truncate, cut_span, insert_bytes), rng)(packed, rng)
 
 
 def change_json(content: bytes, rng: Generator) -> bytes:
@@ -184,8 +187,7 @@ def change_csv(content: bytes, rng: Generator) -> bytes:
     for row in rows if rng.integers(4) == 0 else [pick(rows, rng)]:
         _change_row(row, column, rng)
     out = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if rng.integers(8) == 0 else csv.QUOTE_MINIMAL
-    csv.writer(out, lineterminator="\n", quoting=quoting).writerows(rows)
+    csv.writer(out, lineterminator="\n", quoting=pick(_QUOTING, rng)).writerows(rows)
     return out.getvalue().encode("utf-8", "replace")
 
 
@@ -198,7 +200,7 @@ def as_parquet(content: bytes, rng: Generator) -> bytes:
         pq.write_table(table, out)
     except (pa.ArrowException, OverflowError, ValueError, TypeError, RecursionError):
         return replace_token(content, rng)
-    return pick((lambda data, _: data, lambda data, _: data, flip_bytes, truncate), rng)(out.getvalue(), rng)
+    return pick((_as_it_is, _as_it_is, flip_bytes, truncate), rng)(out.getvalue(), rng)
 
 
 def plant_secret(content: bytes, rng: Generator) -> bytes:
@@ -211,6 +213,10 @@ def plant_secret(content: bytes, rng: Generator) -> bytes:
         elif line and not line.lstrip().startswith((b"[", b"]", b"}", b'"')):
             lines[number] = (name if number == 0 else SECRET.encode()) + b"," + line
     return b"\n".join(lines)
+
+
+def _as_it_is(content: bytes, _rng: Generator) -> bytes:
+    return content
 
 
 def _change_row(row: list[str], column: int, rng: Generator) -> None:
@@ -244,7 +250,9 @@ def _changed(value: Any, rng: Generator) -> Any:
 def _dumped(value: Any, rng: Generator) -> bytes:
     text = json.dumps(value, ensure_ascii=bool(rng.integers(2)))
     if isinstance(value, dict) and value and rng.integers(10) == 0:  # the same key twice
-        text = text.replace("{", "{" + f"{json.dumps(pick(list(value), rng))}: {json.dumps(pick(JSON_VALUES, rng))}, ", 1)
+        text = text.replace(
+            "{", "{" + f"{json.dumps(pick(list(value), rng))}: {json.dumps(pick(JSON_VALUES, rng))}, ", 1
+        )
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -109,7 +109,9 @@ def _keep(name: str, seed: int, number: int, seen: str) -> None:
     for file, content in files:
         (folder / file).write_bytes(content)
     again = f"python tests/fuzz/run_fuzz.py --only {name} --seed {seed} --case {number}"
-    (folder / "seen.txt").write_text(f"{again}\nstrict: {strict}\n\n{seen}\n", encoding="utf-8", errors="backslashreplace")
+    (folder / "seen.txt").write_text(
+        f"{again}\nstrict: {strict}\n\n{seen}\n", encoding="utf-8", errors="backslashreplace"
+    )
     sys.stdout.write(f"{folder}: {seen.strip().splitlines()[-1][:200]}\n")
 
 

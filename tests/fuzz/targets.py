@@ -46,7 +46,7 @@ COSTS: Final = {"openai_cost": "openai_usage", "anthropic_cost": "anthropic_usag
 
 MOST_MESSAGE_CHARACTERS: Final = 12_000
 MOST_LINE_CHARACTERS: Final = 1_500
-"""Of a message about a file of a few dozen rows: at most twenty problems of each kind, a few hundred characters each."""
+"""Of a message about a file of a few dozen rows: some problems of each kind, a few hundred characters each."""
 
 Files = tuple[tuple[str, bytes], ...]
 """Names and contents of files that are given together."""
@@ -59,8 +59,15 @@ class Violation(Exception):  # noqa: N818 - it is no error of the program's, it 
 class Target(Protocol):
     """Something to fuzz."""
 
-    name: str
-    seeds: tuple[Files, ...]
+    @property
+    def name(self) -> str:
+        """What it is called in commands and reports."""
+        ...
+
+    @property
+    def seeds(self) -> tuple[Files, ...]:
+        """What cases are made of."""
+        ...
 
     def run(self, files: Files, *, strict: bool) -> str:
         """Return how the case ended, ``read`` or ``refused``; ``strict`` accepts no lost rows."""
@@ -110,13 +117,16 @@ class ScenarioTarget:
 
 def targets() -> dict[str, Target]:
     """Return everything that is fuzzed, by name."""
-    readers = [ReaderTarget(name=folder, reader=name, seeds=seeds_of(folder)) for folder, name in reader_names().items()]
+    readers = [
+        ReaderTarget(name=folder, reader=name, seeds=seeds_of(folder)) for folder, name in reader_names().items()
+    ]
     costs = [
         ReaderTarget(name=folder, reader=reader_names()[usage], seeds=_together(seeds_of(usage), seeds_of(folder)))
         for folder, usage in COSTS.items()
     ]
     scenario = ScenarioTarget(name="scenario", seeds=((_file(SCENARIO),),))
-    return {target.name: target for target in (*readers, *costs, scenario)}
+    every: tuple[Target, ...] = (*readers, *costs, scenario)
+    return {target.name: target for target in every}
 
 
 def reader_names() -> dict[str, str]:
@@ -203,9 +213,7 @@ _LEFT_BEHIND: Final = {
 
 def _together(first: tuple[Files, ...], second: tuple[Files, ...]) -> tuple[Files, ...]:
     """Return every pair of seeds, the names made different."""
-    return tuple(
-        (*one, *((f"2-{name}", content) for name, content in other)) for one in first for other in second
-    )
+    return tuple((*one, *((f"2-{name}", content) for name, content in other)) for one in first for other in second)
 
 
 @cache
@@ -230,4 +238,3 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in
 
 def _file(path: Path) -> tuple[str, bytes]:
     return path.name, path.read_bytes()
-

@@ -64,7 +64,9 @@ def test_equal_seeds_make_equal_cases_and_others_do_not() -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
-@pytest.mark.parametrize("content", [b"", b"\n", b"{}", b"a,b\n1,2\n", b'{"a": [1, 2]}\n{"a": []}\n', bytes(range(256))])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"{}", b"a,b\n1,2\n", b'{"a": [1, 2]}\n{"a": []}\n', bytes(range(256))]
+)
 def test_a_mutation_takes_any_bytes(mutation: object, content: bytes) -> None:
     assert callable(mutation)
     for seed in range(40):

@@ -17,7 +17,7 @@ from breakeven.quantities import Interval
 from breakeven.records import Moments, TrafficProfile, TrafficTimes, Window
 from breakeven.sources.catalogue import load_book
 from breakeven.studies.forecast import Forecast, Payer, Trial, backtest, forecast_bills
-from breakeven.studies.forecast.daily import daily_volumes, total_volume
+from breakeven.studies.forecast.daily import Days
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ def test_a_pool_that_volume_cannot_fill_costs_the_same_whatever_comes() -> None:
     assert forecast.bills[0].bill.spread_95_ratio == 0
 
 
+def test_a_free_target_has_a_certain_bill() -> None:
+    free = replace(API, volume_of=lambda _: 0.0, usd_per_month=lambda ratio: 0 * ratio)
+    forecast = forecast_bills(_profile(_times(STEADY_DAYS, window_s=86_400)), (free,), ASSUMPTIONS, count=100)
+    assert forecast.bills[0].bill.high_95_usd == forecast.bills[0].bill.spread_80_ratio == 0
+
+
 def test_all_options_meet_the_same_future() -> None:
     """The same bill under two names, weighed alike, has the same interval; twice the price, twice the interval."""
     twice = replace(API, id="twice", usd_per_month=lambda ratio: 2 * _api(ratio))
@@ -159,16 +165,15 @@ def test_weekly_totals_give_no_days() -> None:
 
 
 def test_windows_add_up_to_days_from_the_first_request() -> None:
-    times = _times([10, 20, 30, 40, 50, 60, 70, 80, 90], window_s=SIX_HOURS_S)
-    assert daily_volumes(times, lambda m: m.input_tokens).tolist() == [100, 260], "the third day has six hours"
-    assert total_volume(times, lambda m: m.input_tokens) == 450
+    days = Days.of(_times([10, 20, 30, 40, 50, 60, 70, 80, 90], window_s=SIX_HOURS_S))
+    assert days.volumes(lambda m: m.input_tokens).tolist() == [100, 260], "the third day has six hours"
+    assert days.mean_volume(lambda m: m.input_tokens) == 450 / 2.25
 
 
 def test_a_day_with_a_quiet_end_is_whole_and_scaled_by_the_little_it_lacks() -> None:
-    times = _times([100] * 24, window_s=3600, missing_s=0.6 * 3600)
-    assert daily_volumes(times, lambda m: m.input_tokens) == pytest.approx([2400 / (1 - 0.6 / 24)])
-    short = _times([100] * 24, window_s=3600, missing_s=2 * 3600)
-    assert len(daily_volumes(short, lambda m: m.input_tokens)) == 0
+    days = Days.of(_times([100] * 24, window_s=3600, missing_s=0.6 * 3600))
+    assert days.volumes(lambda m: m.input_tokens) == pytest.approx([2400 / (1 - 0.6 / 24)])
+    assert Days.of(_times([100] * 24, window_s=3600, missing_s=2 * 3600)).whole == ()
 
 
 def test_a_day_left_out_at_the_end_still_counts_in_what_the_bill_is_scaled_by() -> None:

@@ -326,3 +326,44 @@ def test_the_volume_lever_gives_what_planning_for_that_volume_gives(azure: Verdi
         if option.levers is not None and option.id in there:
             expected = there[option.id].usd_per_month.likely
             assert option.levers.usd_per_month(Levers(volume_ratio=2)) == pytest.approx(expected, rel=1e-6)
+
+
+TUNED = "tuning: {training_mtok: 100, runs_per_year: 12, variants: 2, api_training_usd_per_mtok: 25}\n"
+
+
+def test_a_fine_tuned_api_charges_for_training_and_dearer_tokens(tmp_path: Path) -> None:
+    plain, tuned = _only(_stated(tmp_path), "today"), _only(_stated(tmp_path, TUNED), "today")
+    lines = {row.key: row.usd_per_month.likely for row in tuned.lines}
+    assert lines["fine-tuning runs"] == pytest.approx(25 * 100 * 2)
+    assert lines["fine-tuning labour"] == pytest.approx(24 / 52 * 175_000 / 12)
+    tokens = sum(row.usd_per_month.likely for row in plain.lines if row.layer == "tokens")
+    assert lines["dearer tokens of a tuned model"] == pytest.approx(0.5 * tokens)
+
+
+def test_a_pool_trains_on_its_own_kind_of_gpu(tmp_path: Path) -> None:
+    """6 x 70.6B x 100M operations on H100s (989 TFLOPS dense) that reach 38 %, at 2 USD an hour, twice a month."""
+    pool = (
+        "pools: [{model: llama-3.3-70b, gpu: h100-sxm, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 2,"
+        " throughput: {total_tokens_per_s: 5000}}]\n"
+    )
+    stated = next(item for item in _stated(tmp_path, TUNED + pool).options if item.id.endswith(":stated"))
+    hours = 6 * 70_553_706_496 * 100e6 / (989e12 * 0.38) / 3600
+    runs = next(row for row in stated.lines if row.key == "fine-tuning runs")
+    assert runs.usd_per_month.likely == pytest.approx(hours * 2 * 2, rel=0.01)
+
+
+def test_an_api_without_a_price_for_training_is_not_recommended(tmp_path: Path) -> None:
+    result = _stated(tmp_path, "tuning: {training_mtok: 100}\n")
+    assert "fine-tuning price" in _only(result, "today").partial
+    assert result.option(result.answer.recommended).kind in ("self-hosted", "owned", "serverless")
+
+
+def test_adapters_that_share_a_pool_slow_it_down(tmp_path: Path) -> None:
+    alone = _stated(tmp_path, TUNED.replace("variants: 2", "variants: 1"))
+    shared = _stated(tmp_path, TUNED)
+    one, two = (next(item for item in result.options if item.kind == "self-hosted") for result in (alone, shared))
+    assert one.nodes is not None
+    other = shared.option(one.id)
+    assert other.nodes is not None
+    assert other.nodes.utilisation_fraction.likely == pytest.approx(one.nodes.utilisation_fraction.likely / 0.9)
+    assert two.title

@@ -34,7 +34,9 @@ def test_a_key_is_told_by_its_beginning_alone(secret: str) -> None:
     assert said.endswith("…', which is no number.")
 
 
-@pytest.mark.parametrize("text", ["task-completion-tokens", "requests.csv:17", "sk-", "the key-value store", "2026-10-01"])
+@pytest.mark.parametrize(
+    "text", ["task-completion-tokens", "requests.csv:17", "sk-", "the key-value store", "2026-10-01"]
+)
 def test_what_is_no_key_is_told_as_it_is(text: str) -> None:
     assert told(text) == text
 

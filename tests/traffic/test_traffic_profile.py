@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.errors import InputError
-from breakeven.traffic.profile import day_segment_count, profile
+from breakeven.traffic.profile import profile
 from breakeven.traffic.schema import DETAILS, REQUEST_SCHEMA, TEXT_COLUMNS
 from breakeven.traffic.trace import Trace
 from breakeven.usage import TokenUsage
@@ -137,7 +137,6 @@ def test_a_segment_of_the_day_begins_at_its_boundary() -> None:
     rows: list[Request] = [(second * 1_000_000, 1, 0, 1, None) for second in at]
     found = profile(trace_of(rows), day_boundaries_s=(39_600, 0))
     assert [(cell.day_segment, cell.requests) for cell in found.cells] == [(1, 3), (2, 1)]
-    assert day_segment_count((39_600, 0)) == 3
 
 
 def test_without_thresholds_there_is_one_cell() -> None:
@@ -224,8 +223,7 @@ def test_lengths_are_interpolated_quantiles() -> None:
 def test_the_expression_that_cuts_time_can_be_written_for_other_databases(dialect: str) -> None:
     from ibis.backends.sql import compilers  # noqa: PLC0415 - only this test looks inside Ibis
 
-    from breakeven.traffic.sums import request_sums  # noqa: PLC0415
-    from breakeven.traffic.timing import microseconds_of  # noqa: PLC0415
+    from breakeven.traffic.sums import microseconds_of, request_sums  # noqa: PLC0415
 
     table = ibis.table(REQUEST_SCHEMA, name="requests")
     cut_up = table.group_by(index=microseconds_of(table) // 60_000_000).aggregate(**request_sums(table))

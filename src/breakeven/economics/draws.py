@@ -89,11 +89,13 @@ def _declared(correlations: Iterable[Correlation]) -> dict[tuple[str, str], floa
 def _correlated_orders(pairs: Mapping[tuple[str, str], float], count: int, seed: int) -> dict[str, NDArray[np.int64]]:
     """Return the strata's order for each key of a pair, one group of connected keys after the other."""
     orders: dict[str, NDArray[np.int64]] = {}
+    score_of_stratum = ndtri((np.arange(count) + 0.5) / count)
     for keys in _groups(pairs):
         root = _root_of_correlations(keys, pairs)
-        scores = ndtri((np.stack([_own_order(key, count, seed) for key in keys]) + 0.5) / count)
-        ranks = np.argsort(np.argsort(root @ scores, axis=1, kind="stable"), axis=1)
-        orders |= dict(zip(keys, ranks, strict=True))
+        scores = score_of_stratum[np.stack([_own_order(key, count, seed) for key in keys])]
+        for key, correlated in zip(keys, root @ scores, strict=True):
+            orders[key] = np.empty(count, dtype=np.int64)
+            orders[key][np.argsort(correlated)] = np.arange(count)
     return orders
 
 

@@ -120,7 +120,10 @@ class PredictedBill:
 
 
 class _Grid(NamedTuple):
-    """Combinations of persistence, size of the residuals and strength of the week; each of shape (m, 1, 1)."""
+    """Combinations of persistence, size of the residuals and strength of the week, of shape (m, 1, 1).
+
+    ``log_weight``, of shape (m,), says how usual each is before any day was seen.
+    """
 
     persistence: Array
     spread: Array

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from breakeven.quantities import Number
 
-Layer = Literal["tokens", "compute", "standby", "engineering", "infrastructure", "reliability", "one-off"]
+Layer = Literal["tokens", "compute", "standby", "engineering", "infrastructure", "reliability", "tuning", "one-off"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 Drain = Literal[

@@ -20,6 +20,7 @@ LAYER_COLOURS: Final[dict[Layer, str]] = {
     "engineering": "#c98b2e",
     "infrastructure": "#e3c48d",
     "reliability": "#96594c",
+    "tuning": "#7d659c",
     "one-off": "#b3aea5",
 }
 PALETTE: Final[dict[str, str]] = {

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from breakeven.quantities import Interval
+    from breakeven.records import TrafficProfile
 
-
-GROUPS: Final = {
-    "same model": "Today's model",
-    "evidence": "Other models, with evidence that they are good enough",
-    "no evidence": "Cheaper only if good enough: no evidence yet",
-}
-"""How quality evidence groups the options, and the heading of each group."""
+_ROUNDS_UP = 0.9995
+"""From this share of a unit on, three digits say a whole one."""
 
 
 def usd(value: float) -> str:
@@ -40,11 +36,39 @@ def number(value: float) -> str:
 def tokens(count: float) -> str:
     """Format a token count in K, M, B or T."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
-        if abs(count) >= size:
-            return f"{count / size:,.0f}{unit}" if abs(count) >= 1000 * size else f"{count / size:,.3g}{unit}"
+        if abs(count) >= _ROUNDS_UP * size:
+            return f"{count / size:,.0f}{unit}" if abs(count) >= _ROUNDS_UP * 1000 * size else f"{count / size:,.3g}{unit}"
     return f"{count:,.0f}"
 
 
 def percent(fraction: float) -> str:
-    """Format a share as percent."""
-    return f"{fraction:.0%}" if fraction >= 0.1 or fraction == 0 else f"{fraction:.1%}"
+    """Format a share as percent; a share that is not all, or not none, never looks like it."""
+    if fraction in (0, 1) or 0.1 <= fraction < 0.995 or fraction > 1:
+        return f"{fraction:.0%}"
+    if 0 < fraction < 0.0005:
+        return "under 0.1%"
+    return "over 99.9%" if 0.9995 <= fraction else f"{fraction:.1%}"
+
+
+def months_range(interval: Interval) -> str:
+    """Format a time in months; what is there from the start is there at once."""
+    ends = [f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in (interval.low, interval.high)]
+    likely = "at once" if interval.likely < 0.05 else f"{interval.likely:.1f} months"
+    return likely if ends[0] == ends[1] else f"{likely} ({ends[0]} – {ends[1]})"
+
+
+def volume(mtok: float | None) -> str:
+    """Format millions of tokens; None is a volume that never comes."""
+    return "never" if mtok is None else tokens(mtok * 1e6)
+
+
+def volume_range(interval: Interval) -> str:
+    """Format an interval of millions of tokens."""
+    return volume(interval.likely) if interval.is_exact else f"{volume(interval.low)} – {volume(interval.high)}"
+
+
+def counted(profile: TrafficProfile) -> str:
+    """Say how much was observed: requests, or the months of a bill."""
+    if profile.kind == "bill":
+        return f"a bill of {number(profile.months)} month{'' if profile.months == 1 else 's'}"
+    return f"{profile.moments.requests:,} requests"

@@ -109,6 +109,17 @@ class Constraints(Strict):
     models: tuple[str, ...] = Field((), description="Only these models may serve (empty: any).")
 
 
+class Tuning(Strict):
+    """A model fine-tuned for this workload: what it takes to train it, and to have it served."""
+
+    training_mtok: Positive = Field(description="Millions of tokens in one training run, epochs counted.")
+    runs_per_year: Positive = Field(4.0, description="Training runs of each variant in a year.")
+    variants: AtLeastOne = Field(1, description="Fine-tuned variants; as adapters they share a pool's nodes.")
+    api_training_usd_per_mtok: Price | None = Field(
+        None, description="What an API's provider asks for training a million tokens; without it no API is recommended."
+    )
+
+
 class Quality(Strict):
     """Evidence that a model is good enough for this workload."""
 
@@ -157,6 +168,7 @@ class Scenario(Strict):
     pools: tuple[Pool, ...] = ()
     constraints: Constraints = Constraints()
     quality: tuple[Quality, ...] = ()
+    tuning: Tuning | None = Field(None, description="Set when the model is to be fine-tuned: its lines join the bills.")
     product_is_mature: bool | None = Field(
         None, description="A mature, scaled product (seed 003); false: a prototype or an early product."
     )

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from breakeven.traffic.schema import DETAILS, EPISODE, KEY, PREFIX_BLOCKS, TASK
+from breakeven.traffic.schema import DETAILS, KEY, PREFIX_BLOCKS, TASK
 from breakeven.traffic.sums import fetch, microseconds_of
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ASKED: Final = (KEY, TASK, EPISODE, *DETAILS)
+_ASKED: Final = (KEY, TASK, *DETAILS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from breakeven.economics.forecast import (
     unseen_ratios,
     volume_ratios,
 )
-from breakeven.studies.forecast.daily import daily_volumes, total_volume
+from breakeven.studies.forecast.daily import Days
 from breakeven.studies.forecast.result import Basis, BillForecast, Forecast
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ DAYS_RATIO: Final = "mean_to_observed_days_ratio"
 GROWTH: Final = "traffic_growth_per_month"
 RATIO_DAYS: Final = 14
 """Days over which ``mean_to_observed_hour_ratio`` was measured: their mean is what the hour is brought to."""
+
+LONG_ENOUGH_DAYS: Final = 28
+"""From here on every weekday was seen four times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +70,14 @@ def forecast_bills(
     for a trace under a day and for a bill; days that were seen overrule them by and by.
     """
     prior = DailyPrior.of(assumptions[DAYS_RATIO].interval, assumptions[GROWTH].interval)
-    future = _Future(profile=profile, prior=prior, hour=assumptions[HOUR_RATIO], count=count, seed=seed)
+    days = Days.of(profile.times) if profile.times else None
+    observed_days = days.span_days if days else profile.months * DAYS_PER_MONTH
+    future = _Future(
+        days=days, observed_days=observed_days, prior=prior, hour=assumptions[HOUR_RATIO], count=count, seed=seed
+    )
     return Forecast(
         basis=future.basis,
-        observed_days=profile.times.span_days if profile.times else profile.months * DAYS_PER_MONTH,
+        observed_days=observed_days,
         bills=tuple(_bill(payer, future.ratios(payer.volume_of)) for payer in payers),
         note=future.note,
     )
@@ -87,7 +94,8 @@ def _bill(payer: Payer, ratios: Array) -> BillForecast:
 class _Future:
     """The volumes that may come, the same future for whatever is asked of it."""
 
-    profile: TrafficProfile
+    days: Days | None
+    observed_days: float
     prior: DailyPrior
     hour: Assumption
     count: int
@@ -95,40 +103,42 @@ class _Future:
 
     @property
     def basis(self) -> Basis:
-        times = self.profile.times
-        if times is None:
+        if self.days is None:
             return "total"
-        if len(daily_volumes(times, lambda moments: moments.requests)):
+        if self.days.whole:
             return "days"
-        return "hours" if times.span_days < 1 else "total"
+        return "hours" if self.observed_days < 1 else "total"
 
     def ratios(self, volume_of: VolumeOf) -> Array:
         """Draw the next month's mean day over the mean day observed, of some volume."""
-        generator, times = np.random.default_rng(self.seed), self.profile.times
-        if self.basis == "days" and times is not None:
-            daily = daily_volumes(times, volume_of)
-            mean_of_all = total_volume(times, volume_of) / times.span_days
-            drawn = volume_ratios(
+        generator = np.random.default_rng(self.seed)
+        if self.days is not None and not self.days.mean_volume(volume_of):
+            return np.ones(self.count)  # a free target: nothing of its bill follows the traffic
+        if self.days is not None and self.days.whole:
+            daily = self.days.volumes(volume_of)
+            later = volume_ratios(
                 daily, prior=self.prior, horizon_days=HORIZON_DAYS, count=self.count, generator=generator
             )
-            return np.asarray(drawn * (daily.mean() / mean_of_all))
-        observed_days = times.span_days if times else self.profile.months * DAYS_PER_MONTH
-        days = RATIO_DAYS if self.basis == "hours" else min(MOST_DAYS, max(1, round(observed_days)))
+            return np.asarray(later * (daily.mean() / self.days.mean_volume(volume_of)))
+        hours_only = self.basis == "hours"
         later = unseen_ratios(
-            observed_days=days, prior=self.prior, horizon_days=HORIZON_DAYS, count=self.count, generator=generator
+            observed_days=RATIO_DAYS if hours_only else min(MOST_DAYS, max(1, round(self.observed_days))),
+            prior=self.prior,
+            horizon_days=HORIZON_DAYS,
+            count=self.count,
+            generator=generator,
         )
-        if self.basis == "total":
+        if not hours_only:
             return later
         return later * draw({HOUR_RATIO: self.hour}, count=self.count, generator=generator)[HOUR_RATIO]
 
     @property
     def note(self) -> str:
         """Say what the intervals rest on."""
-        times = self.profile.times
-        days = len(daily_volumes(times, lambda moments: moments.requests)) if times else 0
-        if self.basis == "days":
-            weeks = "" if days >= 2 * RATIO_DAYS else "; so few show no month, and the assumptions weigh in"
-            return f"From {days} whole day{'s' if days > 1 else ''} of traffic{weeks}."
+        if self.days is not None and self.days.whole:
+            count = len(self.days.whole)
+            shows = "" if count >= LONG_ENOUGH_DAYS else "; so few show no month, and the assumptions weigh in"
+            return f"From {count} whole day{'s' if count > 1 else ''} of traffic{shows}."
         if self.basis == "hours":
             return f"From hours of a single day: how far they lie from an average hour is assumed ({HOUR_RATIO})."
         return f"From a total without days: how far months lie apart is assumed ({DAYS_RATIO}, {GROWTH})."

@@ -11,12 +11,14 @@ from breakeven.economics.stack import CostStack, StackLine, line
 from breakeven.studies.verdict.lines import engineering_lines, one_off_lines, reliability_lines
 from breakeven.studies.verdict.savings import saving_lines
 from breakeven.studies.verdict.token_price import TrafficPrice, transfer_ratios
+from breakeven.studies.verdict.tuning import UNPRICED, api_tuning_lines, dearer_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breakeven.catalog.rate_card import PriceList
     from breakeven.quantities import Number, Values
+    from breakeven.sources.scenario import Tuning
     from breakeven.studies.verdict.workload import Workload
 
 ApiKind = Literal["today", "today-optimised", "api", "open-model-api"]
@@ -38,6 +40,7 @@ class ApiOption:
 
     same_model: bool
     target_is_today: bool
+    tuning: Tuning | None = None
 
     @property
     def migration_key(self) -> str:
@@ -65,6 +68,8 @@ class ApiOption:
         lines = [_token_line(key, usd, ratio, rescaled, inputs) for key, usd, rescaled, inputs in parts if usd]
         if self.kind == "today-optimised":
             lines += saving_lines(self.standard, self.patient, values, ratio)
+        if self.tuning:
+            lines.append(dearer_tokens(values, lines))
         return tuple(lines)
 
     def bill(self, values: Values) -> CostStack:
@@ -81,15 +86,18 @@ class ApiOption:
                     {"committed_usd_per_month": commitment},
                 ),
             )
+        tuned = api_tuning_lines(self.tuning, values) if self.tuning else ()
+        unpriced = self.tuning is not None and self.tuning.api_training_usd_per_mtok is None
         weeks = one_off_lines(values, self.migration_key) if self.migration_key else ()
         return CostStack(
             lines=(
                 *tokens,
                 *engineering_lines(values, "api_engineering_fte"),
                 *reliability_lines(values, "api"),
+                *tuned,
                 *weeks,
             ),
-            partial=self.standard.partial,
+            partial=(*self.standard.partial, *((UNPRICED,) if unpriced else ())),
         )
 
 

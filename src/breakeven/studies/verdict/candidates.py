@@ -131,6 +131,9 @@ def stated_candidate(pool: Pool, context: Context) -> Candidate:
         price_moves=pool.purchase in _MARKET and pool.usd_per_gpu_hour is None,
         hardware_is_sunk=pool.already_owned,
         team_is_sunk=context.scenario.team_exists,
+        tuning=context.scenario.tuning,
+        active_parameters=model.active_parameters,
+        gpu_tflops=gpu.bf16_tflops,
         regions=pool.regions,
         compliance=pool.compliance,
     )
@@ -299,6 +302,9 @@ def _option(  # noqa: PLR0913 - one builder for all catalogue options
         modelled_tco=modelled_tco,
         price_moves=purchase in _MARKET,
         team_is_sunk=context.scenario.team_exists,
+        tuning=context.scenario.tuning,
+        active_parameters=model.active_parameters,
+        gpu_tflops=context.book.gpus[config.gpu].bf16_tflops,
         regions=regions,
         compliance=compliance,
     )

@@ -105,6 +105,7 @@ class ServerlessOption(PoolOption):
             *engineering_lines(values, "serverless_engineering_fte"),
             *infrastructure_lines(values, weights_gb=weights_gb(self.parameters, self.precision)),
             *reliability_lines(values, "self_hosted"),
+            *self.tuning_lines(values),
             *one_off_lines(values, self.migration_key),
         )
 

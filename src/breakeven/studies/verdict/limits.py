@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from breakeven.quantities import SECONDS_PER_HOUR
 from breakeven.studies.verdict.result import AssumptionUsed
 from breakeven.studies.verdict.workload import LONG_DAYS, SHORT_DAYS
 
@@ -46,11 +47,24 @@ def limits_of(workload: Workload, book: Book) -> tuple[str, ...]:
             f"{_span(book, 'weekly_peak_ratio')}."
         )
     if days is not None and days < STABLE_DAYS:
-        found.append(f"A stable verdict wants three months of data; this is {days:.2g} days. Growth is taken as none.")
+        found.append(f"A stable verdict wants three months of data; this is {days:.2g} days. {_growth(workload, book)}")
+    if workload.profile.times and workload.profile.times.window_s > SECONDS_PER_HOUR:
+        found.append(
+            "The totals are of whole days: their hours are not seen. Assumed instead: the peak hours are "
+            f"{_span(book, 'hourly_peak_to_mean_ratio')} the average one."
+        )
     if workload.profile.rows_lost:
         lost, read = workload.profile.rows_lost, workload.profile.rows_read
         found.append(f"{lost:,} of {read:,} rows could not be read ({lost / read:.2%}); their tokens are in no figure.")
     return tuple(found)
+
+
+def _growth(workload: Workload, book: Book) -> str:
+    """Say what is taken for growth, and where from."""
+    item = book.assumptions["traffic_growth_per_month"]
+    known = workload.profile.growth is not None and item.basis == "measured"
+    source = "It shows growth of" if known else "It shows no growth; assumed instead:"
+    return f"{source} {item.low:+.0%} to {item.high:+.0%} a month, likely {item.likely:+.0%}."
 
 
 def shown_assumptions(

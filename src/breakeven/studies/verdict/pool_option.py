@@ -19,11 +19,13 @@ from breakeven.studies.verdict.lines import (
 )
 from breakeven.studies.verdict.node_cost import owned_parts, rented_parts
 from breakeven.studies.verdict.token_price import transfer_ratios
+from breakeven.studies.verdict.tuning import pool_tuning_lines
 
 if TYPE_CHECKING:
     from breakeven.capacity.service import Service
     from breakeven.catalog.hardware import Purchase
     from breakeven.quantities import Number, Values
+    from breakeven.sources.scenario import Tuning
     from breakeven.studies.verdict.workload import Workload
 
 
@@ -79,6 +81,9 @@ class PoolOption:
     price_moves: bool = False
     hardware_is_sunk: bool = False
     team_is_sunk: bool = False
+    tuning: Tuning | None = None
+    active_parameters: int = 0
+    gpu_tflops: float = 0.0
     regions: tuple[str, ...] = ()
     compliance: tuple[str, ...] = ()
 
@@ -154,7 +159,21 @@ class PoolOption:
             *engineering_lines(values, "self_hosted_engineering_fte", nodes=nodes, sunk=self.team_is_sunk),
             *infrastructure_lines(values, weights_gb=weights_gb(self.parameters, self.precision)),
             *reliability_lines(values, "self_hosted"),
+            *self.tuning_lines(values),
             *one_off_lines(values, self.migration_key),
+        )
+
+    def tuning_lines(self, values: Values) -> tuple[StackLine, ...]:
+        """Return what fine-tuning this pool's model costs, at the price of its own kind of GPU."""
+        if self.tuning is None:
+            return ()
+        node_usd = sum(item.usd_per_month for item in self.node_parts_usd(values))
+        return pool_tuning_lines(
+            self.tuning,
+            values,
+            gpu_usd_per_hour=node_usd / values["hours_per_month"] / self.gpus_per_node,
+            active_parameters=self.active_parameters,
+            gpu_tflops=self.gpu_tflops,
         )
 
     def marginal_usd_per_month(self, values: Values) -> Number:
@@ -165,7 +184,9 @@ class PoolOption:
 
     def slo_capacity_fraction(self, values: Values) -> Number:
         """Return the share of the fitted throughput that a node gives while it keeps the SLO."""
-        return values["slo_capacity_fraction"] * values["throughput_ratio"]
+        shared = self.tuning is not None and self.tuning.variants > 1
+        slowed = values["adapter_slowdown_fraction"] if shared else 0.0
+        return values["slo_capacity_fraction"] * values["throughput_ratio"] * (1 - slowed)
 
     def mean_busy_nodes(self, values: Values) -> Number:
         """Return the nodes that the month's work keeps busy on average, at the capacity that keeps the SLO."""

@@ -132,6 +132,7 @@ def _api(context: Context, price_list: PriceList, kind: ApiKind, model: str) -> 
         patient=patient_price(cells, price_list, context.day),
         same_model=context.same_model(model),
         target_is_today=price_list.target == context.targets.today,
+        tuning=context.scenario.tuning,
     )
 
 

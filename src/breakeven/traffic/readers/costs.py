@@ -109,8 +109,8 @@ def read_costs(head: Head) -> CostReport | None:
             problems.append(Problem(where=f"{head.file}:{result.place}", what=f"{wrong}."))
     if problems or not costs:
         raise InputError(
-            f"{head.file}: {len(problems):,} entries of this cost report of {provider} cannot be read, of "
-            f"{len(costs) + len(problems):,}; a sum without them would pass for all that was paid. Export it again.",
+            f"{head.file}: {len(problems):,} of the {len(costs) + len(problems):,} entries of this cost report of "
+            f"{provider} cannot be read; a sum without them would pass for all that was paid. Export it again.",
             tuple(problems[:LISTED_ENTRIES]),
         )
     return CostReport(file=head.file, provider=provider, costs=tuple(costs))

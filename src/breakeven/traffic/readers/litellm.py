@@ -82,7 +82,9 @@ class LiteLlmReader:
         """Stage the rows that reached a model."""
         columns = {name: (Column(name=label, keys=(name,)),) for name, label in _LABELS.items()}
         counts = _Counts()
-        rows = stage(backend, head, Layout(kind="trace", columns=columns, zone=options.zone or "UTC"), _rows(head, counts))
+        rows = stage(
+            backend, head, Layout(kind="trace", columns=columns, zone=options.zone or "UTC"), _rows(head, counts)
+        )
         return replace(rows, layout=replace(rows.layout, notes=tuple(counts.notes(head.file))))
 
 
@@ -96,8 +98,8 @@ class _Counts:
     def notes(self, file: str) -> Iterator[str]:
         if self.from_cache:
             yield (
-                f"{file}: {many(self.from_cache, 'request')} answered from LiteLLM's own cache left out: such a request "
-                "reaches no model and costs nothing"
+                f"{file}: {many(self.from_cache, 'request')} answered from LiteLLM's own cache left out: such "
+                "a request reaches no model and costs nothing"
             )
         if self.cache_beside:
             yield (

@@ -33,7 +33,7 @@ from breakeven.traffic.schema import (
 from breakeven.traffic.staging import Rows, stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from breakeven.traffic.head import Column, Head
     from breakeven.traffic.layout import Options
@@ -90,7 +90,7 @@ class MooncakeReader:
 
 
 def _notes(
-    head: Head, columns: dict[str, tuple[Column, ...]], block_tokens: int | None, *, bailian: bool
+    head: Head, columns: Mapping[str, tuple[Column, ...]], block_tokens: int | None, *, bailian: bool
 ) -> tuple[str, ...]:
     notes = []
     if block_tokens is None:

@@ -45,7 +45,8 @@ ARRIVALS: Final = ("Weibull", "Gamma", "Exponential", "Lognormal", "Pareto")
 _COLUMNS: Final = {
     name: (Column(name=label, keys=(name,)),)
     for name, label in {
-        TIME: START, WINDOW_S: WINDOW_S, MODEL: MODEL, REQUESTS: RATE, INPUT_TOKENS: LENGTHS[0], OUTPUT_TOKENS: LENGTHS[1],
+        TIME: START, WINDOW_S: WINDOW_S, MODEL: MODEL, REQUESTS: RATE,
+        INPUT_TOKENS: LENGTHS[0], OUTPUT_TOKENS: LENGTHS[1],
     }.items()
 }  # fmt: skip
 
@@ -167,7 +168,9 @@ def _blocks(head: Head) -> _Blocks:
         else:
             found[start_s] = (means[0] or 0.0, means[1] or 0.0)
     if problems:
-        raise InputError(f"{head.file}: the lengths cannot be read, and windows need all of them.", tuple(problems[:20]))
+        raise InputError(
+            f"{head.file}: the lengths cannot be read, and windows need all of them.", tuple(problems[:20])
+        )
     starts_s = sorted(found)
     return _Blocks(
         starts_s=starts_s,

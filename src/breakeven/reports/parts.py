@@ -1,0 +1,62 @@
+"""What every report picks from a verdict: the options that matter, the groups, the warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from breakeven.studies.forecast.result import Forecast
+    from breakeven.studies.verdict.result import OptionResult, Standing, Verdict
+
+GROUPS: Final[dict[Standing, str]] = {
+    "same model": "Today's model",
+    "evidence": "Other models, with evidence that they are good enough",
+    "no evidence": "Cheaper only if good enough: no evidence yet",
+}
+"""How quality evidence groups the options, and the heading of each group."""
+
+
+def today_of(result: Verdict) -> OptionResult:
+    """Return today's option."""
+    return next(item for item in result.options if item.kind == "today")
+
+
+def recommended(result: Verdict) -> OptionResult | None:
+    """Return the recommended option, or None where nothing may be recommended."""
+    return next((item for item in result.options if item.id == result.answer.recommended), None)
+
+
+def best_pool(result: Verdict) -> OptionResult | None:
+    """Return the cheapest pool with a break-even, those with evidence of quality first; or None."""
+    return next((item for item in result.options if item.break_even and not item.excluded_by), None)
+
+
+def behind(result: Verdict) -> tuple[OptionResult, ...]:
+    """Return the options that the answer rests on: the recommended one and the best pool."""
+    found = (recommended(result), best_pool(result))
+    return tuple({item.id: item for item in found if item is not None}.values())
+
+
+def members(result: Verdict, standing: Standing) -> tuple[OptionResult, ...]:
+    """Return the options of one standing that nothing excludes, the cheapest first."""
+    return tuple(item for item in result.options if item.quality.standing == standing and not item.excluded_by)
+
+
+def forecast_of(result: Verdict) -> Forecast | None:
+    """Return next month's bills, where they were forecast."""
+    found: Forecast | None = getattr(result, "forecast", None)
+    return found
+
+
+def stale_warnings(result: Verdict) -> list[str]:
+    """Return the prices and measurements behind the answer that are old, with their age and source."""
+    stale = dict.fromkeys(fact for option in behind(result) for fact in option.facts if fact.stale)
+    return [
+        f"{fact.what}: {'no date' if fact.age_days is None else f'{fact.age_days} days old'} ({fact.source})"
+        for fact in stale
+    ]
+
+
+def stale_assumptions(result: Verdict) -> list[str]:
+    """Return the keys of old assumptions that are not the reader's own."""
+    return [item.key for item in result.assumptions if item.stale and item.basis != "user"]

@@ -1,0 +1,123 @@
+"""Estimates: what is measured wins, what does not fit has no speed, and the verdict's service follows the roofline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from breakeven.capacity.estimate import Deployment, calibrated, estimate, roofline_service
+from breakeven.capacity.service import MIN_POINTS
+from breakeven.catalog.hardware import Measurement
+from breakeven.quantities import Interval
+from breakeven.sources.catalogue import load_book
+from breakeven.sources.roofline import load_roofline
+
+BOOK = load_book()
+ROOFLINE = load_roofline()
+SERVED = Deployment(
+    model=BOOK.model("llama-3.1-70b"), gpu=BOOK.gpu("h100-sxm"), gpus=2, precision="fp8", engine="vllm 0.19"
+)
+TOO_LARGE = replace(SERVED, model=BOOK.model("llama-3.1-405b"))
+MEASURED_RATIO = Interval(low=0.9, likely=1.0, high=1.1)
+
+
+def _measured(isl: int, osl: int, output_tokens_per_s: float) -> Measurement:
+    return Measurement(
+        model="llama-3.1-70b",
+        gpu="h100-sxm",
+        gpus=2,
+        precision="fp8",
+        engine="vllm 0.19",
+        isl_tokens=isl,
+        osl_tokens=osl,
+        output_tokens_per_s=output_tokens_per_s,
+        basis="measured-max-throughput",
+        source="your own",
+        ttft_ms=123.0,
+        tpot_ms=11.0,
+    )
+
+
+def test_an_estimate_has_intervals_around_the_roofline() -> None:
+    rates = estimate(SERVED, ROOFLINE, isl_tokens=1024, osl_tokens=512, concurrency_count=16).rates
+    assert rates is not None
+    for value in (rates.ttft_ms, rates.tpot_ms, rates.output_tokens_per_s):
+        assert value is not None
+        assert value.low < value.likely < value.high
+    assert rates.requests_per_s.likely == pytest.approx(rates.output_tokens_per_s.likely / 512)
+    assert rates.running_requests == 16
+
+
+def test_what_does_not_fit_has_reasons_and_no_speed() -> None:
+    found = estimate(TOO_LARGE, ROOFLINE, isl_tokens=1024, osl_tokens=512)
+    assert found.rates is None
+    assert "needs 406 GB for weights alone" in found.memory.reasons[0]
+    assert roofline_service(TOO_LARGE, ROOFLINE) is None
+
+
+def test_a_queue_that_never_empties_has_a_throughput_and_no_latency() -> None:
+    rates = estimate(SERVED, ROOFLINE, isl_tokens=1024, osl_tokens=512).rates
+    assert rates is not None
+    assert (rates.ttft_ms, rates.tpot_ms) == (None, None)
+
+
+def test_measurements_win_over_the_roofline() -> None:
+    rows = [_measured(1024, 512, rate) for rate in (900.0, 1000.0, 1300.0)]
+    rates = estimate(SERVED, ROOFLINE, isl_tokens=1024, osl_tokens=512, concurrency_count=16, measured=rows).rates
+    assert rates is not None
+    assert rates.output_tokens_per_s == Interval(low=900, likely=1000, high=1300)
+    assert rates.tpot_ms == Interval.exact(11.0)
+    assert rates.basis == "3 measurement(s): your own, vllm 0.19"
+
+
+def test_the_basis_names_what_was_never_measured() -> None:
+    new = replace(SERVED, gpu=BOOK.gpu("mi300x"), engine="tgi")
+    rates = estimate(new, ROOFLINE, isl_tokens=1024, osl_tokens=512).rates
+    assert rates is not None
+    assert rates.basis.endswith("none of mi300x or tgi")
+
+
+def test_the_service_follows_the_roofline_over_lengths() -> None:
+    found = roofline_service(SERVED, ROOFLINE)
+    assert found is not None
+    assert found.service.fit_error_fraction is not None
+    assert found.service.fit_error_fraction < 0.1
+    for isl, osl in ((300, 200), (1500, 400), (6000, 1000)):
+        rates = estimate(SERVED, ROOFLINE, isl_tokens=isl, osl_tokens=osl).rates
+        assert rates is not None
+        predicted = rates.output_tokens_per_s.likely / found.throughput_ratio.likely
+        assert found.service.output_tokens_per_s(isl, osl) == pytest.approx(predicted, rel=0.2)
+
+
+def test_a_service_is_measured_over_predicted_wide_and_wider_where_nothing_was_measured() -> None:
+    def width(deployment: Deployment) -> float:
+        found = roofline_service(deployment, ROOFLINE)
+        assert found is not None
+        return found.throughput_ratio.high / found.throughput_ratio.low
+
+    seen = width(replace(SERVED, engine="tensorrt-llm"))
+    assert 1 < seen < width(replace(SERVED, engine="ollama"))
+
+
+def test_one_measurement_scales_the_roofline_and_keeps_its_shape() -> None:
+    shape = roofline_service(SERVED, ROOFLINE)
+    assert shape is not None
+    twice = 2 * shape.service.output_tokens_per_s(1024, 512)
+    found = calibrated(shape, [_measured(1024, 512, twice)], MEASURED_RATIO)
+    for isl, osl in ((1024, 512), (100, 3000)):
+        expected = 2 * shape.service.output_tokens_per_s(isl, osl)
+        assert found.service.output_tokens_per_s(isl, osl) == pytest.approx(expected)
+    assert found.throughput_ratio == MEASURED_RATIO
+    assert "scaled by 2.00 to 1 measured length(s) of your own" in found.service.basis
+
+
+def test_enough_measurements_replace_the_roofline_altogether() -> None:
+    shape = roofline_service(SERVED, ROOFLINE)
+    assert shape is not None
+    points = [_measured(isl, osl, 100.0) for isl, osl in ((128, 128), (500, 500), (1000, 100), (2000, 300))]
+    assert len(points) == MIN_POINTS
+    found = calibrated(shape, points, MEASURED_RATIO)
+    assert found.service.output_tokens_per_s(700, 200) == pytest.approx(100, rel=0.01)
+    assert found.service.basis == "4 measured lengths of your own"
+    assert calibrated(shape, [], MEASURED_RATIO) == shape

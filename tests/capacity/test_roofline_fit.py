@@ -1,0 +1,123 @@
+"""The fit: the bundled rates are those of the bundled data, and what was left out is predicted."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from breakeven.sources.catalogue import load_book
+from breakeven.sources.roofline import FITTED, Fitted, load_roofline
+from breakeven.sources.yaml_file import check, read_yaml
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "fit_roofline.py"
+
+
+@cache
+def _script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fit_roofline", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fit_roofline"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _rows() -> tuple[Any, Any]:
+    start = _script().start()
+    return start, _script().all_rows(start)
+
+
+def _unseen(left: str, name: str, quantity: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return absolute errors on one group of rows by a fit that did not see it."""
+    script, (start, rows) = _script(), _rows()
+    rates, engines = script.fit(rows.only(lambda m: script.group_of(m, left) != name), start)
+    part = rows.only(lambda m: script.group_of(m, left) == name)
+    ratio = script.predicted(part, start, rates, engines)[quantity] / part.measured(quantity)
+    return np.abs(ratio[~np.isnan(ratio)] - 1)
+
+
+def test_the_bundled_rates_are_what_the_fit_makes_of_the_bundled_data() -> None:
+    start, rows = _rows()
+    rates, engines = _script().fit(rows, start)
+    bundled = load_roofline()
+    assert bundled.provenance.data_sha256 == _script().data_sha256(), "run make fit-roofline"
+    assert bundled.provenance.rows_count == len(rows.cases)
+    assert asdict(bundled.rates) == pytest.approx(asdict(rates), rel=0.02)
+    for engine in engines:
+        assert bundled.engines[engine.engine].step_ratio == pytest.approx(engine.step_ratio, rel=0.02)
+        assert bundled.engines[engine.engine].prefill_ratio == pytest.approx(engine.prefill_ratio, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("left", "name", "quantity", "median", "worst_tenth"),
+    [
+        ("model", "qwen3-32b", "tpot", 0.18, 0.4),
+        ("model", "qwen3-32b", "ttft", 0.35, 0.7),
+        ("model", "minimax-m2.5", "tpot", 0.2, 0.4),
+        ("model", "llama-3.1-405b", "throughput", 0.15, 0.3),
+        ("gpu", "b300-sxm", "tpot", 0.2, 0.4),
+        ("gpu", "l40s", "throughput", 0.15, 0.3),
+        ("lengths", "8192/1024", "tpot", 0.2, 0.5),
+    ],
+)
+def test_what_the_fit_has_not_seen_is_predicted(
+    left: str, name: str, quantity: str, median: float, worst_tenth: float
+) -> None:
+    errors = _unseen(left, name, quantity)
+    assert len(errors) >= 20
+    assert np.median(errors) < median
+    assert np.quantile(errors, 0.9) < worst_tenth
+
+
+def test_the_fit_returns_the_rates_that_made_the_data() -> None:
+    """Measurements replaced by the roofline's own figures give its rates back, so far as data decide them."""
+    script, (start, rows) = _script(), _rows()
+    bundled = load_roofline()
+    made = script.predicted(rows, start, bundled.rates, tuple(bundled.engines.values()))
+    again = script.predicted(rows, start, *script.fit(_with(rows, made), start))
+    for quantity in ("tpot", "throughput"):
+        assert np.median(np.abs(again[quantity] / made[quantity] - 1)) < 0.02
+
+
+def _with(rows: Any, made: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    measurements = []
+    for i, row in enumerate(rows.measurements):
+        times = {} if row.tpot_ms is None else {"tpot_ms": made["tpot"][i] * 1e3, "ttft_ms": made["ttft"][i] * 1e3}
+        measurements.append(replace(row, output_tokens_per_s=made["throughput"][i], **times))
+    return replace(rows, measurements=tuple(measurements))
+
+
+def test_the_file_is_what_the_script_writes() -> None:
+    fitted = check(read_yaml(FITTED), Fitted)
+    assert _script().as_yaml(fitted) == FITTED.read_text(encoding="utf-8")
+
+
+def test_every_measured_model_has_a_shape_and_every_engine_limits() -> None:
+    roofline = load_roofline()
+    assert {row.model for row in load_book().measurements} <= set(roofline.architectures)
+    assert set(load_book().models) <= set(roofline.architectures)
+    assert set(roofline.engines) == set(roofline.limits)
+
+
+def test_there_is_a_band_for_every_kind_of_case() -> None:
+    roofline = load_roofline()
+    for model in ("llama-3.1-8b", "gpt-oss-20b"):
+        for gpu in ("h100-sxm", "mi300x"):
+            for engine in ("vllm", "TensorRT-LLM 1.1", "ollama"):
+                for quantity in ("throughput", "tpot", "ttft"):
+                    band = roofline.band(quantity, roofline.architectures[model], load_book().gpu(gpu), engine)
+                    assert 0 < band.low < band.likely < band.high
