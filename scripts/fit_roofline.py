@@ -42,8 +42,8 @@ PRIOR: Final[dict[str, tuple[float, float]]] = {
     "activation_ratio": (20, 0.6),
     "dispatch_ratio": (6, 0.6),
     "step_us": (1500, 0.8),
-    "dense_layer_us": (15, 0.6),
-    "expert_layer_us": (25, 0.6),
+    "layer_us": (15, 0.6),
+    "expert_us": (1.5, 0.6),
     "latent_layer_ratio": (1.3, 0.3),
     "sequence_us": (10, 0.8),
     "collective_us": (8, 0.6),
@@ -62,8 +62,8 @@ STEP_PRIOR: Final = (1.0, 0.3)
 PREFILL_PRIOR: Final = (0.8, 0.4)
 ENGINES: Final = ("tensorrt-llm", "vllm", "sglang")
 
-PRIOR_WEIGHT = 0.6
-HUBER = 0.25
+PRIOR_WEIGHT = 1.0
+HUBER = 0.1
 """Log errors beyond this count linearly: the table holds misfiled rows and cold starts."""
 
 TTFT_WEIGHT = 0.3

@@ -46,7 +46,7 @@ COUNTS = frozenset(
         "sliding_window_layers", "gpus", "gpus_per_node", "nodes", "serving_nodes", "standby_nodes", "min_nodes",
         "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index",
         "day_segment", "min_units", "parameters", "record", "workers", "max_attempts",
-        "max_connections", "waiting_rows",
+        "max_connections", "waiting_rows", "seed",
         # Names by number.
         "port", "proxy_port",
         # In the unit of what holds them, which their docstring says.

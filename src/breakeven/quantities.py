@@ -79,6 +79,7 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_w": "watts",
     "_px": "pixels",
     "_lines": "lines of a file",
+    "_correlation": "a rank correlation, from -1 to 1",
     "_fraction": "a share between 0 and 1 (never percent)",
     "_ratio": "a quotient of two quantities of one unit",
     "_fte": "full-time engineers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from breakeven.capacity.load import load, serving_nodes, windows_of
@@ -58,9 +59,9 @@ def test_quantiles_count_the_empty_windows_too() -> None:
 
 def test_scale_to_zero_pays_for_whole_nodes_in_the_windows_that_need_them() -> None:
     observed = load(windows_of(_times({0: 3000, 2: 12000}, windows=4)), SERVICE)
-    up, starts_per_hour = observed.started_nodes(observed.mean_nodes)
-    assert up == pytest.approx((1 + 0 + 2 + 0) / 4)
-    assert starts_per_hour == pytest.approx(3 * 15)
+    up, starts_per_hour = observed.started_nodes(np.array([observed.mean_nodes, 2 * observed.mean_nodes]))
+    assert up == pytest.approx([(1 + 0 + 2 + 0) / 4, (1 + 0 + 4 + 0) / 4])
+    assert starts_per_hour == pytest.approx([3 * 15, 5 * 15])
 
 
 def test_nodes_are_whole_and_at_least_the_minimum() -> None:

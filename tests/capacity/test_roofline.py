@@ -115,7 +115,7 @@ def test_a_node_that_cannot_run_all_at_once_makes_them_wait() -> None:
 @given(model=st.sampled_from(MODELS), better=st.floats(1.01, 5), isl=st.integers(16, 20_000), osl=st.integers(2, 8000))
 def test_a_better_gpu_is_never_slower(name: str, model: str, better: float, isl: int, osl: int) -> None:
     gpu = BOOK.gpu("h200-sxm")
-    raised = replace(gpu, **{name: getattr(gpu, name) * better})  # type: ignore[arg-type]
+    raised = replace(gpu, **{name: getattr(gpu, name) * better})
     for concurrency in (None, 32.0):
         case = _case(model, gpu, 8, isl_tokens=isl, osl_tokens=osl, concurrency_count=concurrency)
         found = _speed(case, replace(case, gpu=raised))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,13 +39,13 @@ def _rows() -> tuple[Any, Any]:
     return start, _script().all_rows(start)
 
 
-def _unseen(left: str, name: str, quantity: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _unseen(left: str, name: str, quantity: str) -> list[float]:
     """Return absolute errors on one group of rows by a fit that did not see it."""
     script, (start, rows) = _script(), _rows()
     rates, engines = script.fit(rows.only(lambda m: script.group_of(m, left) != name), start)
     part = rows.only(lambda m: script.group_of(m, left) == name)
     ratio = script.predicted(part, start, rates, engines)[quantity] / part.measured(quantity)
-    return np.abs(ratio[~np.isnan(ratio)] - 1)
+    return [abs(float(value) - 1) for value in ratio if not np.isnan(value)]
 
 
 def test_the_bundled_rates_are_what_the_fit_makes_of_the_bundled_data() -> None:
@@ -92,8 +92,6 @@ def test_the_fit_returns_the_rates_that_made_the_data() -> None:
 
 
 def _with(rows: Any, made: dict[str, Any]) -> Any:
-    from dataclasses import replace
-
     measurements = []
     for i, row in enumerate(rows.measurements):
         times = {} if row.tpot_ms is None else {"tpot_ms": made["tpot"][i] * 1e3, "ttft_ms": made["ttft"][i] * 1e3}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.economics.distributions import natural_range, quantile
@@ -71,6 +71,7 @@ def test_the_median_of_a_lognormal_number_is_its_likely_value(values: list[float
     assert _at(Row(low=low, likely=likely, high=high, distribution="lognormal"), 0.5) == pytest.approx(likely)
 
 
+@settings(deadline=None)
 @given(values=three, family=st.sampled_from(["triangular", "lognormal"]))
 def test_values_rise_with_their_probability(values: list[float], family: Distribution) -> None:
     low, likely, high = values
@@ -117,6 +118,7 @@ def test_a_tail_that_would_leave_the_range_is_drawn_from_what_of_it_is_possible(
     assert 0 < sample.min() < sample.max() < 1
 
 
+@settings(deadline=None)
 @given(low=st.floats(0.001, 0.9), width=st.floats(0.001, 0.9), mode=st.floats(0, 1))
 def test_a_beta_share_keeps_its_percentiles(low: float, width: float, mode: float) -> None:
     high = low + width * (0.999 - low)

@@ -106,7 +106,7 @@ def test_without_widening_the_model_is_neither_too_sure_nor_too_shy_in_its_own_w
 
 
 @given(scale=st.floats(1e-6, 1e12))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_the_unit_of_the_volume_does_not_matter(scale: float) -> None:
     daily = np.array([3.0, 4.0, 5.0, 4.0])
     assert _ratios(daily * scale) == pytest.approx(_ratios(daily), rel=1e-6)

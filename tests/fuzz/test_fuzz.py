@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from targets import Files, Target
 
-CASES = 150
+CASES = 100
 SEED = 20_261_121
 TARGETS = targets()
 

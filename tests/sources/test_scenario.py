@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from breakeven.catalog.assumptions import RATES_OF_GROWTH
 from breakeven.errors import InputError
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.scenario import Scenario, own_assumptions, parse_scenario, read_scenario, stated_profile

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_logs import read
 
+from breakeven.errors import InputError
 from breakeven.traffic.head import read_head
 from breakeven.traffic.layout import Options
 from breakeven.traffic.readers import detect
@@ -95,6 +96,22 @@ def test_the_provider_stands_before_the_model_once(log: Write) -> None:
         log(json.dumps(row | {"model": "openai/gpt-4o"}) + "\n" + json.dumps(row | {"startTime": 1790848900}))
     )
     assert (rows[0]["model"], rows[0]["target"]) == ("gpt-4o", "openai:gpt-4o")
+
+
+def test_pages_are_read_and_missing_ones_are_told(log: Write) -> None:
+    rows = json.loads(JSON.read_text(encoding="utf-8"))
+    pages = [{"data": rows[:5], "total": 8, "page": 1, "page_size": 5, "total_pages": 2}, {"data": rows[5:], "page": 2}]
+    whole, half = log(json.dumps(pages), "whole"), log(json.dumps(pages[0], indent=1), "half")
+    assert rows_of(whole) == rows_of(JSON)
+    assert len(rows_of(half)) == 4
+    assert "1 page of the 2 there are" in " ".join(read(half).notes)
+    assert "page" not in " ".join(read(whole).notes)
+
+
+def test_a_summary_by_day_is_refused_with_the_question_to_ask(log: Write) -> None:
+    day = {"startTime": "2026-10-01", "spend": 0.3, "users": {"a": 0.3}, "models": {"gpt-4o": 0.3}, "hash": 0.3}
+    with pytest.raises(InputError, match="summarize=false"):
+        read(log(json.dumps([day])))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_bill_that_skips_months_says_so(log: Write) -> None:
 
 def test_a_bill_and_a_trace_are_not_read_as_one(log: Write) -> None:
     bill, trace = log(BILL + "2026-08,a,10,5,0,6\n", "bill"), log(HEADER + GOOD, "trace")
-    with pytest.raises(InputError, match="a bill and a trace cannot be read as one: bill is a bill, trace is a trace"):
+    with pytest.raises(InputError, match="cannot be read as one: bill is a bill, trace is a trace"):
         read_trace([bill, trace])
 
 

@@ -106,9 +106,10 @@ def test_numbers_that_json_has_not_are_told_and_not_read(log: Write) -> None:
             json.dumps(RECORDS).replace("]},", "]},,", 1),
             "log: entry [1] of line 1 is not JSON (Expecting value), and what follows cannot be told apart.",
         ),
+        ("[1, 2x]", "log: entry [2] of line 1 is not JSON (',' is missing before it)"),
         ("[" * 200_000, "log: entry [0] of line 1 is not JSON (maximum recursion depth exceeded"),
     ],
-    ids=["cut", "cut at its end", "two arrays", "comma", "deep"],
+    ids=["cut", "cut at its end", "two arrays", "comma", "scalar", "deep"],
 )
 def test_a_damaged_array_is_refused_with_its_place(log: Write, content: str, told: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -239,9 +239,9 @@ def test_a_cost_report_alone_says_what_it_holds_and_what_is_wanted() -> None:
     assert refusal(FIXTURES / "openai_cost" / "costs.json") == (
         "costs.json is a cost report of OpenAI: 3.81 USD in 3 buckets from 2026-10-09 to 2026-10-12 "
         "(gpt-5-mini-2025-08-07, output 2.50, gpt-5-mini-2025-08-07, input 1.25, gpt-5-2025-08-07, input 0.06). It "
-        "holds money and no tokens, so no other price can be worked out from it. Give the usage of the same time beside "
-        "it (GET /v1/organization/usage/completions, grouped by model); what was paid then stands beside what is "
-        "computed."
+        "holds money and no tokens, so no other price can be worked out from it. Give the usage of the same time "
+        "beside it (GET /v1/organization/usage/completions, grouped by model); what was paid then stands beside what "
+        "is computed."
     )
 
 

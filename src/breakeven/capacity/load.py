@@ -56,19 +56,19 @@ class Load:
             return 0.0
         return float(np.partition(self.busy_nodes, rank - empty)[rank - empty])
 
-    def started_nodes(self, mean_nodes: float) -> tuple[float, float]:
-        """Return what scale-to-zero pays for at a mean load: mean nodes up, and starts of a node per hour.
+    def started_nodes(self, mean_nodes: Array) -> tuple[Array, Array]:
+        """Return what scale-to-zero pays for at mean loads (n,): mean nodes up, and starts of a node per hour.
 
         In each window the whole nodes that its load needs are up; a rise over the window before is
         a start (the trace is taken as a cycle).  Node-seconds between requests inside a window are
         paid, as keep-alive is.
         """
-        up = np.zeros(self.windows.window_count)
-        scale = mean_nodes / self.mean_nodes if self.mean_nodes else 0.0
-        up[self.windows.index] = np.ceil(self.busy_nodes * scale - 1e-9)
-        starts = float(np.clip(np.diff(up, prepend=up[-1]), 0, None).sum())
+        up = np.zeros((len(mean_nodes), self.windows.window_count))
+        scales = mean_nodes / self.mean_nodes if self.mean_nodes else np.zeros(len(mean_nodes))
+        up[:, self.windows.index] = np.ceil(self.busy_nodes * scales[:, None] - 1e-9)
+        starts = np.clip(np.diff(up, axis=1, prepend=up[:, -1:]), 0, None).sum(axis=1)
         hours = self.windows.window_count * self.windows.window_s / SECONDS_PER_HOUR
-        return float(up.mean()), starts / hours
+        return up.mean(axis=1), starts / hours
 
 
 def windows_of(times: TrafficTimes) -> Windows:

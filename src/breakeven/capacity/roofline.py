@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
+DEFAULT_ACTIVE_EXPERTS: Final = 8
+"""Of a mixture whose experts are not known: what most of them have."""
+
 _TERA: Final = 1e12
 _MICRO: Final = 1e-6
 
@@ -177,7 +180,7 @@ def _work(case: Case, roofline: Roofline) -> dict[str, float]:
         "rest_s": rest / gpus / bandwidth,
         "expert_s": experts / gpus / bandwidth,
         "expert_share": model.expert_share_fraction,
-        "active_experts": float(model.active_experts or 0) if model.is_mixture else 0.0,
+        "active_experts": (model.active_experts or DEFAULT_ACTIVE_EXPERTS) if model.is_mixture else 0,
         "compute_s": 2 * model.active_parameters / gpus / peak,
         "bits": bits,
         "kv_s": _kv_node_bytes(case, mean_length) / gpus / bandwidth,
@@ -273,7 +276,7 @@ def _bound_s(work: Work, rates: Rates, running: Array) -> Array:
 
 def _fixed_s(work: Work, rates: Rates) -> Array:
     """Return what layers and collectives cost however little they compute."""
-    layer = np.where(work.is_mixture, rates.expert_layer_us, rates.dense_layer_us)
+    layer = rates.layer_us + rates.expert_us * work.active_experts
     layer = np.where(work.is_latent, layer * rates.latent_layer_ratio, layer)
     collective = np.where(work.is_pcie, rates.pcie_collective_us, rates.collective_us)
     return (work.layers * layer + work.collectives * collective) * _MICRO

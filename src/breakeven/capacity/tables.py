@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from breakeven.capacity.service import Service
     from breakeven.quantities import Array, Number
 
-RATIO_POINTS: Final = 3
-UPTIME_POINTS: Final = 33
+RATIO_POINTS: Final = 5
+UPTIME_CELLS: Final = 2_000_000
+MOST_UPTIME_POINTS: Final = 1025
+"""Up-time climbs in steps of whole nodes, so its table is as fine as this many windows x points allow."""
+
 _TINY: Final = 1e-12
 """Stands for 0 in a logarithm."""
 
@@ -58,11 +61,11 @@ class LoadTables:
         The load keeps the shape over time that was observed.  See ``Load.started_nodes``.
         """
         observed = self._load(service)
-        if isinstance(mean_nodes, float):
-            return observed.started_nodes(mean_nodes)
-        grid = _points(mean_nodes, UPTIME_POINTS)
-        found = np.array([observed.started_nodes(float(mean)) for mean in grid])
-        return np.interp(mean_nodes, grid, found[:, 0]), np.interp(mean_nodes, grid, found[:, 1])
+        grid = _points(mean_nodes, min(MOST_UPTIME_POINTS, max(9, UPTIME_CELLS // self._windows.window_count)))
+        up, starts = observed.started_nodes(grid)
+        if len(grid) == 1:
+            return float(up[0]), float(starts[0])
+        return np.interp(mean_nodes, grid, up), np.interp(mean_nodes, grid, starts)
 
     def _load(self, service: Service) -> Load:
         if service not in self._loads:
@@ -93,4 +96,4 @@ def _between(axes: Sequence[Array], table: Array, values: Sequence[Number]) -> A
     wide = [index for index, axis in enumerate(axes) if len(axis) > 1]
     inside = RegularGridInterpolator([log(axes[index]) for index in wide], log(np.squeeze(table)), bounds_error=False)
     asked = np.broadcast_arrays(*(np.clip(values[index], axes[index][0], axes[index][-1]) for index in wide))
-    return np.exp(inside(np.stack([log(value) for value in asked], axis=-1)))
+    return np.asarray(np.exp(inside(np.stack([log(value) for value in asked], axis=-1))))

@@ -12,7 +12,7 @@ from breakeven.errors import UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from breakeven.catalog.assumptions import Assumption
+    from breakeven.catalog.assumptions import Assumption, Correlation
     from breakeven.catalog.hardware import Gpu, Measurement, MeasurementSource, OwnedNode, Rental
     from breakeven.catalog.models import ApiModel, OpenModel
     from breakeven.catalog.rate_card import PriceList
@@ -32,8 +32,7 @@ class Book:
     measurements: tuple[Measurement, ...]
     measurement_sources: Mapping[str, MeasurementSource]
     assumptions: Mapping[str, Assumption]
-    correlations: tuple[tuple[str, str, float], ...] = ()
-    """Pairs of assumptions and the rank correlation between them."""
+    correlations: tuple[Correlation, ...] = ()
 
     price_lists: Mapping[str, PriceList] = field(default_factory=dict)
 

@@ -28,7 +28,9 @@ class Rates:
     """The share of data-sheet rates that is reached, and fixed costs: all fitted, all above zero.
 
     A ``_ratio`` of a rate is achieved over data sheet.  ``activation_ratio`` counts readings and
-    writings of a token's hidden vector in a layer, ``dispatch_ratio`` those for each expert that it visits.
+    writings of a token's hidden vector in a layer, ``dispatch_ratio`` those for each expert that it visits;
+    ``layer_us`` and ``expert_us`` are what a layer, and each expert that a token visits in it, cost however
+    few tokens pass.
     ``own_prefill_ratio`` to ``wave_ratio`` say how many prefill times a first token waits: its own, and
     those of others, by the root of their number and by their number.  ``offline_ratio`` scales the
     overheads and prefill of a queue without end, against those under steady concurrency.
@@ -45,8 +47,8 @@ class Rates:
     activation_ratio: float
     dispatch_ratio: float
     step_us: float
-    dense_layer_us: float
-    expert_layer_us: float
+    layer_us: float
+    expert_us: float
     latent_layer_ratio: float
     sequence_us: float
     collective_us: float

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import numpy as np
 from scipy.special import betainc, betaincinv, btdtria, ndtr, ndtri
 
+from breakeven.catalog.assumptions import natural_range
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,17 +23,6 @@ if TYPE_CHECKING:
 
 TAIL: Final = 0.1
 """Probability below ``low``, and above ``high``."""
-
-SHARE_UNITS: Final = ("fraction", "1/year")
-"""Units of which none can exceed 1: shares, and yearly rates of interest, upkeep and chance."""
-
-AT_LEAST_ONE: Final = ("pue_ratio", "hourly_peak_to_mean_ratio")
-"""Quotients of a whole over its part, and of a peak over its mean."""
-
-RATES_OF_GROWTH: Final = ("traffic_growth_per_month",)
-
-MAY_FALL: Final = ("traffic_growth_per_month",)
-"""Rates of change that may be negative; nothing can lose more than all of itself."""
 
 _Z: Final = float(ndtri(1 - TAIL))
 _HALVINGS: Final = 60
@@ -70,15 +61,6 @@ class _Curve(NamedTuple):
 
     cdf: Callable[[float], float]
     inverse: Callable[[Array], Array]
-
-
-def natural_range(key: str, unit: str) -> tuple[float, float]:
-    """Return the least and the greatest value that a number of this unit can have.
-
-    A rate of growth can be negative, no other assumption is; a share does not exceed 1, and a few ratios start at 1.
-    """
-    least = -1.0 if key in RATES_OF_GROWTH else 1.0 if key in AT_LEAST_ONE else 0.0
-    return least, (1.0 if unit in SHARE_UNITS else float("inf"))
 
 
 def quantile(doubt: Doubt, probability: Array) -> Array:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from breakeven.quantities import HOURS_PER_MONTH
+from breakeven.quantities import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -27,7 +27,6 @@ DAYS_PER_WEEK: Final = 7
 TWO_WEEKS_DAYS: Final = 14
 """From here on days speak for their week and their growth; below, assumptions do."""
 
-DAYS_PER_MONTH: Final = HOURS_PER_MONTH / 24
 MOST_DAYS: Final = 91
 """Thirteen weeks: older days say little of next month that these do not."""
 
@@ -120,7 +119,7 @@ class PredictedBill:
 
 
 class _Grid(NamedTuple):
-    """Combinations of persistence, size of the residuals and strength of the week, of shape (m, 1, 1).
+    """Combinations of persistence, size of the residuals and strength of the week, of shape (m, 1).
 
     ``log_weight``, of shape (m,), says how usual each is before any day was seen.
     """
@@ -185,19 +184,19 @@ def _widened(ratios: Array, widening_ratio: float) -> Array:
 
 
 def _grid(prior: DailyPrior, week_spreads: tuple[float, ...]) -> _Grid:
-    cells = np.array(list(product(_PERSISTENCE, _SPREAD_STEPS, week_spreads)))[:, :, None, None]
-    persistence, steps, week = cells[:, 0], cells[:, 1], cells[:, 2]
+    cells = np.array(list(product(_PERSISTENCE, _SPREAD_STEPS, week_spreads)))
+    persistence, steps, week = cells[:, [0]], cells[:, [1]], cells[:, [2]]
     spread = prior.day_spread_ratio * np.exp(steps * _SPREAD_DOUBT)
-    return _Grid(persistence, spread, week, -(steps[:, 0, 0] ** 2) / 2)
+    return _Grid(persistence, spread, week, -(steps[:, 0] ** 2) / 2)
 
 
 def _covariances(days: Array, grid: _Grid, drift_spread: float) -> Array:
     """Return the covariance of the logarithms of all days, for each cell of the grid: shape (m, days, days)."""
-    apart = np.abs(days[:, None] - days[None, :])
+    lags = np.arange(len(days))
+    by_lag = grid.spread**2 * grid.persistence**lags + grid.week**2 * (lags % DAYS_PER_WEEK == 0)
+    apart = np.abs(lags[:, None] - lags[None, :])
     trend = drift_spread**2 * days[:, None] * days[None, :]
-    same_weekday = apart % DAYS_PER_WEEK == 0
-    residuals = grid.spread**2 * grid.persistence**apart
-    return np.asarray(_LEVEL_VARIANCE + trend + grid.week**2 * same_weekday + residuals)
+    return np.asarray(by_lag[:, apart] + (_LEVEL_VARIANCE + trend))
 
 
 def _given(seen: Array, covariances: Array, grid: _Grid, count: int, generator: Generator) -> Array:

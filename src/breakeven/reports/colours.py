@@ -37,6 +37,7 @@ PALETTE: Final[dict[str, str]] = {
     "#c98b2e": "#dba24c",
     "#e3c48d": "#8f7a52",
     "#96594c": "#bb7c6d",
+    "#7d659c": "#a48cc2",
     "#b3aea5": "#77746e",
 }
 """Light colour → the same on a dark page."""

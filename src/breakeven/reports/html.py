@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
+from math import log10
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,7 +34,6 @@ from breakeven.reports.parts import (
     GROUPS,
     behind,
     best_pool,
-    forecast_of,
     members,
     recommended,
     stale_assumptions,
@@ -105,11 +105,13 @@ def verdict_page(result: Verdict) -> str:
         linked=linked,
         crossing=break_even_text,
         drawn=_drawn,
+        log10=log10,
     )
     return environment.get_template("verdict.html.jinja").render(_context(result))
 
 
 def _context(result: Verdict) -> dict[str, Any]:
+    titles = {item.id: item.title for item in result.options}
     script = files("breakeven.reports").joinpath("page/weigh.js").read_text(encoding="utf-8")
     return {
         "result": result,
@@ -123,11 +125,10 @@ def _context(result: Verdict) -> dict[str, Any]:
         "volume_charts": volume_charts(result),
         "groups": _groups(result),
         "excluded": [item for item in result.options if item.excluded_by],
-        "winners": [(result.option(name), share) for name, share in result.outlook.win_fractions[:SHOWN_WINNERS]],
+        "winners": [(titles.get(name, name), share) for name, share in result.outlook.win_fractions[:SHOWN_WINNERS]],
         "meanings": {item.key: item.meaning for item in result.assumptions},
         "tornados": tornado_charts(result),
         "month_charts": month_charts(result),
-        "forecast": forecast_of(result),
         "bill_chart": bill_chart(result),
         "warnings": _warnings(result),
         "lines": _in_layers,

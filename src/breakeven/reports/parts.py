@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from breakeven.studies.forecast.result import Forecast
     from breakeven.studies.verdict.result import OptionResult, Standing, Verdict
 
 GROUPS: Final[dict[Standing, str]] = {
@@ -40,12 +39,6 @@ def behind(result: Verdict) -> tuple[OptionResult, ...]:
 def members(result: Verdict, standing: Standing) -> tuple[OptionResult, ...]:
     """Return the options of one standing that nothing excludes, the cheapest first."""
     return tuple(item for item in result.options if item.quality.standing == standing and not item.excluded_by)
-
-
-def forecast_of(result: Verdict) -> Forecast | None:
-    """Return next month's bills, where they were forecast."""
-    found: Forecast | None = getattr(result, "forecast", None)
-    return found
 
 
 def stale_warnings(result: Verdict) -> list[str]:

@@ -14,16 +14,21 @@ _ROUNDS_UP = 0.9995
 
 def usd(value: float) -> str:
     """Format dollars: whole ones from a hundred on, cents below, more digits for tiny prices."""
-    if abs(value) >= 100:
+    if value < 0:
+        return f"−{usd(-value)}"
+    if value >= 100:
         return f"{value:,.0f}"
-    if abs(value) >= 0.1 or value == 0:
+    if value >= 0.1 or value == 0:
         return f"{value:,.2f}"
     return f"{value:.3g}"
 
 
 def usd_range(interval: Interval) -> str:
     """Format an interval's two ends."""
-    return usd(interval.likely) if interval.is_exact else f"{usd(interval.low)} – {usd(interval.high)}"
+    if interval.is_exact:
+        return usd(interval.likely)
+    between = "to" if interval.low < 0 else "–"
+    return f"{usd(interval.low)} {between} {usd(interval.high)}"
 
 
 def number(value: float) -> str:

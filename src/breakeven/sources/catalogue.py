@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from breakeven.catalog.assumptions import Assumption
+from breakeven.catalog.assumptions import Assumption, Correlation
 from breakeven.catalog.book import Book
 from breakeven.catalog.hardware import Gpu, Measurement, MeasurementSource, OwnedNode, Rental
 from breakeven.catalog.models import ApiModel, OpenModel
@@ -34,6 +34,7 @@ def load_book() -> Book:
             item.key: item for item in check_rows(read_yaml(DATA / "throughput_sources.yaml"), MeasurementSource)
         },
         assumptions={item.key: item for item in check_rows(read_yaml(DATA / "assumptions.yaml"), Assumption)},
+        correlations=check_rows(read_yaml(DATA / "correlations.yaml"), Correlation),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from breakeven.catalog.assumptions import Assumption, Distribution
+from breakeven.catalog.assumptions import AT_LEAST_ONE, RATES_OF_GROWTH, SHARE_UNITS, Assumption, Distribution
 from breakeven.catalog.book import Book
 from breakeven.catalog.hardware import Purchase
 from breakeven.catalog.models import Precision
@@ -266,7 +266,8 @@ def _distribution(known: Assumption, stated: AssumptionRange) -> Distribution:
     """Return the catalogue's distribution, unless the stated figures cannot have it."""
     if stated.low == stated.high:
         return "fixed"
-    if known.distribution == "fixed" or (known.distribution == "lognormal" and stated.low <= 0):
+    unfit = {"fixed": True, "lognormal": stated.low <= 0, "beta": stated.low <= 0 or stated.high >= 1}
+    if unfit.get(known.distribution, False):
         return "triangular"
     return known.distribution
 
@@ -275,9 +276,6 @@ def _near(key: str, book: Book) -> str:
     near = get_close_matches(key[:80], book.assumptions, n=1, cutoff=0.5)
     return f"Did you mean {near[0]!r}?" if near else "`breakeven catalog assumptions` lists them all."
 
-
-_SHARES = ("fraction", "1/year")
-"""Units of which none can exceed 1: shares, and yearly rates of interest, upkeep and chance."""
 
 _POSITIVE_UNITS = ("ratio", "tokens")
 _POSITIVE = (
@@ -293,21 +291,23 @@ _POSITIVE = (
 
 
 _BELOW_ONE = ("spot_interruption_fraction",)
-_AT_LEAST_ONE = ("pue_ratio", "hourly_peak_to_mean_ratio")
 
 
 def _out_of_range(known: Assumption, stated: AssumptionRange, where: str) -> Problem | None:
-    if stated.low < 0:
-        return Problem(where=where, what=f"{known.key} cannot be negative (given: {stated.low:g} {known.unit}).")
-    if known.unit in _SHARES and stated.high > 1:
-        what = f"{known.key} is a share between 0 and 1 (given: {stated.high:g})."
-        return Problem(where=where, what=what, fix=f"If that is percent, {as_fraction(stated.high)}.")
-    if known.key in _BELOW_ONE and stated.high >= 1:
-        return Problem(
-            where=where, what=f"{known.key} must be below 1 (given: {stated.high:g}): nothing would be left."
-        )
-    if known.key in _AT_LEAST_ONE and stated.low < 1:
-        return Problem(where=where, what=f"{known.key} is at least 1 (given: {stated.low:g}).")
-    if (known.unit in _POSITIVE_UNITS or known.key in _POSITIVE) and stated.low <= 0:
-        return Problem(where=where, what=f"{known.key} must be above 0 (given: {stated.low:g} {known.unit}).")
-    return None
+    """Return what a figure cannot be, by what the models do with it."""
+    given, key, fix = f"(given: {stated.low:g} {known.unit})", known.key, ""
+    what = ""
+    if key in RATES_OF_GROWTH:
+        what = f"{key} is above -1, the loss of all {given}." if stated.low <= -1 else ""
+    elif stated.low < 0:
+        what = f"{key} cannot be negative {given}."
+    elif known.unit in SHARE_UNITS and stated.high > 1:
+        what = f"{key} is a share between 0 and 1 (given: {stated.high:g})."
+        fix = f"If that is percent, {as_fraction(stated.high)}."
+    elif key in _BELOW_ONE and stated.high >= 1:
+        what = f"{key} must be below 1 (given: {stated.high:g}): nothing would be left."
+    elif key in AT_LEAST_ONE and stated.low < 1:
+        what = f"{key} is at least 1 (given: {stated.low:g})."
+    elif (known.unit in _POSITIVE_UNITS or key in _POSITIVE) and stated.low <= 0:
+        what = f"{key} must be above 0 {given}."
+    return Problem(where=where, what=what, fix=fix) if what else None

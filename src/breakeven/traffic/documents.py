@@ -25,6 +25,7 @@ LONGEST_VALUE: Final = 64_000_000
 
 _CHUNK: Final = 1_000_000
 _SPACE: Final = " \t\r\n"
+_BEHIND_NUMBER: Final = _SPACE + ",]"
 _LONGEST_LITERAL: Final = 16
 _LITERAL: Final = re.compile(r"[-+.\w]*\s*")
 
@@ -129,8 +130,9 @@ class _Window:
                 if not self._read_on():
                     raise self._cut(index) from error
             else:
-                if end < len(self.text) or not self._read_on():
-                    self.advance(end)
+                length = end - self.position  # reading on moves the position
+                if self._is_whole(value, end) or not self._read_on():
+                    self.advance(self.position + length)
                     return value
 
     def expect(self, character: str, wanted: str, index: int) -> None:
@@ -138,6 +140,11 @@ class _Window:
             raise self._cut(index)
         if character != wanted:
             raise self._broken(index, f"{wanted!r} is missing before it")
+
+    def _is_whole(self, value: Any, end: int) -> bool:
+        """Whether a value that ends there cannot go on: of ``12.5`` the beginnings ``12`` and ``12.`` read as 12."""
+        closed = isinstance(value, dict | list | str)
+        return end < len(self.text) and (closed or self.text[end] in _BEHIND_NUMBER)
 
     def _read_on(self) -> bool:
         """Read about as much again as is held; false at the end."""

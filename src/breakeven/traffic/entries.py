@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 10_000
 BATCH_CHARACTERS: Final = 50_000_000
 _LONGEST_COUNT: Final = 20
+_ENCODER: Final = json.JSONEncoder(default=str)
 
 Record = dict[str, Any]
 
@@ -119,7 +120,7 @@ def batches(entries: Iterable[Entry]) -> Iterator[pa.Table]:
     wrongs: list[str] = []
     size, made = 0, False
     for entry in entries:
-        text = json.dumps(entry.values, default=str) if entry.values and not entry.wrong else None
+        text = _ENCODER.encode(entry.values) if entry.values and not entry.wrong else None
         places.append(entry.place)
         texts.append(text)
         wrongs.append(entry.wrong)

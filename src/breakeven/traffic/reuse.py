@@ -26,6 +26,8 @@ EXACT_PROMPTS: Final = 10_000_000
 EXACT_BLOCKS: Final = 20_000_000
 """Of more blocks those are taken whose id is a multiple of a number: every use of about so many."""
 
+Shares = tuple[float | None, float | None, float | None]
+
 FIVE_MINUTES_US: Final = 300 * 1_000_000
 HOUR_US: Final = 3600 * 1_000_000
 
@@ -33,7 +35,8 @@ HOUR_US: Final = 3600 * 1_000_000
 def reuse_of(table: Table, seen: Coverage, block_tokens: int | None) -> tuple[Reuse | None, tuple[str, ...]]:
     """Return the shares of what came before, and notes where they are those of a sample."""
     notes = []
-    duplicates, prefixes = None, (None, None, None)
+    duplicates = None
+    prefixes: Shares = (None, None, None)
     if PROMPT_ID in seen.said:
         duplicates = _duplicates(table, sampled=seen.said[PROMPT_ID] > EXACT_PROMPTS)
         if seen.said[PROMPT_ID] > EXACT_PROMPTS:
@@ -64,7 +67,7 @@ def _duplicates(table: Table, *, sampled: bool) -> float | None:
     return 1 - row["prompts"] / row["requests"] if row["requests"] else None
 
 
-def _prefixes(table: Table, block_tokens: int, step: int) -> tuple[float | None, float | None, float | None]:
+def _prefixes(table: Table, block_tokens: int, step: int) -> Shares:
     """Return the shares of input tokens in blocks that were used ever before, in five minutes, in an hour.
 
     A block of a sample stands for all blocks: their tokens over the sample's scale it up.

@@ -85,7 +85,7 @@ def windows_profile(trace: Trace, day_boundaries_s: Sequence[int]) -> TrafficPro
     """Sum windows up; a price that changes inside a bucket is taken as at its beginning."""
     rows = _buckets(trace, sorted(set(day_boundaries_s)))
     counted = all(row["counted"] == row["series"] for row in rows)
-    rows = [row | {REQUESTS: (row[REQUESTS] or 0) if counted else 0} for row in rows]
+    rows = [{**row, REQUESTS: (row[REQUESTS] or 0) if counted else 0} for row in rows]
     totals = add_up(rows, (REQUESTS, *TOKEN_COLUMNS))
     first_us = min(row["at_us"] for row in rows)
     end_us = max(row["at_us"] + row[WINDOW_S] * MICROSECONDS for row in rows)

@@ -82,7 +82,7 @@ def dominant_target(trace: Trace) -> str | None:
 def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
     import ibis
 
-    from breakeven.traffic.schema import DETAILS, REQUEST_COLUMNS, REQUEST_SCHEMA
+    from breakeven.traffic.schema import AT_US, DETAILS, REQUEST_COLUMNS, REQUEST_SCHEMA
     from breakeven.traffic.staging import ask
     from breakeven.traffic.trace import Trace
 
@@ -98,7 +98,7 @@ def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
     return Trace(
         kind="trace",
         source=source,
-        table=joined.select(*REQUEST_COLUMNS).cast(REQUEST_SCHEMA),
+        table=joined.select(*REQUEST_COLUMNS, AT_US).cast(REQUEST_SCHEMA),
         rows_read=answered + lost,
         rows_lost=lost,
         problems=(failed,) if lost else (),
@@ -143,8 +143,8 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
         backend.con.unregister("incoming")
     ask(
         backend,
-        "CREATE VIEW answered AS SELECT make_timestamp(received_us) AT TIME ZONE 'UTC' AS time, * "
-        "FROM attempt JOIN series USING (series)",
+        "CREATE VIEW answered AS SELECT make_timestamp(received_us) AT TIME ZONE 'UTC' AS time, "
+        "received_us AS at_us, * FROM attempt JOIN series USING (series)",
     )
 
 

@@ -24,6 +24,9 @@ Key = tuple[tuple[str, str], ...]
 
 PNG_SCALE: Final = 2.0
 _LETTER_WIDTH_PX: Final = 7.0
+_SPOKEN: Final = re.compile(r' (?:role|aria-[a-z]+|pointer-events)="[^"]*"')
+"""What the renderer says of each mark: on a page the whole drawing carries one label, and the marks none."""
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Chart:
     def _part(self, size: Size) -> str:
         """Render to an SVG element whose ids start with a name of their own, so that charts share a page."""
         prefix = f"{self.name}-{size.name}"
-        text = _rendered(_styled(self.build(size), background="transparent", padding=1))
+        text = _SPOKEN.sub("", _rendered(_styled(self.build(size), background="transparent", padding=1)))
         text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
         return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
 

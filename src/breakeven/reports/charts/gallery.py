@@ -12,7 +12,7 @@ from breakeven.reports.charts.tornado import tornado
 from breakeven.reports.charts.volume import cost_against_volume, reach_mtok
 from breakeven.reports.charts.week import hour_of_week
 from breakeven.reports.colours import BETTER, OPEN, POOL, TODAY
-from breakeven.reports.parts import GROUPS, best_pool, forecast_of, members, recommended
+from breakeven.reports.parts import GROUPS, best_pool, members, recommended
 
 if TYPE_CHECKING:
     from breakeven.reports.charts.drawing import Chart
@@ -117,9 +117,8 @@ def followed(result: Verdict) -> list[Named]:
 
 
 def bill_chart(result: Verdict) -> Chart | None:
-    """Return next month's bills, where they were forecast."""
-    forecast = forecast_of(result)
-    return next_bills(forecast) if forecast is not None and forecast.bills else None
+    """Return next month's bills, where there is an option to forecast."""
+    return next_bills(result.forecast) if result.forecast.bills else None
 
 
 def week_chart(result: Verdict) -> Chart | None:

@@ -92,7 +92,7 @@ def _bands(
     scale = alt.Scale(domain=[0, high * 1.04], nice=False)
     if low > 0 and high > LOG_FROM_RATIO * low:
         scale = alt.Scale(type="log", domain=[low / 1.2, high * 1.2], nice=False)
-        axis.values = log_ticks(low / 1.2, high * 1.2, size)
+        axis.values, axis.labelOverlap = log_ticks(low / 1.2, high * 1.2, size), False
     x, y = _month_axis(len(lines[0][1]), size), alt.Y("y:Q", scale=scale, axis=axis)
     parts: list[alt.Chart] = []
     for colour, months in lines:

@@ -67,12 +67,12 @@ def _tornado(
     x = alt.X("x:Q", scale=alt.Scale(domain=[first, last], nice=False, zero=False), axis=usd_axis(size))
     y = alt.Y("y:Q", scale=None, axis=None)
     colour = alt.Color("which:N", scale=alt.Scale(domain=list(_AT_ENDS), range=list(_AT_ENDS.values())), legend=None)
-    middle = alt.Chart(data([{"x": likely, "y": 0, "bottom": top - 10}]))
+    middle = alt.Chart(data([{"x": likely, "y": float(row["y"]) - 3, "bottom": float(row["bottom"]) + 3} for row in bars]))
     parts = [
         alt.Chart(data(bars)).mark_rect().encode(x=x, x2="end:Q", y=y, y2="bottom:Q", color=colour),
         *(_end_texts(ends, side, x, y) for side in ("left", "right")),
         *row_texts(titles, totals, size),
-        middle.mark_rule(color=INK, strokeDash=[2, 2]).encode(x=x, y=y, y2="bottom:Q"),
+        middle.mark_rule(color=INK, strokeWidth=1.4).encode(x=x, y=y, y2="bottom:Q"),
     ]
     return alt.layer(*parts).properties(width=size.width_px, height=top - 10)
 

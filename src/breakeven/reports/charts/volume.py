@@ -143,7 +143,7 @@ def _frame(axes: Axes, size: Size) -> _Frame:
     y_axis = alt.Axis(labelExpr=usd_label(size), tickCount=5, domain=False, ticks=False, **title)
     if axes.is_log:
         x_axis.values = log_ticks(axes.first_mtok, axes.last_mtok, size)
-        y_axis.values = log_ticks(axes.low_usd, axes.high_usd, size)
+        y_axis.values, y_axis.labelOverlap = log_ticks(axes.low_usd, axes.high_usd, size), False
     across, up = [axes.first_mtok, axes.last_mtok], [axes.low_usd, axes.high_usd]
     x = alt.X("x:Q", scale=alt.Scale(type=kind, domain=across, nice=False), axis=x_axis)
     y = alt.Y("y:Q", scale=alt.Scale(type=kind, domain=up, nice=False), axis=y_axis)

@@ -13,13 +13,13 @@ import numpy as np
 
 from breakeven.economics.draws import draw
 from breakeven.economics.forecast import (
-    DAYS_PER_MONTH,
     MOST_DAYS,
     DailyPrior,
     PredictedBill,
     unseen_ratios,
     volume_ratios,
 )
+from breakeven.quantities import DAYS_PER_MONTH
 from breakeven.studies.forecast.daily import Days
 from breakeven.studies.forecast.result import Basis, BillForecast, Forecast
 

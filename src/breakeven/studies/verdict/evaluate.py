@@ -147,7 +147,7 @@ def crossing(pool: Case, rival: Case) -> CrossingResult:
     option, api = pool.option, rival.option
     assert isinstance(option, PoolOption)
     assert isinstance(api, ApiOption)
-    stair, flat = _likely_stair(pool), _likely_flat(rival)
+    stair, flat = likely_stair(pool), likely_flat(rival)
     first = crossings(pool.stairs, rival.flat).first_mtok
     low, high = (ordered_quantile(first, share) for share in (LOW_FRACTION, HIGH_FRACTION))
     return CrossingResult(
@@ -215,7 +215,8 @@ def _break_even_utilisation(
     return max(0.0, found)
 
 
-def _likely_stair(case: Case) -> StairCost:
+def likely_stair(case: Case) -> StairCost:
+    """Return a pool's bill as a staircase over volume, at likely values."""
     option = case.option
     assert isinstance(option, PoolOption)
     size = option.sizing(case.likely)
@@ -229,7 +230,8 @@ def _likely_stair(case: Case) -> StairCost:
     )
 
 
-def _likely_flat(case: Case) -> FlatCost:
+def likely_flat(case: Case) -> FlatCost:
+    """Return an API's bill as a line over volume, at likely values."""
     option = case.option
     assert isinstance(option, ApiOption)
     fixed, price = _flat_parts(option, case.likely, case.likely_bill)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from breakeven.economics.stack import Drain, Layer
     from breakeven.quantities import Interval
     from breakeven.records import TrafficProfile
+    from breakeven.studies.forecast import Forecast
     from breakeven.studies.rules import RulesResult
 
 OptionKind = Literal[
@@ -261,6 +262,9 @@ class Verdict:
 
     answer: Answer
     outlook: Outlook
+    forecast: Forecast
+    """Next month's bills: today's API beside what is recommended and the leading pool."""
+
     turning_points: tuple[TurningPoint, ...]
     assumptions: tuple[AssumptionUsed, ...]
     limits: tuple[str, ...]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.economics.outcomes import paying_quality_loss_fraction
 from breakeven.economics.sensitivity import swings
+from breakeven.studies.verdict.ahead import bills_ahead
 from breakeven.studies.verdict.answer import answer, may_be_recommended
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.context import Context, Targets
@@ -84,6 +85,9 @@ def verdict(
     turns = turning_points(
         [(item.case.option, context.with_own(own.get(item.result.id, ()))) for item in contenders if item.allowed]
     )
+    said = answer(ranked, context, turns)
+    seen = outlook(contenders, bought[0], context.workload, seed=chance.seed)
+    ahead = dict.fromkeys((bought[0].option.id, said.recommended, seen.leading_pool))
     volume = context.workload.month(worlds.likely), context.workload.month(worlds.shared)
     return Verdict(
         scenario=scenario.name,
@@ -92,8 +96,9 @@ def verdict(
         volume_mtok_per_month=spread(volume[1].volume_mtok, volume[0].volume_mtok),
         requests_per_month=spread(volume[1].requests, volume[0].requests) if profile.moments.requests else None,
         options=ranked,
-        answer=answer(ranked, context, turns),
-        outlook=outlook(contenders, bought[0], context.workload, seed=chance.seed),
+        answer=said,
+        outlook=seen,
+        forecast=bills_ahead([cases[name] for name in ahead if name], context.workload, book, chance),
         turning_points=turns,
         assumptions=shown_assumptions(book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, book),

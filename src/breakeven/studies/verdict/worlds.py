@@ -48,7 +48,7 @@ class Worlds:
         drawn = draw(
             everything,
             count=chance.draw_count,
-            correlations=context.book.correlations,
+            correlations=[(item.first, item.second, item.rank_correlation) for item in context.book.correlations],
             generator=np.random.default_rng(chance.seed),
         )
         return cls(

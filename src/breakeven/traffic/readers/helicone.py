@@ -69,7 +69,7 @@ class HeliconeReader:
         if options.mapping:
             return False
         names = [{column.keys[0] for column in head.columns}]
-        names += [set(inner) for record in head.records for _, inner in _requests("", record)]
+        names += [set(inner or ()) for record in head.records for _, inner in _requests("", record)]
         return any(found >= NEEDED for found in names)
 
     def read(self, backend: Any, head: Head, options: Options) -> Rows:
@@ -82,24 +82,23 @@ class HeliconeReader:
 
 def _entries(head: Head, seen: Counter[str]) -> Iterator[Entry]:
     for place, record in read_records(head):
-        if record is None:
-            yield Entry(place=place, wrong="it is not an object with fields, and a request is")
-            continue
         for inner_place, request in _requests(place, record):
-            if request.get("cache_reference_id") not in (None, *NO_CACHE):
+            if request is None:
+                yield Entry(place=inner_place, wrong="it is not an object with fields, and a request is")
+            elif request.get("cache_reference_id") not in (None, *NO_CACHE):
                 seen["from cache"] += 1
             else:
                 yield Entry(place=inner_place, values=_values(request, seen))
 
 
-def _requests(place: str, record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    held = record.get("data")
+def _requests(place: str, record: Mapping[str, Any] | None) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    """Yield a record, or those of the page that it is; None where there is no object."""
+    held = record.get("data") if record else None
     if not isinstance(held, list):
         yield place, record
         return
     for number, item in enumerate(held):
-        if isinstance(item, dict):
-            yield within(place, f"data[{number}]"), item
+        yield within(place, f"data[{number}]"), item if isinstance(item, dict) else None
 
 
 def _values(request: Mapping[str, Any], seen: Counter[str]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class LangfuseReader:
         if options.mapping:
             return False
         names = [{normal(column.keys[0]) for column in head.columns}]
-        names += [set(_fields(inner)) for record in head.records for _, inner in _observations("", record)]
+        names += [set(_fields(inner or {})) for record in head.records for _, inner in _observations("", record)]
         return any(found >= NEEDED and found & TELLING for found in names)
 
     def read(self, backend: Any, head: Head, options: Options) -> Rows:
@@ -105,10 +105,10 @@ class LangfuseReader:
 
 def _entries(head: Head, seen: Counter[str]) -> Iterator[Entry]:
     for place, record in read_records(head):
-        if record is None:
-            yield Entry(place=place, wrong="it is not an object with fields, and an observation is")
-            continue
         for inner_place, observation in _observations(place, record):
+            if observation is None:
+                yield Entry(place=inner_place, wrong="it is not an object with fields, and an observation is")
+                continue
             fields = _fields(observation)
             kind = str(fields.get("type") or "").upper()
             seen[kind] += 1
@@ -116,15 +116,21 @@ def _entries(head: Head, seen: Counter[str]) -> Iterator[Entry]:
                 yield Entry(place=inner_place, values=_values(fields, seen))
 
 
-def _observations(place: str, record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield a record, or what it holds: the observations of a page or of a trace, which lends them its session."""
+def _observations(place: str, record: Any) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    """Yield a record, or what it holds: the observations of a page or of a trace, which lends them its session.
+
+    None where there is no object.
+    """
+    if not isinstance(record, dict):
+        yield place, None
+        return
     for name in ("data", "observations"):
         held = record.get(name)
         if isinstance(held, list) and any(isinstance(item, dict) for item in held):
             lent = {key: record[key] for key in ("sessionId", "userId") if record.get(key)}
             for number, item in enumerate(held):
-                if isinstance(item, dict):
-                    yield from _observations(within(place, f"{name}[{number}]"), lent | item)
+                inner = lent | item if isinstance(item, dict) else item
+                yield from _observations(within(place, f"{name}[{number}]"), inner)
             return
     yield place, record
 

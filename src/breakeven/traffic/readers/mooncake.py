@@ -105,7 +105,7 @@ def _notes(
     return tuple(notes)
 
 
-def _block_tokens(head: Head, published: int) -> int | None:
+def _block_tokens(head: Head, published_tokens: int) -> int | None:
     """Return the block size that explains the lengths of the first requests, the published one preferred."""
     lengths, blocks = (head.sample.get(FIELDS[name], ()) for name in (INPUT_TOKENS, PREFIX_BLOCKS))
     seen = [
@@ -113,7 +113,7 @@ def _block_tokens(head: Head, published: int) -> int | None:
         for length, ids in zip(lengths, blocks, strict=False)
         if length.isdecimal() and len(length) < 9 and ids not in ("", "[]")
     ]
-    return next((size for size in (published, *OTHER_BLOCK_TOKENS) if _fits(seen, size)), None)
+    return next((size for size in (published_tokens, *OTHER_BLOCK_TOKENS) if _fits(seen, size)), None)
 
 
 def _fits(seen: Sequence[tuple[int, int]], block_tokens: int) -> bool:

@@ -94,8 +94,8 @@ class OtelReader:
         rows = stage(backend, head, Layout(kind="trace", columns=made_columns(LABELS)), _entries(head, seen))
         if seen["skipped"] and not seen["calls"]:
             raise InputError(
-                f"{head.file} holds {many(seen['skipped'], 'span')}, and none is a call of a model: {OPERATION} is none "
-                f"of {', '.join(CALLS)}, and no tokens are counted. Turn on the instrumentation of your model client."
+                f"{head.file} holds {many(seen['skipped'], 'span')}, and none is a call of a model: none counts tokens "
+                f"or has {OPERATION} {', '.join(CALLS)}. Turn on the instrumentation of your model client."
             )
         return rows.noting(_notes(head, seen))
 

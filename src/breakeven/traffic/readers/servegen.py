@@ -20,8 +20,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError, Problem
-from breakeven.traffic.entries import Entry, read_records
-from breakeven.traffic.head import Column
+from breakeven.traffic.entries import Entry, made_columns, read_records
 from breakeven.traffic.layout import Layout
 from breakeven.traffic.schema import INPUT_TOKENS, MODEL, OUTPUT_TOKENS, REQUESTS, TIME, WINDOW_S
 from breakeven.traffic.staging import Rows, stage
@@ -42,13 +41,16 @@ BLOCK_LENGTH_S: Final = 21_600
 """What ServeGen counts by; longer or shorter where the file's own times are further apart or closer."""
 
 ARRIVALS: Final = ("Weibull", "Gamma", "Exponential", "Lognormal", "Pareto")
-_COLUMNS: Final = {
-    name: (Column(name=label, keys=(name,)),)
-    for name, label in {
-        TIME: START, WINDOW_S: WINDOW_S, MODEL: MODEL, REQUESTS: RATE,
-        INPUT_TOKENS: LENGTHS[0], OUTPUT_TOKENS: LENGTHS[1],
-    }.items()
-}  # fmt: skip
+_COLUMNS: Final = made_columns(
+    {
+        TIME: START,
+        WINDOW_S: WINDOW_S,
+        MODEL: MODEL,
+        REQUESTS: RATE,
+        INPUT_TOKENS: LENGTHS[0],
+        OUTPUT_TOKENS: LENGTHS[1],
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,200 @@
+"""The page's levers, in a real browser: the script's arithmetic is that of the library, and it shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from breakeven.economics.breakeven import FlatCost, StairCost, break_even
+from breakeven.economics.levers import LeverBill, Levers
+from breakeven.reports.html import verdict_page
+from breakeven.reports.parts import best_pool, today_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from breakeven.studies.verdict.result import Verdict
+
+POSITIONS = 60
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (make test installs it where apt-get can)")
+
+PROBE = """
+<script>
+const probed = POSITIONS.map(levers => data.options.map(option => ({
+  usd: usdPerMonth(option.bill, levers),
+  even: option.bill.needed_nodes ? breakEven(option.bill, bills[data.today], levers) : null,
+})));
+document.body.append(Object.assign(document.createElement("pre"), {id: "probed", textContent: JSON.stringify(probed)}));
+</script>
+"""
+DRAG = """
+<script>
+const slider = document.getElementById("lever-volume");
+slider.value = 0.3;
+slider.dispatchEvent(new Event("input", {bubbles: true}));
+slider.dispatchEvent(new Event("change", {bubbles: true}));
+const said = {at: document.getElementById("at-volume").textContent, hash: location.hash,
+  spoken: slider.getAttribute("aria-valuetext")};
+document.getElementById("as-planned").click();
+said.back = document.getElementById("at-volume").textContent;
+document.body.append(Object.assign(document.createElement("pre"), {id: "probed", textContent: JSON.stringify(said)}));
+</script>
+"""
+
+
+def _dom(path: Path, fragment: str = "") -> str:
+    """Open a file in a browser and return the document as it is after the script ran."""
+    assert BROWSER is not None
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={path.parent / 'profile'}", "--dump-dom")
+    done = subprocess.run(
+        [BROWSER, *flags, f"{path.as_uri()}{fragment}"], capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout
+
+
+def _probed(result: Verdict, probe: str, folder: Path) -> Any:
+    """Run a script after the page's own; the page's policy, which would forbid it, is taken out."""
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", verdict_page(result))
+    path = folder / "probed.html"
+    path.write_text(page.replace("</body>", f"{probe}</body>"), encoding="utf-8")
+    found = re.search(r'<pre id="probed">(.*?)</pre>', _dom(path), re.DOTALL)
+    assert found is not None
+    return json.loads(unescape(found.group(1)))
+
+
+def _rows(dom: str) -> dict[str, float]:
+    tags = re.findall(r"<li [^>]*data-usd=[^>]*>", dom)
+    found = {}
+    for tag in tags:
+        values = dict(re.findall(r'data-([a-z]+)="([^"]*)"', tag))
+        found[unescape(values["id"])] = float(values["usd"])
+    return found
+
+
+def _weighable(result: Verdict) -> dict[str, LeverBill]:
+    return {item.id: item.levers for item in result.options if item.levers is not None and not item.excluded_by}
+
+
+def _some_levers(count: int) -> list[Levers]:
+    random = Random(20261121)
+    moved = [
+        Levers(
+            volume_ratio=10 ** random.uniform(-1, 1),
+            utilisation_ratio=10 ** random.uniform(-0.6, 0.6),
+            api_price_ratio=10 ** random.uniform(-1, 1),
+            gpu_price_ratio=10 ** random.uniform(-1, 1),
+            engineers_ratio=random.choice([0.0, random.uniform(0, 3)]),
+        )
+        for _ in range(count)
+    ]
+    return [Levers(), *moved]
+
+
+def _plain(levers: Levers) -> dict[str, float]:
+    return {name: getattr(levers, name) for name in Levers.__dataclass_fields__}
+
+
+def _stair(bill: LeverBill, levers: Levers) -> StairCost:
+    """Return a pool's bill over multiples of the volume planned for."""
+    each = bill.node_usd_per_month * levers.gpu_price_ratio
+    return StairCost(
+        fixed_usd_per_month=bill.engineering_usd_per_month * levers.engineers_ratio + bill.other_usd_per_month,
+        node_usd_per_month=each + bill.node_engineering_usd_per_month * levers.engineers_ratio,
+        node_mtok_per_month=levers.utilisation_ratio / bill.needed_nodes,
+        standby_nodes=bill.standby_nodes,
+        min_nodes=bill.min_nodes,
+    )
+
+
+def _flat(bill: LeverBill, levers: Levers) -> FlatCost:
+    return FlatCost(
+        fixed_usd_per_month=bill.engineering_usd_per_month * levers.engineers_ratio + bill.other_usd_per_month,
+        usd_per_mtok=bill.tokens_usd_per_month * levers.api_price_ratio,
+    )
+
+
+@browser
+def test_every_bill_and_crossing_in_the_browser_is_the_librarys(azure: Verdict, tmp_path: Path) -> None:
+    positions = _some_levers(POSITIONS)
+    probe = PROBE.replace("POSITIONS", json.dumps([_plain(item) for item in positions]), 1)
+    bills = _weighable(azure)
+    today = bills[today_of(azure).id]
+    crossings = 0
+    for levers, shown in zip(positions, _probed(azure, probe, tmp_path), strict=True):
+        for bill, figures in zip(bills.values(), shown, strict=True):
+            assert figures["usd"] == pytest.approx(bill.usd_per_month(levers), rel=1e-9)
+            if bill.needed_nodes:
+                found = break_even(_stair(bill, levers), _flat(today, levers))
+                for mine, library in ((figures["even"]["first"], found.first_mtok),
+                                      (figures["even"]["stable"], found.stable_mtok)):  # fmt: skip
+                    assert mine == (None if library is None else pytest.approx(library, rel=1e-9, abs=1e-12))
+                    crossings += library is not None
+    assert crossings > POSITIONS
+
+
+@browser
+def test_the_page_as_written_shows_the_levers_of_its_address(azure: Verdict, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(verdict_page(azure), encoding="utf-8")
+    levers = Levers(volume_ratio=3.3, utilisation_ratio=0.7, api_price_ratio=0.21, gpu_price_ratio=1.9, engineers_ratio=0)
+    names = "&".join(f"{name.removesuffix('_ratio')}={value!r}" for name, value in _plain(levers).items())
+    dom = _dom(path, f"#{names}")
+    rows, bills = _rows(dom), _weighable(azure)
+    assert today_of(azure).id in rows
+    for option, usd in rows.items():
+        assert usd == pytest.approx(bills[option].usd_per_month(levers), rel=1e-9)
+    good = {item.id for item in azure.options if item.quality.standing != "no evidence"}
+    cheapest = min((name for name in bills if name in good), key=lambda name: bills[name].usd_per_month(levers))
+    assert [name for name in rows if name in good][0] == cheapest
+    assert not re.search(r"<div [^>]*data-weigh[^>]*hidden", dom)
+
+
+@browser
+def test_a_slider_moves_bills_and_address_and_the_button_takes_it_back(few: Verdict, tmp_path: Path) -> None:
+    said = _probed(few, DRAG, tmp_path)
+    assert said["at"].startswith("× 2: ")
+    assert said["spoken"] == said["at"]
+    assert said["hash"] == "#volume=1.99526"
+    assert said["back"].startswith("× 1: ")
+
+
+@browser
+@pytest.mark.parametrize("fragment", ["#volume=nonsense&api_price=-1&gpu_price=1e999", "#%00<script>", "#volume="])
+def test_an_address_that_makes_no_sense_is_the_likely_bill(few: Verdict, tmp_path: Path, fragment: str) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(verdict_page(few), encoding="utf-8")
+    bills = _weighable(few)
+    rows = _rows(_dom(path, fragment))
+    assert rows == {name: pytest.approx(bills[name].usd_per_month(Levers()), rel=1e-9) for name in bills}
+
+
+def test_likely_bills_and_first_crossings_are_those_of_the_verdict(azure: Verdict) -> None:
+    pool = best_pool(azure)
+    assert pool is not None
+    bills = _weighable(azure)
+    for option in azure.options:
+        if option.levers is not None:
+            assert option.levers.usd_per_month(Levers()) == pytest.approx(option.usd_per_month.likely, rel=1e-9)
+    for item in (option for option in azure.options if option.break_even and option.levers):
+        crossing = item.break_even[0]
+        assert item.levers is not None
+        found = break_even(_stair(item.levers, Levers()), _flat(bills[crossing.against], Levers()))
+        volume = azure.volume_mtok_per_month.likely
+        for mine, shown in ((found.first_mtok, crossing.likely.first_mtok),
+                            (found.stable_mtok, crossing.likely.stable_mtok)):  # fmt: skip
+            assert (None if mine is None else mine * volume) == (
+                None if shown is None else pytest.approx(shown, rel=1e-9)
+            )
+
+
+def test_without_scripts_the_levers_stay_hidden(few: Verdict) -> None:
+    page = verdict_page(few)
+    assert page.count("data-weigh hidden") == 2
