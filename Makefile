@@ -69,6 +69,22 @@ check-core:  ## Install only the core in a fresh environment: size, import and s
 bench-service: $(STAMP)  ## Leave-one-out error of the service model on the measured throughput table
 	$(BIN)/python scripts/bench_service.py
 
+.PHONY: fit-roofline
+fit-roofline: $(STAMP)  ## Fit the roofline to the measured throughput table; writes catalog/data/roofline.yaml
+	$(BIN)/python scripts/fit_roofline.py
+
+.PHONY: bench-roofline
+bench-roofline: $(STAMP)  ## Errors of the roofline with whole models, GPUs, engines and lengths left out
+	$(BIN)/python scripts/bench_roofline.py
+
+.PHONY: bench-forecast
+bench-forecast: $(STAMP)  ## How often forecast intervals of bills held on three public 14-day traces
+	$(BIN)/python scripts/bench_forecast.py
+
+.PHONY: bench-draws
+bench-draws: $(STAMP)  ## CPU time of 10,000 draws x 36 months on one core
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_draws.py
+
 PEERS ?= $(HOME)/.cache/gateway-peers
 
 .PHONY: bench-gateway

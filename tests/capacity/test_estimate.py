@@ -90,14 +90,18 @@ def test_the_service_follows_the_roofline_over_lengths() -> None:
         assert found.service.output_tokens_per_s(isl, osl) == pytest.approx(predicted, rel=0.2)
 
 
-def test_a_service_is_measured_over_predicted_wide_and_wider_where_nothing_was_measured() -> None:
-    def width(deployment: Deployment) -> float:
+def test_the_less_was_measured_of_a_deployment_the_wider_its_interval() -> None:
+    def interval(deployment: Deployment) -> Interval:
         found = roofline_service(deployment, ROOFLINE)
         assert found is not None
-        return found.throughput_ratio.high / found.throughput_ratio.low
+        return found.throughput_ratio
 
-    seen = width(replace(SERVED, engine="tensorrt-llm"))
-    assert 1 < seen < width(replace(SERVED, engine="ollama"))
+    steps = [replace(SERVED, engine="ollama"), replace(SERVED, engine="ollama", gpu=BOOK.gpu("mi300x"))]
+    engine_new, both_new = map(interval, steps)
+    assert both_new.low <= engine_new.low
+    assert both_new.high >= engine_new.high
+    every = [b for b in ROOFLINE.bands if (b.quantity, b.is_mixture, b.engine) == ("throughput", False, None)]
+    assert (both_new.low, both_new.high) == (min(b.low_ratio for b in every), max(b.high_ratio for b in every))
 
 
 def test_one_measurement_scales_the_roofline_and_keeps_its_shape() -> None:

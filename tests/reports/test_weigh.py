@@ -7,9 +7,9 @@ import re
 import shutil
 import subprocess
 from html import unescape
-from random import Random
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from breakeven.economics.breakeven import FlatCost, StairCost, break_even
@@ -84,14 +84,14 @@ def _weighable(result: Verdict) -> dict[str, LeverBill]:
 
 
 def _some_levers(count: int) -> list[Levers]:
-    random = Random(20261121)
+    generator = np.random.default_rng(20261121)
     moved = [
         Levers(
-            volume_ratio=10 ** random.uniform(-1, 1),
-            utilisation_ratio=10 ** random.uniform(-0.6, 0.6),
-            api_price_ratio=10 ** random.uniform(-1, 1),
-            gpu_price_ratio=10 ** random.uniform(-1, 1),
-            engineers_ratio=random.choice([0.0, random.uniform(0, 3)]),
+            volume_ratio=10 ** generator.uniform(-1, 1),
+            utilisation_ratio=10 ** generator.uniform(-0.6, 0.6),
+            api_price_ratio=10 ** generator.uniform(-1, 1),
+            gpu_price_ratio=10 ** generator.uniform(-1, 1),
+            engineers_ratio=float(generator.choice([0.0, generator.uniform(0, 3)])),
         )
         for _ in range(count)
     ]
@@ -144,7 +144,9 @@ def test_every_bill_and_crossing_in_the_browser_is_the_librarys(azure: Verdict, 
 def test_the_page_as_written_shows_the_levers_of_its_address(azure: Verdict, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text(verdict_page(azure), encoding="utf-8")
-    levers = Levers(volume_ratio=3.3, utilisation_ratio=0.7, api_price_ratio=0.21, gpu_price_ratio=1.9, engineers_ratio=0)
+    levers = Levers(
+        volume_ratio=3.3, utilisation_ratio=0.7, api_price_ratio=0.21, gpu_price_ratio=1.9, engineers_ratio=0
+    )
     names = "&".join(f"{name.removesuffix('_ratio')}={value!r}" for name, value in _plain(levers).items())
     dom = _dom(path, f"#{names}")
     rows, bills = _rows(dom), _weighable(azure)
@@ -153,7 +155,7 @@ def test_the_page_as_written_shows_the_levers_of_its_address(azure: Verdict, tmp
         assert usd == pytest.approx(bills[option].usd_per_month(levers), rel=1e-9)
     good = {item.id for item in azure.options if item.quality.standing != "no evidence"}
     cheapest = min((name for name in bills if name in good), key=lambda name: bills[name].usd_per_month(levers))
-    assert [name for name in rows if name in good][0] == cheapest
+    assert next(name for name in rows if name in good) == cheapest
     assert not re.search(r"<div [^>]*data-weigh[^>]*hidden", dom)
 
 

@@ -236,10 +236,14 @@ FOUR_OF_405B = """pools:
         (
             "pools: [{model: llama-3.1-405b, gpu: h100-sxm, gpus_per_node: 4, precision: fp16}]\n",
             InputError,
-            "what a node serves cannot be said",
+            "812 GB for its weights alone",
         ),
         (FOUR_OF_405B, InputError, "812 GB"),
-        ("pools: [{model: llama-3.3-70b, gpu: t4, gpus_per_node: 8}]\n", InputError, "output_tokens_per_s"),
+        (
+            "pools: [{model: llama-3.3-70b, gpu: t4, gpus_per_node: 8}]\n",
+            InputError,
+            "No current on-demand price of t4",
+        ),
         ("assumptions: {target_utilisation_fraction: 1.2}\n", InputError, "between 0 and 1"),
     ],
 )
@@ -367,3 +371,36 @@ def test_adapters_that_share_a_pool_slow_it_down(tmp_path: Path) -> None:
     assert other.nodes is not None
     assert other.nodes.utilisation_fraction.likely == pytest.approx(one.nodes.utilisation_fraction.likely / 0.9)
     assert two.title
+
+
+def test_a_pool_that_nobody_measured_is_estimated_and_says_so(tmp_path: Path) -> None:
+    pool = "pools: [{model: llama-3.3-70b, gpu: rtx-4090, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 1}]\n"
+    stated = next(item for item in _stated(tmp_path, pool).options if item.id.endswith(":stated"))
+    assert any("estimated, not measured" in fact.what for fact in stated.facts)
+    assert any(swing.key == "throughput_ratio" for swing in stated.swings)
+
+
+def test_a_measurement_of_your_own_replaces_the_estimate(tmp_path: Path) -> None:
+    """Twice the throughput at the same lengths takes half the node time: utilisation halves."""
+    pool = (
+        "pools: [{model: llama-3.3-70b, gpu: l40s, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 1,"
+        " throughput: {output_tokens_per_s: RATE, isl_tokens: 1000, osl_tokens: 500}}]\n"
+    )
+    slow, fast = (
+        next(item for item in _stated(tmp_path, pool.replace("RATE", rate)).options if item.id.endswith(":stated"))
+        for rate in ("2000", "4000")
+    )
+    assert slow.nodes is not None
+    assert fast.nodes is not None
+    busy = [
+        item.nodes.utilisation_fraction.likely * (item.nodes.serving_nodes + item.nodes.standby_nodes)
+        for item in (slow, fast)
+        if item.nodes
+    ]
+    assert busy[0] == pytest.approx(2 * busy[1])
+
+
+def test_a_pool_with_no_room_for_requests_says_what_is_missing(tmp_path: Path) -> None:
+    pool = "pools: [{model: llama-3.3-70b, gpu: l40s, gpus_per_node: 3, precision: fp16, usd_per_gpu_hour: 1}]\n"
+    with pytest.raises(InputError, match="leaves no room for requests"):
+        _stated(tmp_path, pool)

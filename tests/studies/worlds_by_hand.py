@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from breakeven.sources.catalogue import load_book
+from breakeven.sources.roofline import load_roofline
 from breakeven.sources.scenario import own_assumptions, parse_scenario
 from breakeven.studies.verdict.context import Context
 from breakeven.studies.verdict.select import api_options, pool_options
@@ -45,6 +46,7 @@ def opened(text: str = "today: gpt-4o\nconsider: [llama-3.3-70b]\n", *, draws: i
     workload = Workload(profile=profile(read_trace([sample_path()])))
     context = Context(
         book=book,
+        roofline=load_roofline(),
         workload=workload,
         scenario=scenario,
         targets=targets,

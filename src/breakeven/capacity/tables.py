@@ -7,6 +7,7 @@ percent (tested), far below the doubt that the draws carry.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,12 +31,22 @@ _TINY: Final = 1e-12
 """Stands for 0 in a logarithm."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Uptimes:
+    """Nodes up and starts at rising mean loads."""
+
+    mean_nodes: Array
+    up_nodes: Array
+    starts_per_hour: Array
+
+
 class LoadTables:
     """The windows of one trace, asked for peaks and up-times of services; every table is made once."""
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
         self._peaks: dict[Service, tuple[tuple[Number, ...], Number]] = {}
+        self._uptimes: dict[Service, _Uptimes] = {}
         self._loads: dict[Service, Load] = {}
 
     def peak_nodes(
@@ -60,12 +71,23 @@ class LoadTables:
 
         The load keeps the shape over time that was observed.  See ``Load.started_nodes``.
         """
-        observed = self._load(service)
-        grid = _points(mean_nodes, min(MOST_UPTIME_POINTS, max(9, UPTIME_CELLS // self._windows.window_count)))
-        up, starts = observed.started_nodes(grid)
-        if len(grid) == 1:
+        if isinstance(mean_nodes, float | int):
+            up, starts = self._load(service).started_nodes(np.array([float(mean_nodes)]))
             return float(up[0]), float(starts[0])
-        return np.interp(mean_nodes, grid, up), np.interp(mean_nodes, grid, starts)
+        table = self._uptimes.get(service)
+        if table is None or mean_nodes.min() < table.mean_nodes[0] or mean_nodes.max() > table.mean_nodes[-1]:
+            table = self._uptimes[service] = self._uptime_table(service, mean_nodes)
+        return (
+            np.interp(mean_nodes, table.mean_nodes, table.up_nodes),
+            np.interp(mean_nodes, table.mean_nodes, table.starts_per_hour),
+        )
+
+    def _uptime_table(self, service: Service, mean_nodes: Array) -> _Uptimes:
+        """Return up-times from half the smallest to twice the largest mean: months to come ask for more."""
+        count = min(MOST_UPTIME_POINTS, max(9, UPTIME_CELLS // self._windows.window_count))
+        grid = np.geomspace(mean_nodes.min() / 2, mean_nodes.max() * 2, count)
+        up, starts = self._load(service).started_nodes(grid)
+        return _Uptimes(mean_nodes=grid, up_nodes=up, starts_per_hour=starts)
 
     def _load(self, service: Service) -> Load:
         if service not in self._loads:

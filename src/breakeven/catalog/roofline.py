@@ -110,11 +110,6 @@ class Band:
     high_ratio: float
     rows_count: int
 
-    @property
-    def interval(self) -> Interval:
-        """Return the band as an interval of measured over predicted."""
-        return Interval(low=self.low_ratio, likely=self.likely_ratio, high=self.high_ratio)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
@@ -216,13 +211,24 @@ class Roofline:
     def band(self, quantity: Quantity, architecture: Architecture, gpu: Gpu, engine: str) -> Interval:
         """Return measured over predicted for a case as new as this one is to the fit.
 
-        By engine where enough rows were left out, else over all engines.
+        Every model counts as new.  A GPU or engine that is new too widens the interval to what its being left
+        out showed, and moves its middle there.
         """
-        name = engine_name(engine)
-        left: Left = "engine" if not self.has_measured(engine) else "model" if self.has_seen(gpu) else "gpu"
+        left: list[Left] = ["model"]
+        left += [] if self.has_seen(gpu) else ["gpu"]
+        left += [] if self.has_measured(engine) else ["engine"]
+        bands = [self._band(quantity, architecture, item, engine) for item in left]
+        return Interval(
+            low=min(band.low_ratio for band in bands),
+            likely=bands[-1].likely_ratio,
+            high=max(band.high_ratio for band in bands),
+        )
+
+    def _band(self, quantity: Quantity, architecture: Architecture, left: Left, engine: str) -> Band:
+        """Return one band: by engine where enough of its rows were left out, else over all engines."""
         wanted = (quantity, architecture.is_mixture, left)
         rows = {band.engine: band for band in self.bands if (band.quantity, band.is_mixture, band.left) == wanted}
-        return rows.get(name, rows[None]).interval
+        return rows.get(engine_name(engine), rows[None])
 
     def has_measured(self, engine: str) -> bool:
         """Whether the fit had measurements of this engine."""

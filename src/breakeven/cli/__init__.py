@@ -7,7 +7,7 @@ import sys
 import typer
 
 from breakeven import __version__
-from breakeven.cli import catalog, claims, config, demo, init, keys, ledger, plan, schema, up
+from breakeven.cli import capacity, catalog, claims, config, demo, init, keys, ledger, plan, schema, up
 from breakeven.errors import BreakevenError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(capacity.app, name="capacity")
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from breakeven.reports.charts.gallery import (
 from breakeven.reports.colours import LAYER_COLOURS, PALETTE
 from breakeven.reports.parts import (
     GROUPS,
+    RIVALS,
     behind,
     best_pool,
     members,
@@ -48,6 +49,7 @@ from breakeven.reports.words import (
     percent,
     tokens,
     usd,
+    usd_ends,
     usd_range,
     volume,
     volume_range,
@@ -96,6 +98,7 @@ def verdict_page(result: Verdict) -> str:
     environment.filters.update(
         usd=usd,
         usd_range=usd_range,
+        usd_ends=usd_ends,
         number=number,
         percent=percent,
         tokens=tokens,
@@ -135,6 +138,7 @@ def _context(result: Verdict) -> dict[str, Any]:
         "inputs": lambda option, line: [_input_row(result, option, item) for item in line.inputs],
         "layer_colours": LAYER_COLOURS,
         "palette": PALETTE,
+        "rivals": RIVALS,
         "title_of": lambda option_id: result.option(option_id).title,
         "weighing": weighing(result),
         "script": Markup(script),  # noqa: S704 - our own file

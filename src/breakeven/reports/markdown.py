@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from breakeven.reports.parts import best_pool, members, recommended, stale_assumptions, stale_warnings, today_of
-from breakeven.reports.words import counted, months_range, percent, usd, usd_range, volume, volume_range
+from breakeven.reports.parts import (
+    RIVALS,
+    best_pool,
+    members,
+    recommended,
+    stale_assumptions,
+    stale_warnings,
+    today_of,
+    who,
+)
+from breakeven.reports.words import counted, months_range, percent, usd, usd_ends, usd_range, volume, volume_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from breakeven.studies.verdict.result import CrossingResult, OptionResult, Verdict
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult, Standing, Verdict
 
-SHOWN_OPTIONS: Final = {"same model": 2, "evidence": 4, "no evidence": 2}
+SHOWN_OPTIONS: Final[dict[Standing, int]] = {"same model": 2, "evidence": 4, "no evidence": 2}
+_OTHERS: Final[tuple[Standing, ...]] = ("evidence", "no evidence")
 SHOWN_DRIVERS: Final = 3
 _SIGNS: Final = {sign: f"\\{sign}" for sign in "\\`*_[]|~#!"}
 _ESCAPES: Final = str.maketrans(_SIGNS | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", "\n": " ", "\r": " "})
-_RIVALS: Final = {"today": "today's API", "today-optimised": "the same used better", "open-api": "the same model by the token"}
 
 
 def verdict_markdown(result: Verdict) -> str:
@@ -72,13 +81,14 @@ def _options(result: Verdict) -> Iterator[str]:
     yield "|---|---|---:|---:|---:|---|"
     best, left = recommended(result), 0
     for standing, count in SHOWN_OPTIONS.items():
-        group = members(result, standing)  # type: ignore[arg-type]
+        group = members(result, standing)
         left += max(0, len(group) - count)
         for option in _worth_showing(group, count, best):
             yield f"| {_mark(option, best, today_of(result))} | {_row(option)} |"
     excluded = sum(bool(item.excluded_by) for item in result.options)
     yield ""
-    yield f"✓ recommended · ? cheaper only if good enough: no evidence yet. {left} dearer left out, {excluded} excluded."
+    yield "✓ recommended · ? cheaper only if good enough: no evidence yet. "
+    yield f"{left} dearer left out, {excluded} excluded."
     yield ""
 
 
@@ -115,7 +125,7 @@ def _break_even(result: Verdict) -> Iterator[str]:
     yield f"**Break-even** of {_said(pool.title)}, tokens a month:"
     yield ""
     for item in pool.break_even:
-        rival = _RIVALS.get(item.against.partition(":")[0], item.against)
+        rival = RIVALS[who(item)]
         found = item.likely
         text = "never" if found.never else f"first at **{volume(found.first_mtok)}**"
         if not found.never:
@@ -161,8 +171,8 @@ def _ahead(result: Verdict) -> Iterator[str]:
         if item.id in shown:
             bill = item.bill
             yield (
-                f"- next month's bill, {_said(item.title)}: {usd(bill.low_80_usd)} to {usd(bill.high_80_usd)} USD "
-                f"with 80 %, {usd(bill.low_95_usd)} to {usd(bill.high_95_usd)} with 95 %"
+                f"- next month's bill, {_said(item.title)}: {usd_ends(bill.low_80_usd, bill.high_80_usd)} "
+                f"USD with 80 %, {usd_ends(bill.low_95_usd, bill.high_95_usd)} with 95 %"
             )
     yield ""
 
@@ -190,7 +200,7 @@ def _folded(result: Verdict) -> Iterator[str]:
 
 
 def _evidence(result: Verdict) -> dict[str, str]:
-    shown = [item for standing in ("evidence", "no evidence") for item in members(result, standing)]
+    shown = [item for standing in _OTHERS for item in members(result, standing)]
     return {item.model: item.quality.reason for item in shown}
 
 

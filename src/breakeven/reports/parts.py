@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from breakeven.studies.verdict.result import OptionResult, Standing, Verdict
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult, Standing, Verdict
 
 GROUPS: Final[dict[Standing, str]] = {
     "same model": "Today's model",
@@ -13,6 +13,13 @@ GROUPS: Final[dict[Standing, str]] = {
     "no evidence": "Cheaper only if good enough: no evidence yet",
 }
 """How quality evidence groups the options, and the heading of each group."""
+
+RIVALS: Final = {
+    "today": "today",
+    "today-optimised": "today, used better",
+    "open-api": "the same model by the token",
+}
+"""What a pool is compared with, by the first part of its id."""
 
 
 def today_of(result: Verdict) -> OptionResult:
@@ -39,6 +46,16 @@ def behind(result: Verdict) -> tuple[OptionResult, ...]:
 def members(result: Verdict, standing: Standing) -> tuple[OptionResult, ...]:
     """Return the options of one standing that nothing excludes, the cheapest first."""
     return tuple(item for item in result.options if item.quality.standing == standing and not item.excluded_by)
+
+
+def who(crossing: CrossingResult) -> str:
+    """Return the kind of alternative: today, today-optimised or open-api."""
+    return crossing.against.partition(":")[0]
+
+
+def rival_of(crossing: CrossingResult) -> str:
+    """Return what a pool is compared with, and who sells it."""
+    return f"{RIVALS[who(crossing)]}: {crossing.against.partition(':')[2]}"
 
 
 def stale_warnings(result: Verdict) -> list[str]:

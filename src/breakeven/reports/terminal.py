@@ -10,30 +10,54 @@ from rich.table import Table
 from rich.text import Text
 
 from breakeven.economics.stack import LAYERS
-from breakeven.reports.words import GROUPS, number, percent, tokens, usd, usd_range
-from breakeven.studies.verdict.answer import break_even_text
+from breakeven.reports.parts import (
+    GROUPS,
+    members,
+    recommended,
+    stale_assumptions,
+    stale_warnings,
+    today_of,
+)
+from breakeven.reports.terminal_outlook import outlook_sections
+from breakeven.reports.words import (
+    counted,
+    number,
+    percent,
+    tokens,
+    usd,
+    usd_range,
+    volume,
+    volume_range,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import RenderableType
 
-    from breakeven.records import TrafficProfile
-    from breakeven.studies.verdict.result import CrossingResult, LineResult, OptionResult, Verdict
+    from breakeven.studies.verdict.result import (
+        CrossingResult,
+        LineResult,
+        Nodes,
+        OptionResult,
+        Verdict,
+    )
 
 SHOWN_PER_GROUP: Final = 6
+OPTION_COLUMNS: Final = 32
 
 
 def verdict_view(result: Verdict, *, full: bool = False) -> RenderableType:
     """Return the whole verdict for a terminal; ``full`` shows every option instead of the best ones."""
-    best = next((item for item in result.options if item.id == result.answer.recommended), result.options[0])
+    best = recommended(result) or today_of(result)
     return Group(
         _heading("Traffic"),
         *_profile_lines(result),
-        _heading(f"Options, priced on {result.as_of}, USD fully loaded"),
-        *_option_tables(result.options, full=full),
+        _heading(f"Options, priced on {result.as_of}, USD fully loaded; break-even against today"),
+        *_option_tables(result, full=full),
         _heading(f"Cost stack of {best.title}"),
         _stack_table(best),
+        *(part for title, parts in outlook_sections(result, full=full) for part in (_heading(title), *parts)),
         _heading("Answer"),
         Text(result.answer.paragraph),
         _bullets("What would change it", result.answer.would_change),
@@ -87,9 +111,9 @@ def explain_view(result: Verdict, options: Sequence[OptionResult], key: str) -> 
 def _profile_lines(result: Verdict) -> list[RenderableType]:
     profile = result.profile
     ratio = profile.input_output_ratio
-    volume = result.volume_mtok_per_month
+    month = result.volume_mtok_per_month
     lines = [
-        f"{profile.source}: {_counted(profile)}; {tokens(profile.usage.input_tokens)} input and "
+        f"{profile.source}: {counted(profile)}; {tokens(profile.usage.input_tokens)} input and "
         f"{tokens(profile.usage.output_tokens)} output tokens"
         + (f" ({ratio:.2f} : 1)" if ratio is not None else " (no output)")
         + (
@@ -97,7 +121,8 @@ def _profile_lines(result: Verdict) -> list[RenderableType]:
             if profile.usage.cached_input_tokens
             else ""
         ),
-        f"a month: {tokens(volume.likely * 1e6)} tokens ({tokens(volume.low * 1e6)} – {tokens(volume.high * 1e6)})"
+        f"a month: {volume(month.likely)} tokens"
+        + ("" if month.is_exact else f" ({volume_range(month)})")
         + (f", {tokens(result.requests_per_month.likely)} requests" if result.requests_per_month else ""),
     ]
     if profile.input_lengths and profile.output_lengths:
@@ -115,23 +140,17 @@ def _profile_lines(result: Verdict) -> list[RenderableType]:
     return [Text(line) for line in lines]
 
 
-def _counted(profile: TrafficProfile) -> str:
-    if profile.kind == "bill":
-        return f"a bill of {number(profile.months)} month(s)"
-    return f"{profile.moments.requests:,} requests"
-
-
-def _option_tables(options: Sequence[OptionResult], *, full: bool) -> list[RenderableType]:
+def _option_tables(result: Verdict, *, full: bool) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for standing, title in GROUPS.items():
-        group = [item for item in options if item.quality.standing == standing and not item.excluded_by]
+        group = members(result, standing)
         if group:
             parts += [Text(title, style="bold"), _table(group if full else group[:SHOWN_PER_GROUP])]
             if not full and len(group) > SHOWN_PER_GROUP:
                 parts.append(Text(f"  … and {len(group) - SHOWN_PER_GROUP} dearer (--all shows them)", style="dim"))
             known = {item.model: item.quality.reason for item in group if standing != "same model"}
             parts += [Text(f"  {model}: {reason}", style="dim") for model, reason in known.items()]
-    excluded = [item for item in options if item.excluded_by]
+    excluded = [item for item in result.options if item.excluded_by]
     if excluded:
         parts.append(Text("Excluded", style="bold"))
         shown = excluded if full else excluded[:SHOWN_PER_GROUP]
@@ -143,40 +162,37 @@ def _option_tables(options: Sequence[OptionResult], *, full: bool) -> list[Rende
 
 def _table(options: Iterable[OptionResult]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("option", overflow="fold", ratio=3)
-    table.add_column("per Mtok", justify="right")
-    table.add_column("a month", justify="right")
-    table.add_column("low – high", justify="right")
-    table.add_column("per request", justify="right")
-    table.add_column("nodes", justify="right")
-    table.add_column("used", justify="right")
-    table.add_column("breaks even against today", overflow="fold", ratio=2)
+    table.add_column("option", overflow="fold", ratio=2, min_width=OPTION_COLUMNS)
+    for name in ("per Mtok", "a month", "low – high", "nodes, used"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("breaks even", overflow="fold", ratio=1)
     for item in options:
-        nodes = item.nodes
-        crossing = next((c for c in item.break_even), None)
         table.add_row(
             item.title,
             usd(item.usd_per_mtok.likely),
             usd(item.usd_per_month.likely),
             usd_range(item.usd_per_month),
-            usd(item.usd_per_request.likely) if item.usd_per_request else "–",
-            f"{nodes.serving_nodes}+{nodes.standby_nodes}" if nodes else "",
-            percent(nodes.utilisation_fraction.likely) if nodes else "",
-            _break_even(crossing) if crossing else "",
+            _nodes(item.nodes) if item.nodes else "",
+            _break_even(item.break_even[0]) if item.break_even else "",
         )
     return table
 
 
+def _nodes(nodes: Nodes) -> str:
+    return f"{nodes.serving_nodes}+{nodes.standby_nodes}, {percent(nodes.utilisation_fraction.likely)}"
+
+
 def _break_even(crossing: CrossingResult) -> str:
     """Return the volumes, and the utilisation of the pool as it is sized now."""
-    used = crossing.utilisation_fraction
-    if used is None or crossing.likely.never:
-        return break_even_text(crossing.likely)
-    return (
-        f"{break_even_text(crossing.likely)}; at {percent(used)} used"
-        if used <= 1
-        else break_even_text(crossing.likely)
-    )
+    found, used = crossing.likely, crossing.utilisation_fraction
+    if found.never:
+        return "never"
+    text = volume(found.first_mtok)
+    if found.stable_mtok is None:
+        text += ", not for good"
+    elif found.island_count:
+        text += f", for good {volume(found.stable_mtok)}"
+    return text if used is None or used > 1 else f"{text}, at {percent(used)} used"
 
 
 def _stack_table(option: OptionResult) -> Table:
@@ -213,17 +229,8 @@ def _name(row: LineResult) -> str:
 
 
 def _warnings(result: Verdict) -> list[str]:
-    best = next((item for item in result.options if item.id == result.answer.recommended), None)
-    pool = next((item for item in result.options if item.break_even and not item.excluded_by), None)
-    shown = [item for item in (best, pool) if item is not None]
-    stale = list(dict.fromkeys(fact for item in shown for fact in item.facts if fact.stale))
-    found = list(result.warnings)
-    found += [
-        f"{fact.what}: {'no date' if fact.age_days is None else f'{fact.age_days} days old'} ({fact.source})"
-        for fact in stale
-    ]
-    old = [item.key for item in result.assumptions if item.stale and item.basis != "user"]
-    if old:
+    found = [*result.warnings, *stale_warnings(result)]
+    if old := stale_assumptions(result):
         found.append(f"{len(old)} assumptions are older than 90 days, so read them as such: {', '.join(old[:4])} …")
     return found
 

@@ -14,8 +14,8 @@ from markupsafe import Markup
 from breakeven.reports.as_json import plain
 from breakeven.reports.charts.drawing import NARROW, WIDE
 from breakeven.reports.charts.gallery import volume_charts
-from breakeven.reports.charts.volume import axes_of, who
-from breakeven.reports.parts import best_pool, today_of
+from breakeven.reports.charts.volume import axes_of
+from breakeven.reports.parts import best_pool, today_of, who
 
 if TYPE_CHECKING:
     from breakeven.studies.verdict.result import Verdict

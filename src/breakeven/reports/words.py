@@ -25,10 +25,13 @@ def usd(value: float) -> str:
 
 def usd_range(interval: Interval) -> str:
     """Format an interval's two ends."""
-    if interval.is_exact:
-        return usd(interval.likely)
-    between = "to" if interval.low < 0 else "–"
-    return f"{usd(interval.low)} {between} {usd(interval.high)}"
+    return usd(interval.likely) if interval.is_exact else usd_ends(interval.low, interval.high)
+
+
+def usd_ends(low: float, high: float) -> str:
+    """Format two amounts; one where they read the same."""
+    ends = usd(low), usd(high)
+    return ends[0] if ends[0] == ends[1] else (" to " if low < 0 else " – ").join(ends)
 
 
 def number(value: float) -> str:
@@ -42,7 +45,9 @@ def tokens(count: float) -> str:
     """Format a token count in K, M, B or T."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if abs(count) >= _ROUNDS_UP * size:
-            return f"{count / size:,.0f}{unit}" if abs(count) >= _ROUNDS_UP * 1000 * size else f"{count / size:,.3g}{unit}"
+            return (
+                f"{count / size:,.0f}{unit}" if abs(count) >= _ROUNDS_UP * 1000 * size else f"{count / size:,.3g}{unit}"
+            )
     return f"{count:,.0f}"
 
 
@@ -52,7 +57,7 @@ def percent(fraction: float) -> str:
         return f"{fraction:.0%}"
     if 0 < fraction < 0.0005:
         return "under 0.1%"
-    return "over 99.9%" if 0.9995 <= fraction else f"{fraction:.1%}"
+    return "over 99.9%" if fraction >= 0.9995 else f"{fraction:.1%}"
 
 
 def months_range(interval: Interval) -> str:

@@ -35,10 +35,9 @@ DECODER: Final = json.JSONDecoder(parse_constant=str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """A value of the file: its line (from 1), its place in the array (from 0; None outside one), and itself."""
+    """A value of the file, and its place: the line (from 1), with the index in an array (from 0): ``17 [3]``."""
 
-    line: int
-    index: int | None
+    place: str
     content: Any
 
 
@@ -69,10 +68,10 @@ def spans_lines(text: str) -> bool:
 
 def read_values(name: str, stream: TextIO) -> Iterator[Value]:
     """Yield the elements of an array, or the values that follow one another; raises ``InputError`` at damage."""
-    window = _Window(name=name, stream=stream)
+    window = _Window(name, stream)
     if window.next_character() != "[":
         while window.next_character():
-            yield Value(line=window.line, index=None, content=window.take(None))
+            yield Value(place=str(window.line), content=window.take(None))
         return
     window.advance(window.position + 1)
     index = 0
@@ -81,7 +80,7 @@ def read_values(name: str, stream: TextIO) -> Iterator[Value]:
             window.expect(character, ",", index)
             window.advance(window.position + 1)
             window.next_character()
-        yield Value(line=window.line, index=index, content=window.take(index))
+        yield Value(place=f"{window.line} [{index}]", content=window.take(index))
         index += 1
     window.advance(window.position + 1)
     if window.next_character():
@@ -91,18 +90,19 @@ def read_values(name: str, stream: TextIO) -> Iterator[Value]:
         )
 
 
-@dataclass(slots=True, kw_only=True)
 class _Window:
     """The part of the text in memory, and how far it has been read."""
 
-    name: str
-    stream: TextIO
-    text: str = ""
-    position: int = 0
-    line: int = 1
-    ended: bool = False
+    def __init__(self, name: str, stream: TextIO) -> None:
+        self.name = name
+        self.stream = stream
+        self.text = ""
+        self.position = 0
+        self.line = 1
+        self.ended = False
 
     def advance(self, position: int) -> None:
+        """Go to a position of the text in memory."""
         self.line += self.text.count("\n", self.position, position)
         self.position = position
 
@@ -136,6 +136,7 @@ class _Window:
                     return value
 
     def expect(self, character: str, wanted: str, index: int) -> None:
+        """Raise where the file ends or goes on with another character than the one wanted."""
         if not character:
             raise self._cut(index)
         if character != wanted:

@@ -141,14 +141,10 @@ def _table(places: list[str], texts: list[str | None], wrongs: list[str]) -> pa.
     )
 
 
-def _place(line: int, index: int | None) -> str:
-    return str(line) if index is None else f"{line} [{index}]"
-
-
 def _text_records(head: Head, stream: TextIO) -> Iterator[tuple[str, Record | None]]:
     if head.form == "json":
         for value in read_values(head.file, stream):
-            yield _place(value.line, value.index), value.content if isinstance(value.content, dict) else None
+            yield value.place, value.content if isinstance(value.content, dict) else None
     elif head.form == "jsonl":
         for number, line in enumerate(stream, start=1):
             if line.strip():

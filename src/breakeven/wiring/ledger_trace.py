@@ -32,7 +32,7 @@ _ANSWERED: Final = (rows.OK, rows.CUT, rows.CLIENT_LEFT)
 """Outcomes after which no other target was tried: at most one attempt of a request has one."""
 
 _SERIES: Final = """
-    SELECT s.id, m.text, coalesce(r.text, p.text), k.text, t.text, g.text, s.flags & 1
+    SELECT s.id, m.text, coalesce(r.text, p.text), k.text, t.text, g.text, s.processing, s.flags & 1
     FROM series s LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target
     LEFT JOIN text r ON r.id = s.priced_as LEFT JOIN text k ON k.id = s.key
     LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags
@@ -82,24 +82,28 @@ def dominant_target(trace: Trace) -> str | None:
 def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
     import ibis
 
-    from breakeven.traffic.schema import AT_US, DETAILS, REQUEST_COLUMNS, REQUEST_SCHEMA
+    from breakeven.traffic.schema import AT_US, DETAILS, PROCESSING, REQUEST_COLUMNS, REQUEST_SCHEMA
     from breakeven.traffic.staging import ask
     from breakeven.traffic.trace import Trace
 
-    joined = backend.table("answered").mutate(**{name: ibis.null(type_) for name, type_ in DETAILS.items()})
-    ((answered, estimated),) = ask(backend, "SELECT count(*), sum(estimated) FROM answered")
-    if not answered:
+    answered = backend.table("answered")
+    words = answered.processing_code.cases(*enumerate(rows.PROCESSINGS))
+    joined = answered.mutate(**{name: ibis.null(type_) for name, type_ in DETAILS.items()} | {PROCESSING: words})
+    ((answered_count, estimated),) = ask(backend, "SELECT count(*), sum(estimated) FROM answered")
+    if not answered_count:
         raise InputError(f"{source}: no request in it was answered, so there is no traffic to plan for.")
     notes = [note] if note else []
     if estimated:
-        notes.append(f"{estimated:,} of {answered:,} requests have estimated token counts: their answers broke off.")
-    lost = max(requests - answered, 0)
+        notes.append(
+            f"{estimated:,} of {answered_count:,} requests have estimated token counts: their answers broke off."
+        )
+    lost = max(requests - answered_count, 0)
     failed = Problem(where=source, what=f"{lost:,} of {requests:,} requests were answered by no target.")
     return Trace(
         kind="trace",
         source=source,
         table=joined.select(*REQUEST_COLUMNS, AT_US).cast(REQUEST_SCHEMA),
-        rows_read=answered + lost,
+        rows_read=answered_count + lost,
         rows_lost=lost,
         problems=(failed,) if lost else (),
         notes=tuple(notes),
@@ -125,7 +129,7 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
     labels = pa.schema(
         [("series", pa.int64())]
         + [(name, pa.string()) for name in ("model", "target", "key", "task", "tags")]
-        + [("estimated", pa.int64())]
+        + [("processing_code", pa.int64()), ("estimated", pa.int64())]
     )
     counts = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
     facts = pa.schema(

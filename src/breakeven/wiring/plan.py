@@ -61,6 +61,7 @@ def run_plan(request: PlanRequest) -> Verdict:
         )
     require_plan_extra()
     from breakeven.sources.catalogue import load_book
+    from breakeven.sources.roofline import load_roofline
     from breakeven.sources.rules import load_rules
     from breakeven.sources.scenario import (
         Scenario,
@@ -71,6 +72,7 @@ def run_plan(request: PlanRequest) -> Verdict:
     )
     from breakeven.studies.rule_facts import computed_of, facts_of
     from breakeven.studies.rules import judge_rules
+    from breakeven.studies.verdict.context import Catalogue
     from breakeven.studies.verdict.study import verdict
 
     book = load_book()
@@ -104,7 +106,8 @@ def run_plan(request: PlanRequest) -> Verdict:
     boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
     profile, warnings = _profile(trace, lists, boundaries) if trace is not None else (stated, [])
     assert profile is not None, "there is either a trace or a stated profile"
-    result = verdict(profile, book, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
+    known = Catalogue(book=book, roofline=load_roofline())
+    result = verdict(profile, known, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
     return replace(result, rules=judge_rules(facts_of(result, scenario), load_rules(), computed_of(result)))
 
 

@@ -10,7 +10,7 @@ import altair as alt
 from breakeven.reports.charts.drawing import Chart, Row, Size, data
 from breakeven.reports.charts.stacks import TITLE_LETTERS, row_texts, usd_axis, whiskers
 from breakeven.reports.colours import INK, OPEN
-from breakeven.reports.words import usd
+from breakeven.reports.words import usd, usd_ends
 
 if TYPE_CHECKING:
     from breakeven.studies.forecast.result import BillForecast, Forecast
@@ -31,7 +31,7 @@ def next_bills(forecast: Forecast) -> Chart:
 def _ends(item: BillForecast, percent: int) -> str:
     bill = item.bill
     low, high = (bill.low_80_usd, bill.high_80_usd) if percent == 80 else (bill.low_95_usd, bill.high_95_usd)
-    return f"{usd(low)} – {usd(high)}" if usd(low) != usd(high) else usd(low)
+    return usd_ends(low, high)
 
 
 def _bills(forecast: Forecast, size: Size) -> alt.LayerChart:

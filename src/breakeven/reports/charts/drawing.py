@@ -22,11 +22,14 @@ Row = dict[str, float | str]
 Key = tuple[tuple[str, str], ...]
 """What each colour stands for: text and colour."""
 
+_PLACED: Final = re.compile(r' (?:d|transform)="[^"]*"')
+_LONG: Final = re.compile(r"\d+\.\d{3,}(?:e-?\d+)?")
+"""Numbers with more digits than a pixel has use for."""
+
 PNG_SCALE: Final = 2.0
 _LETTER_WIDTH_PX: Final = 7.0
 _SPOKEN: Final = re.compile(r' (?:role|aria-[a-z]+|pointer-events)="[^"]*"')
 """What the renderer says of each mark: on a page the whole drawing carries one label, and the marks none."""
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class Chart:
         """Render to an SVG element whose ids start with a name of their own, so that charts share a page."""
         prefix = f"{self.name}-{size.name}"
         text = _SPOKEN.sub("", _rendered(_styled(self.build(size), background="transparent", padding=1)))
+        text = _PLACED.sub(lambda found: _LONG.sub(_shorter, found.group()), text)
         text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
         return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
 
@@ -159,6 +163,10 @@ def _styled(chart: alt.TopLevelMixin, *, background: str, padding: int) -> Any:
             labelPadding=6,
         )
     )
+
+
+def _shorter(number: re.Match[str]) -> str:
+    return f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
 
 
 def _rendered(chart: alt.TopLevelMixin) -> str:

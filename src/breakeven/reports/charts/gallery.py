@@ -12,12 +12,12 @@ from breakeven.reports.charts.tornado import tornado
 from breakeven.reports.charts.volume import cost_against_volume, reach_mtok
 from breakeven.reports.charts.week import hour_of_week
 from breakeven.reports.colours import BETTER, OPEN, POOL, TODAY
-from breakeven.reports.parts import GROUPS, best_pool, members, recommended
+from breakeven.reports.parts import GROUPS, best_pool, members, recommended, who
 
 if TYPE_CHECKING:
     from breakeven.reports.charts.drawing import Chart
     from breakeven.reports.charts.months import Named
-    from breakeven.studies.verdict.result import CrossingResult, OptionResult, Verdict
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult, Standing, Verdict
 
 SHOWN_PER_GROUP: Final = 8
 HEAT_MAP_FROM_DAYS: Final = 7.0
@@ -58,13 +58,13 @@ def volume_charts(result: Verdict) -> list[VolumeChart]:
         first = crossing.likely.first_mtok
         if index > 0 and (first is None or max(first, crossing.likely.stable_mtok or 0.0) <= reach):
             continue
-        name = "cost-against-volume" + (f"-{index + 1}" if index else "")
+        name = "cost-against-volume" + (f"-{who(crossing)}" if index else "")
         chart = cost_against_volume(pool, crossing, others, volume, name=name)
         found.append(VolumeChart(chart=chart, crossing=crossing, drawn=(crossing, *others)))
     return found
 
 
-def stack_charts(result: Verdict) -> list[tuple[str, Chart]]:
+def stack_charts(result: Verdict) -> list[tuple[Standing, Chart]]:
     """Return a chart of bills by layer for each standing that has options; all share one axis."""
     shown = {standing: members(result, standing)[:SHOWN_PER_GROUP] for standing in GROUPS}
     reach_usd = max((item.usd_per_month.high for items in shown.values() for item in items), default=1.0) * 1.02

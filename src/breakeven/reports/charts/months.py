@@ -82,17 +82,16 @@ def _open_interval(month: MonthAhead, never_mtok: float) -> Interval:
     return Interval(low=low, likely=middle, high=high)
 
 
-def _bands(
-    lines: Sequence[tuple[str, Sequence[Interval]]], size: Size, *, title: str, label: str
-) -> alt.LayerChart:
+def _bands(lines: Sequence[tuple[str, Sequence[Interval]]], size: Size, *, title: str, label: str) -> alt.LayerChart:
     ends = [end for _, months in lines for month in months for end in (month.low, month.high)]
     low, high = min(ends), max(ends)
-    settings: dict[str, Any] = over_the_axis(title)
-    axis = alt.Axis(labelExpr=label, tickCount=5, domain=False, ticks=False, **settings)
-    scale = alt.Scale(domain=[0, high * 1.04], nice=False)
+    settings = over_the_axis(title)
+    ticks: dict[str, Any]
+    scale, ticks = alt.Scale(domain=[0, high * 1.04], nice=False), {"tickCount": 5}
     if low > 0 and high > LOG_FROM_RATIO * low:
         scale = alt.Scale(type="log", domain=[low / 1.2, high * 1.2], nice=False)
-        axis.values, axis.labelOverlap = log_ticks(low / 1.2, high * 1.2, size), False
+        ticks = log_ticks(low / 1.2, high * 1.2, size)
+    axis = alt.Axis(labelExpr=label, domain=False, ticks=False, **ticks, **settings)
     x, y = _month_axis(len(lines[0][1]), size), alt.Y("y:Q", scale=scale, axis=axis)
     parts: list[alt.Chart] = []
     for colour, months in lines:
@@ -107,7 +106,7 @@ def _bands(
 
 
 def _chance(rows: Sequence[Row], size: Size) -> alt.LayerChart:
-    settings: dict[str, Any] = over_the_axis("share of the draws")
+    settings = over_the_axis("share of the draws")
     axis = alt.Axis(format=".0%", tickCount=5, domain=False, ticks=False, **settings)
     x, y = _month_axis(len(rows), size), alt.Y("y:Q", scale=alt.Scale(domain=[0, 1]), axis=axis)
     base = alt.Chart(data(rows))

@@ -27,8 +27,9 @@ def tornado(option: OptionResult, assumptions: Mapping[str, AssumptionUsed], *, 
     """Draw an option's widest swings, USD a month, around its likely bill."""
     shown = option.swings[:SHOWN_SWINGS]
     likely = option.usd_per_month.likely
-    label = f"{option.title}, {usd(likely)} USD a month; with one assumption at its low and at its high end: " + "; ".join(
-        f"{item.key} {usd(item.low_usd_per_month)} and {usd(item.high_usd_per_month)}" for item in shown
+    label = (
+        f"{option.title}, {usd(likely)} USD a month; with one assumption at its low and at its high end: "
+        + "; ".join(f"{item.key} {usd(item.low_usd_per_month)} and {usd(item.high_usd_per_month)}" for item in shown)
     )
     return Chart(
         name=name,
@@ -67,7 +68,9 @@ def _tornado(
     x = alt.X("x:Q", scale=alt.Scale(domain=[first, last], nice=False, zero=False), axis=usd_axis(size))
     y = alt.Y("y:Q", scale=None, axis=None)
     colour = alt.Color("which:N", scale=alt.Scale(domain=list(_AT_ENDS), range=list(_AT_ENDS.values())), legend=None)
-    middle = alt.Chart(data([{"x": likely, "y": float(row["y"]) - 3, "bottom": float(row["bottom"]) + 3} for row in bars]))
+    middle = alt.Chart(
+        data([{"x": likely, "y": float(row["y"]) - 3, "bottom": float(row["bottom"]) + 3} for row in bars])
+    )
     parts = [
         alt.Chart(data(bars)).mark_rect().encode(x=x, x2="end:Q", y=y, y2="bottom:Q", color=colour),
         *(_end_texts(ends, side, x, y) for side in ("left", "right")),

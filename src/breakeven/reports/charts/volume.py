@@ -10,6 +10,7 @@ import altair as alt
 
 from breakeven.reports.charts.drawing import TOKENS_LABEL, WIDE, Chart, Row, Size, at, data, over_the_axis, usd_label
 from breakeven.reports.colours import BAND, INK, LINE_COLOURS, POOL
+from breakeven.reports.parts import rival_of, who
 from breakeven.reports.words import tokens
 
 if TYPE_CHECKING:
@@ -80,20 +81,15 @@ def cost_against_volume(
     """
     first = against.likely.first_mtok
     label = (
-        f"Cost a month against tokens a month: {pool.title} and {against.against}; they cross first at "
+        f"Cost a month against tokens a month: {pool.title} and {rival_of(against)}; they cross first at "
         f"{tokens(first * 1e6) if first is not None else 'no volume'}; today {tokens(volume.likely * 1e6)} tokens."
     )
     drawn = (against, *others)
     content = _Content(main=against, drawn=drawn, volume=volume)
-    key = ((pool.title, POOL), *((item.against, LINE_COLOURS[who(item)]) for item in drawn))
+    key = ((pool.title, POOL), *((rival_of(item), LINE_COLOURS[who(item)]) for item in drawn))
     return Chart(
         name=name, title="Cost against volume", label=label, key=key, build=lambda size: _volume_chart(content, size)
     )
-
-
-def who(crossing: CrossingResult) -> str:
-    """Return the kind of alternative: today, today-optimised or open-api."""
-    return crossing.against.partition(":")[0]
 
 
 def reach_mtok(crossing: CrossingResult, volume: Interval) -> float:
@@ -132,31 +128,31 @@ def _volume_chart(content: _Content, size: Size) -> alt.LayerChart:
 
 def _frame(axes: Axes, size: Size) -> _Frame:
     kind = "log" if axes.is_log else "linear"
-    x_axis = alt.Axis(
-        title="tokens a month",
-        labelExpr=TOKENS_LABEL,
-        tickCount=8 if size.is_wide else 4,
-        grid=False,
-        titlePadding=10,
-    )
-    title: dict[str, Any] = over_the_axis("USD a month")
-    y_axis = alt.Axis(labelExpr=usd_label(size), tickCount=5, domain=False, ticks=False, **title)
+    count = 8 if size.is_wide else 4
+    x_ticks: dict[str, Any] = {"tickCount": count}
+    y_ticks: dict[str, Any] = {"tickCount": 5}
     if axes.is_log:
-        x_axis.values = log_ticks(axes.first_mtok, axes.last_mtok, size)
-        y_axis.values, y_axis.labelOverlap = log_ticks(axes.low_usd, axes.high_usd, size), False
+        x_ticks = log_ticks(axes.first_mtok, axes.last_mtok, size)
+        y_ticks = log_ticks(axes.low_usd, axes.high_usd, size)
+    x_axis = alt.Axis(title="tokens a month", labelExpr=TOKENS_LABEL, grid=False, titlePadding=10, **x_ticks)
+    title = over_the_axis("USD a month")
+    y_axis = alt.Axis(labelExpr=usd_label(size), domain=False, ticks=False, **y_ticks, **title)
     across, up = [axes.first_mtok, axes.last_mtok], [axes.low_usd, axes.high_usd]
     x = alt.X("x:Q", scale=alt.Scale(type=kind, domain=across, nice=False), axis=x_axis)
     y = alt.Y("y:Q", scale=alt.Scale(type=kind, domain=up, nice=False), axis=y_axis)
     return _Frame(size=size, axes=axes, x=x, y=y)
 
 
-def log_ticks(first: float, last: float, size: Size) -> list[float]:
-    """Return round ticks: 1, 2 and 5 of each decade where there is room for them, else 1."""
+def log_ticks(first: float, last: float, size: Size) -> dict[str, Any]:
+    """Return an axis' round ticks: 1, 2 and 5 of each decade where there is room for them, else 1.
+
+    With a wished number of ticks the renderer would leave every second of them out.
+    """
     decades = math.log10(last / first)
     steps = (1, 2, 5) if decades <= (3.2 if size.is_wide else 1.6) else (1,)
     powers = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
     ticks = [step * 10.0**power for power in powers for step in steps]
-    return [tick for tick in ticks if first <= tick <= last]
+    return {"values": [tick for tick in ticks if first <= tick <= last], "labelOverlap": "greedy"}
 
 
 def _first_mtok(crossing: CrossingResult, volume: Interval) -> float:

@@ -123,7 +123,7 @@ function billRow(option, levers, longest, isBest) {
     const found = breakEven(option.bill, bills[data.today] ?? option.bill, levers);
     const count = servingNodes(option.bill, levers);
     even.textContent = count + " + " + option.bill.standby_nodes + " nodes"
-      + (bills[data.today] ? "; breaks even with today at " + mtokText(found.first) : "");
+      + (!bills[data.today] ? "" : found.first === null ? "; never cheaper than today" : "; breaks even with today at " + mtokText(found.first));
     row.dataset.first = found.first;
     row.dataset.stable = found.stable;
   }

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from breakeven.capacity.estimate import Deployment
 from breakeven.capacity.memory import weights_fit, weights_gb
-from breakeven.capacity.service import MIN_POINTS, Service, fit_service, stated_service
 from breakeven.catalog.assumptions import Assumption, Basis
 from breakeven.errors import InputError
+from breakeven.studies.verdict.configs import (
+    Config,
+    estimated_config,
+    estimated_configs,
+    measured_configs,
+    memory_of,
+    user_service,
+)
 from breakeven.studies.verdict.elastic_option import ServerlessOption
 from breakeven.studies.verdict.node_cost import CAPITAL_KEY, PRICE_KEY
 from breakeven.studies.verdict.pool_option import PoolOption
@@ -19,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from breakeven.catalog.book import Book
-    from breakeven.catalog.hardware import Gpu, Measurement, OwnedNode, Purchase, Rental
+    from breakeven.catalog.hardware import Gpu, OwnedNode, Purchase, Rental
     from breakeven.catalog.models import OpenModel
-    from breakeven.sources.scenario import Pool, Throughput
+    from breakeven.sources.scenario import Pool
     from breakeven.studies.verdict.context import Context
 
 MAX_OFFER_AGE_DAYS: Final = 400
@@ -44,72 +50,31 @@ class Candidate:
     option: PoolOption
     price: Assumption
     pricing: str
-    measured: Measurement | None
+    config: Config | None
 
     @property
     def own(self) -> tuple[Assumption, ...]:
         """The assumptions that hold for this option alone, or mean something else for it."""
-        return (self.price,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """One measured way to run a model: how many GPUs, at which precision, on which engine."""
-
-    gpu: str
-    gpus: int
-    precision: str
-    engine: str
-    points: tuple[Measurement, ...]
-
-    def service(self, replicas: int) -> Service:
-        """Return the service of a node that holds that many copies of this configuration."""
-        isl = [point.isl_tokens for point in self.points]
-        osl = [point.osl_tokens for point in self.points]
-        basis = (
-            f"{len(self.points)} measured lengths of {self.points[0].source}, "
-            f"{min(isl):,}-{max(isl):,} in and {min(osl):,}-{max(osl):,} out"
-        )
-        return fit_service(self.points, basis=basis).replicated(replicas)
+        band = self.config.band if self.config else None
+        return (self.price, band) if band else (self.price,)
 
 
 def catalogue_candidates(model: OpenModel, context: Context) -> list[Candidate]:
-    """Return every way to run ``model`` that the catalogue has both measured and priced."""
-    found: list[Candidate] = []
-    for config in _configs(model, context.book):
-        for purchase in _RENTED:
-            offers = _current(context.book.rentals_of(config.gpu), purchase, context.on)
-            if offers:
-                found.append(_rented(model, config, offers, context))
-        owned = [node for node in context.book.owned if node.gpu == config.gpu]
-        if owned:
-            found.append(_owned(model, config, owned, context))
-    return found
+    """Return every way to run ``model`` that the catalogue prices, as measured; where nobody measured, estimated."""
+    measured = measured_configs(model, context)
+    seen = {config.gpu for config in measured}
+    unseen = [gpu for gpu in context.book.gpus.values() if gpu.id not in seen]
+    estimated = estimated_configs(model, unseen, context)
+    return [item for config in (*measured, *estimated) for item in _priced(model, config, context)]
 
 
 def stated_candidate(pool: Pool, context: Context) -> Candidate:
     """Return the pool that a scenario describes in its own figures.
 
-    Raises ``InputError`` when the model does not fit, or its throughput or price is not known.
+    Raises ``InputError`` when the model does not fit, or its price is not known.
     """
     model, gpu = context.book.model(pool.model), context.book.gpu(pool.gpu)
-    config = None if pool.throughput else _matching_config(pool, model, gpu, context.book)
-    precision = config.precision if config else pool.precision
-    if not weights_fit(model.total_parameters, precision, gpu, gpus=pool.gpus_per_node):
-        need, have = weights_gb(model.total_parameters, precision), gpu.memory_gb * pool.gpus_per_node
-        raise InputError(
-            f"{model.id} at {precision} needs {need:,.0f} GB for its weights alone, and {pool.gpus_per_node}x {gpu.id} "
-            f"have {have:,.0f} GB. Take more GPUs per node or a lower precision."
-        )
-    if pool.throughput:
-        service = stated_service(
-            output_tokens_per_s=pool.throughput.output_tokens_per_s,
-            total_tokens_per_s=pool.throughput.total_tokens_per_s,
-            basis=_stated_basis(pool.throughput, context),
-        )
-    else:
-        assert config is not None
-        service = config.service(pool.gpus_per_node // config.gpus)
+    config = _stated_config(pool, model, gpu, context)
     kind = ServerlessOption if pool.purchase == "serverless" else PoolOption
     option = kind(
         id=f"{pool.purchase}:{model.id}:{pool.gpus_per_node}x{gpu.id}:stated",
@@ -117,12 +82,12 @@ def stated_candidate(pool: Pool, context: Context) -> Candidate:
         model=model.id,
         gpu=gpu.id,
         gpus_per_node=pool.gpus_per_node,
-        precision=precision,
-        engine=config.engine if config else pool.engine,
+        precision=config.precision,
+        engine=config.engine,
         purchase=pool.purchase,
         provider=pool.price_source,
         parameters=model.total_parameters,
-        service=service,
+        service=config.service,
         workload=context.workload,
         same_model=context.same_model(model.id),
         min_nodes=pool.min_nodes,
@@ -137,49 +102,57 @@ def stated_candidate(pool: Pool, context: Context) -> Candidate:
         regions=pool.regions,
         compliance=pool.compliance,
     )
-    price = _stated_price(pool, gpu, context)
-    measured = config.points[0] if config else None
-    return Candidate(option=option, price=price, pricing=option.id, measured=measured)
+    return Candidate(option=option, price=_stated_price(pool, gpu, context), pricing=option.id, config=config)
 
 
-def _stated_basis(stated: Throughput, context: Context) -> str:
-    """Say where a stated throughput comes from, and at which lengths beside those of the traffic."""
-    month = context.workload.month(context.likely())
-    means = f"this traffic averages {month.input_tokens / month.requests:,.0f} input and "
-    means += f"{month.output_tokens / month.requests:,.0f} output tokens"
-    if stated.isl_tokens is None or stated.osl_tokens is None:
-        return f"{stated.source}, at lengths not stated; {means}"
-    return f"{stated.source}, at {stated.isl_tokens:,.0f}/{stated.osl_tokens:,.0f} tokens; {means}"
+def _stated_config(pool: Pool, model: OpenModel, gpu: Gpu, context: Context) -> Config:
+    """Return how fast a stated pool is: the user's figure, else measured, else estimated."""
+    matching = None if pool.throughput else _matching_config(pool, model, gpu, context)
+    precision = matching.precision if matching else pool.precision
+    if not weights_fit(model.total_parameters, precision, gpu, gpus=pool.gpus_per_node):
+        need, have = weights_gb(model.total_parameters, precision), gpu.memory_gb * pool.gpus_per_node
+        raise InputError(
+            f"{model.id} at {precision} needs {need:,.0f} GB for its weights alone, and {pool.gpus_per_node}x {gpu.id} "
+            f"have {have:,.0f} GB. Take more GPUs per node or a lower precision."
+        )
+    deployment = Deployment(model=model, gpu=gpu, gpus=pool.gpus_per_node, precision=precision, engine=pool.engine)
+    if pool.throughput:
+        service = user_service(pool.throughput, deployment, context)
+        return Config(gpu=gpu.id, gpus=pool.gpus_per_node, precision=precision, engine=pool.engine, service=service)
+    if matching:
+        return replace(matching, service=matching.service.replicated(pool.gpus_per_node // matching.gpus))
+    estimated = estimated_config(deployment, context)
+    if estimated is None:
+        memory = memory_of(model, gpu, gpus=pool.gpus_per_node, precision=precision, context=context)
+        raise InputError(
+            f"{model.id} at {precision} leaves no room for requests on {pool.gpus_per_node}x {gpu.id}: "
+            f"{'; '.join(memory.reasons) or 'its weights fill the memory'}. Take more GPUs per node, a lower "
+            "precision, or state the throughput that you measured."
+        )
+    return estimated
 
 
-def _configs(model: OpenModel, book: Book) -> list[Config]:
-    """Return the configurations of the model that were measured at enough lengths to fit."""
-    groups: dict[tuple[str, int, str, str], list[Measurement]] = defaultdict(list)
-    for item in book.measurements_of(model.id):
-        if item.basis == "measured-max-throughput" and item.concurrency_count is None and item.gpu in book.gpus:
-            groups[(item.gpu, item.gpus, item.precision, item.engine)].append(item)
-    return [
-        Config(gpu=gpu, gpus=gpus, precision=precision, engine=engine, points=tuple(points))
-        for (gpu, gpus, precision, engine), points in groups.items()
-        if len(points) >= MIN_POINTS
-    ]
+def _priced(model: OpenModel, config: Config, context: Context) -> list[Candidate]:
+    """Return a configuration by every way to buy its GPUs."""
+    found = []
+    for purchase in _RENTED:
+        offers = _current(context.book.rentals_of(config.gpu), purchase, context.on)
+        if offers:
+            found.append(_rented(model, config, offers, context))
+    owned = [node for node in context.book.owned if node.gpu == config.gpu]
+    if owned:
+        found.append(_owned(model, config, owned, context))
+    return found
 
 
-def _matching_config(pool: Pool, model: OpenModel, gpu: Gpu, book: Book) -> Config:
+def _matching_config(pool: Pool, model: OpenModel, gpu: Gpu, context: Context) -> Config | None:
     """Return the measured configuration that fits a stated pool best."""
     match = [
         config
-        for config in _configs(model, book)
+        for config in measured_configs(model, context)
         if config.gpu == gpu.id and config.precision == pool.precision and pool.gpus_per_node % config.gpus == 0
     ]
-    if not match:
-        known = sorted({f"{c.gpus}x {c.gpu} {c.precision}" for c in _configs(model, book)})
-        raise InputError(
-            f"No throughput of {model.id} at {pool.precision} on {pool.gpus_per_node}x {gpu.id} is in the catalogue, "
-            "so what a node serves cannot be said. State it in the pool, as throughput: {output_tokens_per_s: 1500}, "
-            f"or take a measured one: {', '.join(known) or 'none for this model'}."
-        )
-    return max(match, key=lambda config: config.gpus)
+    return max(match, key=lambda config: config.gpus, default=None)
 
 
 def _current(rentals: Sequence[Rental], purchase: Purchase, on: date) -> list[Rental]:
@@ -225,7 +198,7 @@ def _rented(model: OpenModel, config: Config, offers: list[Rental], context: Con
             source=f"{len(fitting)} dated offer(s), {oldest} to {newest}: {names}",
         ),
         pricing=f"{purchase} {config.gpu}",
-        measured=config.points[0],
+        config=config,
     )
 
 
@@ -266,7 +239,7 @@ def _owned(model: OpenModel, config: Config, nodes: list[OwnedNode], context: Co
             source="; ".join(dict.fromkeys(node.source for node in used)),
         ),
         pricing=f"owned {config.gpu}",
-        measured=config.points[0],
+        config=config,
     )
 
 
@@ -295,7 +268,7 @@ def _option(  # noqa: PLR0913 - one builder for all catalogue options
         purchase=purchase,
         provider=provider,
         parameters=model.total_parameters,
-        service=config.service(gpus // config.gpus),
+        service=config.service.replicated(gpus // config.gpus),
         workload=context.workload,
         same_model=context.same_model(model.id),
         node_power_w=node_power_w,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from breakeven.catalog.assumptions import Assumption
     from breakeven.catalog.book import Book
+    from breakeven.catalog.roofline import Roofline
     from breakeven.quantities import Interval
     from breakeven.sources.scenario import Scenario
     from breakeven.studies.verdict.token_price import PricingDay
@@ -33,11 +34,20 @@ class Targets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """What is known before any traffic: the book, and the roofline that estimates what nobody measured."""
+
+    book: Book
+    roofline: Roofline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The fixed surroundings of one verdict."""
 
     book: Book
     workload: Workload
+    roofline: Roofline
     scenario: Scenario
     targets: Targets
     day: PricingDay

@@ -8,7 +8,7 @@ Arrays have shape (draws, months).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from breakeven.studies.verdict.pool_option import PoolOption
     from breakeven.studies.verdict.workload import Workload
 
-WEEKS_PER_MONTH = 52 / MONTHS_PER_YEAR
+WEEKS_PER_MONTH: Final = 52 / MONTHS_PER_YEAR
+BLOCK_DRAWS: Final = 1000
+"""Draws that are computed together: their arrays stay in a core's cache."""
+
+ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,45 +44,49 @@ class Course:
 
     def usd_per_month(self, case: Case) -> Array:
         """Return an option's bills, without the migration towards it."""
-        option, values = case.option, case.drawn
-        if isinstance(option, ServerlessOption):
-            return self._serverless(option, values)
-        bill = self.flat(case) if isinstance(option, ApiOption) else self.stairs(case)
-        return bill.usd_per_month(self.volume_mtok)
+        found = np.empty(self.volume_mtok.shape)
+        for start in range(0, len(found), BLOCK_DRAWS):
+            rows = slice(start, start + BLOCK_DRAWS)
+            found[rows] = self._block(case, rows)
+        return found
 
-    def flat(self, case: Case) -> FlatDraws:
+    def flat(self, case: Case, rows: slice = ALL) -> FlatDraws:
         """Return an API's bill over volume, month by month."""
         now = case.flat
-        one_off = np.asarray(monthly_one_off_usd(case))
         return replace(
             now,
-            fixed_usd_per_month=(now.fixed_usd_per_month - one_off)[:, None],
-            usd_per_mtok=now.usd_per_mtok[:, None] * self.api_price_ratio,
+            fixed_usd_per_month=(now.fixed_usd_per_month - monthly_one_off_usd(case))[rows, None],
+            usd_per_mtok=now.usd_per_mtok[rows, None] * self.api_price_ratio[rows],
         )
 
-    def stairs(self, case: Case) -> StairDraws:
+    def stairs(self, case: Case, rows: slice = ALL) -> StairDraws:
         """Return a pool's bill over volume, month by month; engineers do not get cheaper with GPUs."""
-        option, values = case.option, case.drawn
+        option, now = case.option, case.stairs
         assert not isinstance(option, ApiOption)
-        now = case.stairs
-        engineering = np.broadcast_to(option.node_engineering_usd(values), now.node_usd_per_month.shape)[:, None]
-        one_off = np.asarray(monthly_one_off_usd(case))
+        people = option.node_engineering_usd(case.drawn)
+        node_usd = (now.node_usd_per_month - people)[rows, None] * self._node_price(option, rows)
         return replace(
             now,
-            fixed_usd_per_month=(now.fixed_usd_per_month - one_off)[:, None],
-            node_usd_per_month=(now.node_usd_per_month[:, None] - engineering) * self._node_price(option) + engineering,
-            node_mtok_per_month=now.node_mtok_per_month[:, None],
-            standby_nodes=now.standby_nodes[:, None],
+            fixed_usd_per_month=(now.fixed_usd_per_month - monthly_one_off_usd(case))[rows, None],
+            node_usd_per_month=node_usd + np.broadcast_to(people, len(self.volume_mtok))[rows, None],
+            node_mtok_per_month=now.node_mtok_per_month[rows, None],
+            standby_nodes=now.standby_nodes[rows, None],
         )
 
-    def _serverless(self, option: ServerlessOption, values: Mapping[str, Array]) -> Array:
-        columns = {key: value[:, None] for key, value in values.items()}
-        running = option.running_usd_per_month(columns, volume_ratio=self.growth_ratio)
-        standing = sum(item.usd_per_month for item in option.overhead_lines(columns, 0) if item.layer != "one-off")
-        return np.asarray(running * self._node_price(option) + standing)
+    def _block(self, case: Case, rows: slice) -> Array:
+        if isinstance(case.option, ServerlessOption):
+            return self._serverless(case.option, case.drawn, rows)
+        bill = self.flat(case, rows) if isinstance(case.option, ApiOption) else self.stairs(case, rows)
+        return bill.usd_per_month(self.volume_mtok[rows])
 
-    def _node_price(self, option: PoolOption) -> Array | float:
-        return self.gpu_price_ratio if option.price_moves else 1.0
+    def _serverless(self, option: ServerlessOption, values: Mapping[str, Array], rows: slice) -> Array:
+        columns = {key: value[rows, None] for key, value in values.items()}
+        running = option.running_usd_per_month(columns, volume_ratio=self.growth_ratio[rows])
+        standing = sum(item.usd_per_month for item in option.overhead_lines(columns, 0) if item.layer != "one-off")
+        return np.asarray(running * self._node_price(option, rows) + standing)
+
+    def _node_price(self, option: PoolOption, rows: slice) -> Array | float:
+        return self.gpu_price_ratio[rows] if option.price_moves else 1.0
 
 
 def course_of(values: Mapping[str, Array], workload: Workload, *, month_count: int) -> Course:

@@ -80,12 +80,14 @@ def pool_options(context: Context) -> tuple[list[Candidate], list[str]]:
         candidates = catalogue_candidates(context.book.models[name], context)
         if not candidates and not any(context.book.model(pool.model).id == name for pool in context.scenario.pools):
             left_out.append(
-                f"{name} is not compared as self-hosted: no GPU has both a measured throughput at enough lengths and "
-                "a current price. State yours under pools: in a scenario."
+                f"{name} is not compared as self-hosted: no GPU that it fits has a current price. "
+                "State yours under pools: in a scenario."
             )
         best: dict[tuple[str, str], Candidate] = {}
         for item in candidates:
-            key = (item.option.gpu, item.option.purchase)
+            # Of what is only estimated the cheapest is shown: its GPU is the first to measure.
+            estimated = item.config is not None and item.config.measured is None
+            key = ("estimated" if estimated else item.option.gpu, item.option.purchase)
             if key not in best or _pool_usd(item, context) < _pool_usd(best[key], context):
                 best[key] = item
         found += best.values()
@@ -174,7 +176,7 @@ def _provisioned(item: PriceList, context: Context) -> Candidate:
         as_of=item.checked_on,
         source=item.source,
     )
-    return Candidate(option=option, price=price, pricing=option.id, measured=None)
+    return Candidate(option=option, price=price, pricing=option.id, config=None)
 
 
 def _likely_usd(option: ApiOption, context: Context) -> float:

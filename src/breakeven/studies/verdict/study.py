@@ -10,7 +10,8 @@ from breakeven.economics.sensitivity import swings
 from breakeven.studies.verdict.ahead import bills_ahead
 from breakeven.studies.verdict.answer import answer, may_be_recommended
 from breakeven.studies.verdict.api_option import ApiOption
-from breakeven.studies.verdict.context import Context, Targets
+from breakeven.studies.verdict.configs import memory_of
+from breakeven.studies.verdict.context import Context
 from breakeven.studies.verdict.elastic_option import ProvisionedOption, ServerlessOption
 from breakeven.studies.verdict.evaluate import bases, crossing, lever_bill, line_results, nodes_of, spread
 from breakeven.studies.verdict.gate import evidence, exclusions
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from breakeven.catalog.book import Book
     from breakeven.quantities import Interval
     from breakeven.records import TrafficProfile
     from breakeven.sources.scenario import Scenario
     from breakeven.studies.verdict.candidates import Candidate
+    from breakeven.studies.verdict.configs import Config
+    from breakeven.studies.verdict.context import Catalogue, Targets
     from breakeven.studies.verdict.evaluate import Case, Option
 
 DEFAULT_CHANCE: Final = Chance()
@@ -43,7 +45,7 @@ STALE_DAYS: Final = 90
 
 def verdict(
     profile: TrafficProfile,
-    book: Book,
+    catalogue: Catalogue,
     scenario: Scenario,
     targets: Targets,
     *,
@@ -58,9 +60,10 @@ def verdict(
     ``NoPriceError`` when today's target has no price on that day, ``InputError`` when there is no
     volume or a stated pool cannot work.
     """
-    book = with_observed(book, profile)
+    book = with_observed(catalogue.book, profile)
     context = Context(
         book=book,
+        roofline=catalogue.roofline,
         workload=Workload(profile=profile, total_tokens_per_month=scenario.traffic.total_tokens_per_month),
         scenario=scenario,
         targets=targets,
@@ -146,11 +149,10 @@ def _pool_result(context: Context, candidate: Candidate, case: Case, bought: Seq
     rivals = [rival for rival in bought if _is_rival(rival.option, option.model)]
     crossings = () if serverless else tuple(crossing(case, rival) for rival in rivals)
     facts = [_fact(candidate.price.meaning, candidate.price.source, candidate.price.as_of, context.on)]
-    if candidate.measured is not None:
-        source = context.book.measurement_sources[candidate.measured.source]
-        facts.append(_fact(f"throughput: {source.title}", source.url, candidate.measured.as_of, context.on))
+    facts += _throughput_facts(context, candidate.config)
     fit = option.service.fit_error_fraction
     notes = [f"throughput: {option.service.basis}" + (f", fitted within {fit:.0%} (median)" if fit is not None else "")]
+    notes += _memory_notes(context, candidate)
     if serverless:
         notes.append("no break-even is given: the bill follows the volume, it has no staircase")
     return _result(
@@ -170,6 +172,37 @@ def _pool_result(context: Context, candidate: Candidate, case: Case, bought: Seq
         facts=tuple(facts),
         notes=tuple(notes),
     )
+
+
+def _memory_notes(context: Context, candidate: Candidate) -> list[str]:
+    """Say what the memory of one copy of the model holds at the traffic's joint lengths."""
+    config, option = candidate.config, candidate.option
+    if config is None:
+        return []
+    memory = memory_of(
+        context.book.models[option.model],
+        context.book.gpus[config.gpu],
+        gpus=config.gpus,
+        precision=config.precision,
+        context=context,
+    )
+    if not memory.fits:
+        return [f"memory: {'; '.join(memory.reasons)}"]
+    taken = f"{memory.weights_gb:,.0f} GB of weights in {memory.usable_gb:,.0f} GB usable"
+    held = f"{memory.kv_gb:.2f} GB of KV cache a request in flight"
+    return [f"memory: {taken}, {held}: room for {memory.concurrent_requests:,} at once"]
+
+
+def _throughput_facts(context: Context, config: Config | None) -> list[Fact]:
+    """Return what a pool's throughput rests on: a measurement, or the roofline."""
+    if config is None:
+        return []
+    if config.measured is not None:
+        source = context.book.measurement_sources[config.measured.source]
+        return [_fact(f"throughput: {source.title}", source.url, config.measured.as_of, context.on)]
+    if config.band is not None:
+        return [_fact("throughput: estimated, not measured", config.band.source, config.band.as_of, context.on)]
+    return []
 
 
 def _is_rival(option: Option, model: str) -> bool:

@@ -32,16 +32,16 @@ class Prompt:
     """A prompt's hash, and its characters by who said them."""
 
     identity: str
-    characters: int
-    system_characters: int
-    history_characters: int
+    character_count: int
+    system_character_count: int
+    history_character_count: int
 
     def details(self, input_tokens: Any) -> dict[str, Any]:
         """Return the details of a request with that prompt and so many input tokens."""
         found: dict[str, Any] = {PROMPT_ID: self.identity}
-        if isinstance(input_tokens, int) and input_tokens >= 0 and self.characters:
-            found[SYSTEM_TOKENS] = input_tokens * self.system_characters // self.characters
-            found[HISTORY_TOKENS] = input_tokens * self.history_characters // self.characters
+        if isinstance(input_tokens, int) and input_tokens >= 0 and self.character_count:
+            found[SYSTEM_TOKENS] = input_tokens * self.system_character_count // self.character_count
+            found[HISTORY_TOKENS] = input_tokens * self.history_character_count // self.character_count
         return found
 
 
@@ -65,9 +65,9 @@ def prompt_of(logged: Any, instructions: Any = None) -> Prompt | None:
     whole = json.dumps([instructions, logged, tools], sort_keys=True)
     return Prompt(
         identity=hashlib.sha256(whole.encode()).hexdigest(),
-        characters=sum(length for _, length in turns),
-        system_characters=system,
-        history_characters=history,
+        character_count=sum(length for _, length in turns),
+        system_character_count=system,
+        history_character_count=history,
     )
 
 
