@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from breakeven.quantities import Array, Number
 
 RATIO_POINTS: Final = 5
+FEW_VALUES: Final = 50
 UPTIME_CELLS: Final = 2_000_000
 MOST_UPTIME_POINTS: Final = 1025
 """Up-time climbs in steps of whole nodes, so its table is as fine as this many windows x points allow."""
@@ -108,8 +109,9 @@ def _points(values: Number, count: int) -> Array:
     """Return the few distinct values, or that many between the smallest and the largest."""
     if isinstance(values, float | int):
         return np.array([float(values)])
-    distinct = np.unique(values)
-    return distinct if len(distinct) <= count else np.geomspace(distinct[0], distinct[-1], count)
+    some = np.unique(values[:FEW_VALUES])
+    distinct = some if len(some) > count else np.unique(values)  # draws differ from the first few on
+    return distinct if len(distinct) <= count else np.geomspace(values.min(), values.max(), count)
 
 
 def _between(axes: Sequence[Array], table: Array, values: Sequence[Number]) -> Array:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from breakeven.economics.breakeven import FlatCost, StairCost, break_even, break_even_utilisation
-from breakeven.economics.crossing import FlatDraws, StairDraws, crossings
+from breakeven.economics.crossing import FlatDraws, StairDraws, first_crossing_mtok
 from breakeven.economics.levers import LeverBill, Levers
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.api_option import ApiOption
@@ -88,8 +89,10 @@ def spread(drawn: Number, likely: Number) -> Interval:
 
     Skewed assumptions can put that value outside: it is the most likely of each, not the middle of all.
     """
-    low, high = np.quantile(drawn, (LOW_FRACTION, HIGH_FRACTION)) if np.ndim(drawn) else (drawn, drawn)
-    middle = float(likely)
+    middle = low = high = float(likely)
+    if isinstance(drawn, np.ndarray) and drawn.ndim:
+        ranks = [ceil(share * len(drawn)) - 1 for share in (LOW_FRACTION, HIGH_FRACTION)]
+        low, high = np.partition(drawn, ranks)[ranks]  # as np.quantile's inverted_cdf, at a third of its time
     return Interval(low=min(float(low), middle), likely=middle, high=max(float(high), middle))
 
 
@@ -148,7 +151,7 @@ def crossing(pool: Case, rival: Case) -> CrossingResult:
     assert isinstance(option, PoolOption)
     assert isinstance(api, ApiOption)
     stair, flat = likely_stair(pool), likely_flat(rival)
-    first = crossings(pool.stairs, rival.flat).first_mtok
+    first = first_crossing_mtok(pool.stairs, rival.flat)
     low, high = (ordered_quantile(first, share) for share in (LOW_FRACTION, HIGH_FRACTION))
     return CrossingResult(
         against=api.id,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from breakeven.economics.crossing import crossings
+from breakeven.economics.crossing import first_crossing_mtok
 from breakeven.economics.horizon import npv_usd, payback_months
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.answer import POOL_KINDS
@@ -145,7 +145,7 @@ def _scores(values: Array) -> Array:
 
 
 def _months(course: Course, won_fraction: Array, leading: Contender | None, today: Case) -> tuple[MonthAhead, ...]:
-    first = crossings(course.stairs(leading.case), course.flat(today)).first_mtok if leading else None
+    first = first_crossing_mtok(course.stairs(leading.case), course.flat(today)) if leading else None
     low, middle, high = np.quantile(course.volume_mtok, SHARES, axis=0)
     found = []
     for month in range(course.volume_mtok.shape[1]):

@@ -6,7 +6,7 @@ an assumption with an interval, named, and it widens every result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Workload:
 
     profile: TrafficProfile
     total_tokens_per_month: int | None = None
+    _last_growth: list[Number] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.profile.usage.total_tokens == 0:
@@ -72,7 +73,7 @@ class Workload:
         times = self.profile.times
         seen_months = self.profile.months if times is None else times.span_days / DAYS_PER_MONTH
         # From the middle of what was seen to the middle of the month that follows it.
-        ahead = (1 + values["traffic_growth_per_month"]) ** ((seen_months + 1) / 2)
+        ahead = self._grown(values["traffic_growth_per_month"], (seen_months + 1) / 2)
         if times is None:
             return ahead / self.profile.months
         return ahead * values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * self._mean_ratio(values)
@@ -107,6 +108,12 @@ class Workload:
             input_output_tokens2=input_output * ratio * input_ratio * output_ratio,
             output_output_tokens2=output_output * ratio * output_ratio**2,
         )
+
+    def _grown(self, growth_per_month: Number, months: float) -> Number:
+        """Return (1 + growth)^months; all options ask with the same draws, so the last answer is kept."""
+        if not self._last_growth or self._last_growth[0] is not growth_per_month:
+            self._last_growth[:] = growth_per_month, (1 + growth_per_month) ** months
+        return self._last_growth[1]
 
     def _mean_ratio(self, values: Values) -> Number:
         times = self.profile.times
