@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -16,7 +20,7 @@ from breakeven.records import TrafficTimes
 from breakeven.reports.colours import LAYER_COLOURS, PALETTE
 from breakeven.reports.html import linked, verdict_page
 from breakeven.reports.parts import best_pool
-from breakeven.reports.words import usd, usd_range
+from breakeven.reports.words import percent, usd, usd_range
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,6 +181,58 @@ def test_only_web_addresses_become_links() -> None:
     assert linked("javascript:alert(1)") == "javascript:alert(1)"
     assert linked("<b>") == "&lt;b&gt;"
     assert "<i>" not in linked("https://example.org/<i>\"'x")
+
+
+def test_only_the_pages_own_script_may_run(html: str) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert policy is not None
+    assert script is not None
+    digest = b64encode(sha256(script.group(1).encode()).digest()).decode()
+    assert unescape(policy.group(1)) == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert "innerHTML" not in script.group(1)
+    assert "eval(" not in script.group(1)
+
+
+def test_data_for_the_script_cannot_end_its_element(few: Verdict) -> None:
+    result = replace(few, options=tuple(replace(item, title=f"</script>{HOSTILE}") for item in few.options))
+    page = verdict_page(result)
+    found = re.search(r'id="weigh-data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    assert not set("<>&") & set(found.group(1))
+    assert json.loads(found.group(1))["options"][0]["title"] == f"</script>{HOSTILE}"
+
+
+def test_the_draws_the_months_and_the_next_bill_are_there(azure: Verdict, page: Page) -> None:
+    outlook = azure.outlook
+    assert f"{percent(outlook.self_hosting_wins_fraction)} of {outlook.draw_count:,} draws" in page.text
+    assert f"{percent(outlook.if_good_enough_fraction)} if every model were good enough" in page.text
+    for driver in outlook.drivers:
+        assert f"{driver.correlation:+.2f}" in page.text
+    for path in outlook.projections:
+        assert usd(path.usd_per_month[-1].likely) in page.text
+        assert path.saved_npv_usd is None or usd_range(path.saved_npv_usd) in page.text
+    for item in azure.forecast.bills:
+        assert usd(item.bill.high_95_usd) in page.text
+    assert azure.forecast.note in page.text
+    assert {"certainty", "months-ahead", "next-bill", "rules"} <= set(page.values("id"))
+
+
+def test_every_rule_of_thumb_is_there_with_its_answer(azure: Verdict, page: Page) -> None:
+    assert azure.rules is not None
+    for group in azure.rules.groups:
+        assert group.summary in page.text
+        for rule in group.rules:
+            assert rule.text in page.text
+
+
+def test_what_todays_api_used_better_saves_is_shown_line_by_line(azure: Verdict, page: Page) -> None:
+    optimised = next(item for item in azure.options if item.kind == "today-optimised")
+    saved = [line for line in optimised.lines if line.key.startswith("saved by")]
+    assert saved
+    for line in saved:
+        assert f"{line.key} = {line.formula}" in page.text
+        assert usd(line.usd_per_month.likely) in page.text
 
 
 def test_an_hour_of_traffic_has_no_week_to_draw(page: Page) -> None:

@@ -6,12 +6,16 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import date
 from html import unescape
+from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+import breakeven
 from breakeven.economics.breakeven import FlatCost, StairCost, break_even
 from breakeven.economics.levers import LeverBill, Levers
 from breakeven.reports.html import verdict_page
@@ -22,8 +26,20 @@ if TYPE_CHECKING:
 
     from breakeven.studies.verdict.result import Verdict
 
+ON = date(2026, 11, 21)
 POSITIONS = 60
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def _found_browser() -> str | None:
+    """Return a Chromium that starts: some distributions install a stub that only points to another package."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        path = shutil.which(name)
+        if path and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+BROWSER = _found_browser()
 browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (make test installs it where apt-get can)")
 
 PROBE = """
@@ -46,6 +62,16 @@ const said = {at: document.getElementById("at-volume").textContent, hash: locati
 document.getElementById("as-planned").click();
 said.back = document.getElementById("at-volume").textContent;
 document.body.append(Object.assign(document.createElement("pre"), {id: "probed", textContent: JSON.stringify(said)}));
+</script>
+"""
+
+REDRAW = """
+<script>
+const drawn = charts.map(chart => Object.entries(chart.curves).map(([name, curve]) => [
+  curve.getAttribute("d"),
+  name === "pool" ? chart.stairs(bills[data.pool], AS_PLANNED) : chart.line(bills[data.chart.bills[name]], AS_PLANNED),
+]));
+document.body.append(Object.assign(document.createElement("pre"), {id: "probed", textContent: JSON.stringify(drawn)}));
 </script>
 """
 
@@ -157,6 +183,43 @@ def test_the_page_as_written_shows_the_levers_of_its_address(azure: Verdict, tmp
     cheapest = min((name for name in bills if name in good), key=lambda name: bills[name].usd_per_month(levers))
     assert next(name for name in rows if name in good) == cheapest
     assert not re.search(r"<div [^>]*data-weigh[^>]*hidden", dom)
+
+
+def _heights(path: str) -> dict[int, float]:
+    """Return a path's height, from the top, at every whole pixel that it passes: steps and straight parts."""
+    points: list[tuple[float, float]] = []
+    for command, text in re.findall(r"([MLHV])([^MLHV]*)", path):
+        figures = [float(item) for item in text.split(",")]
+        x, y = points[-1] if points else (0.0, 0.0)
+        if command in "ML":
+            points += zip(figures[::2], figures[1::2], strict=True)
+        else:
+            points.append((figures[0], y) if command == "H" else (x, figures[0]))
+    found = {}
+    for (x, y), (to_x, to_y) in pairwise(points):
+        for pixel in range(ceil(x + 0.01), ceil(to_x - 0.01)):
+            found[pixel] = y + (to_y - y) * (pixel - x) / (to_x - x)
+    return found
+
+
+@browser
+@pytest.mark.parametrize("monthly_tokens", [20_000_000, 20_000_000_000])
+def test_the_script_redraws_the_curves_that_the_library_drew(tmp_path: Path, monthly_tokens: int) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        f"today: gpt-4o\ntraffic: {{input_tokens_per_month: {monthly_tokens * 3 // 4}, "
+        f"output_tokens_per_month: {monthly_tokens // 4}}}\n",
+        encoding="utf-8",
+    )
+    curves = 0
+    for chart in _probed(breakeven.plan(scenario=scenario, as_of=ON), REDRAW, tmp_path):
+        for static, redrawn in chart:
+            before, after = _heights(static), _heights(redrawn)
+            shared = before.keys() & after.keys()
+            assert len(shared) > 250
+            assert max(abs(before[pixel] - after[pixel]) for pixel in shared) < 1
+            curves += 1
+    assert curves == 8
 
 
 @browser

@@ -59,7 +59,9 @@ def test_the_first_month_of_the_course_is_the_bill_without_migration(plan: Open)
     for case in plan.cases:
         first = course.usd_per_month(case)[:, 0]
         one_off = sum(np.asarray(row.usd_per_month) for row in case.drawn_bill.lines if row.layer == "one-off")
-        assert first == pytest.approx(np.asarray(case.drawn_bill.usd_per_month) - one_off, rel=0.03), case.option.id
+        # Up-times of serverless nodes climb in steps, and two tables may place a draw on either side of one.
+        close = np.isclose(first, np.asarray(case.drawn_bill.usd_per_month) - one_off, rtol=0.01)
+        assert close.mean() >= (0.97 if isinstance(case.option, ServerlessOption) else 1.0), case.option.id
 
 
 def test_later_months_follow_volume_and_prices(plan: Open) -> None:

@@ -11,16 +11,24 @@ import typer
 def demo(
     html: Annotated[Path, typer.Option(help="Where to write the verdict as a page.")] = Path("breakeven-demo.html"),
 ) -> None:
-    """Plan for an hour of a production chat service (Azure, 2023), then send a slice of it through the gateway."""
-    from breakeven.cli.output import working
+    """Plan for an hour and for two weeks of production services, then send a slice through the gateway."""
+    from breakeven.cli.output import console, working
     from breakeven.cli.plan import show, write_html
-    from breakeven.wiring.plan import PlanRequest, run_plan, sample_trace
+    from breakeven.reports.beside import beside_view
+    from breakeven.wiring.plan import PlanRequest, run_plan, sample_trace, two_weeks
 
     typer.echo("Reading one hour of a production chat service: Azure/AzurePublicDataset, 2023-11-16, CC-BY-4.0.")
     with working("Comparing every way to serve it"):
         result = run_plan(PlanRequest(files=(sample_trace(),), today="openai:gpt-4o"))
     show(result)
     write_html(result, html)
+    typer.echo(
+        "\nBeside it two weeks of a larger production service (alibaba/ServeGen, Apache-2.0): what more data changes "
+        "is how\nsure the answer is.\n"
+    )
+    with working("Comparing every way to serve those"):
+        longer = run_plan(PlanRequest(files=two_weeks(), today="openai:gpt-4o"))
+    console().print(beside_view([("one hour", result), ("two weeks", longer)]))
     _show_gateway()
 
 

@@ -88,6 +88,11 @@ class InputRow:
 
 def verdict_page(result: Verdict) -> str:
     """Return the verdict as one self-contained HTML document."""
+    return templates().get_template("verdict.html.jinja").render(_context(result))
+
+
+def templates() -> Environment:
+    """Return the page's templates, in which every string is escaped, with what formats figures."""
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -110,7 +115,7 @@ def verdict_page(result: Verdict) -> str:
         drawn=_drawn,
         log10=log10,
     )
-    return environment.get_template("verdict.html.jinja").render(_context(result))
+    return environment
 
 
 def _context(result: Verdict) -> dict[str, Any]:

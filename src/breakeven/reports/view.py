@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from breakeven.errors import UnknownNameError
 from breakeven.reports.as_json import to_json
 from breakeven.reports.charts.gallery import gallery
 from breakeven.reports.frames import frame
-from breakeven.reports.html import verdict_page
+from breakeven.reports.html import templates, verdict_page
 from breakeven.reports.markdown import verdict_markdown
 from breakeven.reports.parts import GROUPS, members, recommended
-from breakeven.reports.words import percent, usd, usd_range
 from breakeven.studies.verdict.result import Verdict
 
 if TYPE_CHECKING:
@@ -70,18 +68,14 @@ class VerdictView(Verdict):
         return charts[name]
 
     def _repr_html_(self) -> str:
-        environment = Environment(
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            loader=PackageLoader("breakeven.reports", "page"),
-        )
-        environment.filters.update(usd=usd, usd_range=usd_range, percent=percent)
         charts = gallery(self)
-        return environment.get_template("notebook.html.jinja").render(
-            result=self,
-            recommended=recommended(self),
-            groups=[(title, members(self, standing)[:SHOWN_PER_GROUP]) for standing, title in GROUPS.items()],
-            drawing=Markup(charts[0].svg()) if charts else "",  # noqa: S704 - escaped by the renderer
+        return (
+            templates()
+            .get_template("notebook.html.jinja")
+            .render(
+                result=self,
+                recommended=recommended(self),
+                groups=[(title, members(self, standing)[:SHOWN_PER_GROUP]) for standing, title in GROUPS.items()],
+                drawing=Markup(charts[0].svg()) if charts else "",  # noqa: S704 - escaped by the renderer
+            )
         )

@@ -52,6 +52,11 @@ _SECTIONS: Final = (
         ("constraints:", "  data_may_leave: false", "  regions: [eu]", "  compliance: [SOC 2 Type 2]"),
     ),
     (
+        "tuning",
+        "A model fine-tuned for this work: training, its people and a tuned API's dearer tokens join the bills.",
+        ("tuning: {training_mtok: 20, runs_per_year: 4, variants: 1, api_training_usd_per_mtok: 25}",),
+    ),
+    (
         "quality",
         "Evidence that a model is good enough for this work: a word, labelled-pairs or a shadow comparison.",
         ("quality:", "  - {model: llama-3.3-70b, evidence: labelled-pairs, accuracy_ratio: 0.97}"),

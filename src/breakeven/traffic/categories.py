@@ -84,10 +84,10 @@ def _largest_exceeded(tokens: NumericValue, thresholds_tokens: Sequence[int]) ->
 
 
 def _day_segment(table: Table, boundaries_s: Iterable[int]) -> NumericValue:
-    """Count the boundaries that lie at or before the request's second of the day."""
-    second = microseconds_of(table) // MICROSECONDS % DAY_S
+    """Count the boundaries that lie at or before the request's time of day."""
+    time_of_day_us = microseconds_of(table) % (DAY_S * MICROSECONDS)
     return sum(
-        ((second >= boundary).cast("int64") for boundary in sorted(set(boundaries_s))),
+        ((time_of_day_us >= boundary_s * MICROSECONDS).cast("int64") for boundary_s in sorted(set(boundaries_s))),
         start=ibis.literal(0, type="int64"),
     )
 

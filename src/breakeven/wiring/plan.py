@@ -173,6 +173,14 @@ def catalogue_rows(section: Section, search: str | None) -> tuple[CatalogueRow, 
     return priced_rows((genai.exact_price_list(name) for name in wanted), datetime.now(UTC), None)
 
 
+def two_weeks() -> tuple[Path, ...]:
+    """Return the bundled rates of two weeks of a production service."""
+    require_plan_extra()
+    from breakeven.traffic.sample import two_weeks_paths
+
+    return two_weeks_paths()
+
+
 def sample_trace() -> Path:
     """Return the bundled hour of a production chat trace."""
     from breakeven.traffic.sample import sample_path

@@ -69,7 +69,7 @@ class _Content:
 
     main: CrossingResult
     drawn: tuple[CrossingResult, ...]
-    volume: Interval
+    volume_mtok: Interval
 
 
 def cost_against_volume(
@@ -85,7 +85,7 @@ def cost_against_volume(
         f"{tokens(first * 1e6) if first is not None else 'no volume'}; today {tokens(volume.likely * 1e6)} tokens."
     )
     drawn = (against, *others)
-    content = _Content(main=against, drawn=drawn, volume=volume)
+    content = _Content(main=against, drawn=drawn, volume_mtok=volume)
     key = ((pool.title, POOL), *((rival_of(item), LINE_COLOURS[who(item)]) for item in drawn))
     return Chart(
         name=name, title="Cost against volume", label=label, key=key, build=lambda size: _volume_chart(content, size)
@@ -115,9 +115,9 @@ def axes_of(drawn: Sequence[CrossingResult], volume: Interval) -> Axes:
 
 
 def _volume_chart(content: _Content, size: Size) -> alt.LayerChart:
-    frame = _frame(axes_of(content.drawn, content.volume), size)
+    frame = _frame(axes_of(content.drawn, content.volume_mtok), size)
     parts = [
-        *_today_marks(content.volume, frame),
+        *_today_marks(content.volume_mtok, frame),
         _cheaper_strip(content.main.likely, frame),
         *(_line(item, frame) for item in content.drawn),
         _staircase(content.main.pool, frame),

@@ -2,6 +2,6 @@
 
 from breakeven.studies.forecast.backtest import Trial, backtest
 from breakeven.studies.forecast.result import BillForecast, Forecast
-from breakeven.studies.forecast.study import Payer, forecast_bills
+from breakeven.studies.forecast.study import Payer, forecast_bills, month_to_observed
 
-__all__ = ["BillForecast", "Forecast", "Payer", "Trial", "backtest", "forecast_bills"]
+__all__ = ["BillForecast", "Forecast", "Payer", "Trial", "backtest", "forecast_bills", "month_to_observed"]

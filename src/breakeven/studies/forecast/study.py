@@ -19,7 +19,7 @@ from breakeven.economics.forecast import (
     unseen_ratios,
     volume_ratios,
 )
-from breakeven.quantities import DAYS_PER_MONTH
+from breakeven.quantities import DAYS_PER_MONTH, Interval
 from breakeven.studies.forecast.daily import Days
 from breakeven.studies.forecast.result import Basis, BillForecast, Forecast
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from breakeven.catalog.assumptions import Assumption
     from breakeven.quantities import Array
-    from breakeven.records import TrafficProfile
+    from breakeven.records import Moments, TrafficProfile
     from breakeven.studies.forecast.daily import VolumeOf
 
 HORIZON_DAYS: Final = round(DAYS_PER_MONTH)
@@ -69,17 +69,37 @@ def forecast_bills(
     Reads three assumptions: how far a day (or an hour) lies from the average one, and growth.  They are all there is
     for a trace under a day and for a bill; days that were seen overrule them by and by.
     """
-    prior = DailyPrior.of(assumptions[DAYS_RATIO].interval, assumptions[GROWTH].interval)
-    days = Days.of(profile.times) if profile.times else None
-    observed_days = days.span_days if days else profile.months * DAYS_PER_MONTH
-    future = _Future(
-        days=days, observed_days=observed_days, prior=prior, hour=assumptions[HOUR_RATIO], count=count, seed=seed
-    )
+    future = _future(profile, assumptions, count=count, seed=seed)
     return Forecast(
         basis=future.basis,
-        observed_days=observed_days,
+        observed_days=future.observed_days,
         bills=tuple(_bill(payer, future.ratios(payer.volume_of)) for payer in payers),
         note=future.note,
+    )
+
+
+def month_to_observed(
+    profile: TrafficProfile, assumptions: Mapping[str, Assumption], *, count: int = 10_000, seed: int = 1
+) -> Interval:
+    """Return next month's tokens over those of a month of average observed time: 10th percentile, median, 90th."""
+    ratios = _future(profile, assumptions, count=count, seed=seed).ratios(_tokens)
+    low, middle, high = np.quantile(ratios, (0.1, 0.5, 0.9)).tolist()
+    return Interval(low=low, likely=middle, high=high)
+
+
+def _tokens(seen: Moments) -> float:
+    return float(seen.input_tokens + seen.output_tokens)
+
+
+def _future(profile: TrafficProfile, assumptions: Mapping[str, Assumption], *, count: int, seed: int) -> _Future:
+    days = Days.of(profile.times) if profile.times else None
+    return _Future(
+        days=days,
+        observed_days=days.span_days if days else profile.months * DAYS_PER_MONTH,
+        prior=DailyPrior.of(assumptions[DAYS_RATIO].interval, assumptions[GROWTH].interval),
+        hour=assumptions[HOUR_RATIO],
+        count=count,
+        seed=seed,
     )
 
 

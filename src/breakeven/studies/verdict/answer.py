@@ -111,7 +111,7 @@ def _confidence(today: OptionResult, best: OptionResult) -> str:
     if best.id == today.id or today.excluded_by:
         return ""
     if best.usd_per_month.high < today.usd_per_month.low:
-        return "It stays cheaper with every assumption against it."
+        return "The two 80 % intervals do not meet."
     return "The two intervals overlap, so read it as likely, not as certain."
 
 

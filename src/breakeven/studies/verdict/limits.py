@@ -46,6 +46,11 @@ def limits_of(workload: Workload, book: Book) -> tuple[str, ...]:
             f"is {_span(book, 'mean_to_observed_days_ratio')} those observed, and the peak "
             f"{_span(book, 'weekly_peak_ratio')}."
         )
+    else:
+        found.append(
+            f"The month to come is taken as {_span(book, 'mean_to_observed_days_ratio')} one of the days observed, as "
+            "their own ups and downs allow."
+        )
     if days is not None and days < STABLE_DAYS:
         found.append(f"A stable verdict wants three months of data; this is {days:.2g} days. {_growth(workload, book)}")
     if workload.profile.times and workload.profile.times.window_s > SECONDS_PER_HOUR:

@@ -101,7 +101,7 @@ def verdict(
         options=ranked,
         answer=said,
         outlook=seen,
-        forecast=bills_ahead([cases[name] for name in ahead if name], context.workload, book, chance),
+        forecast=bills_ahead([cases[name] for name in ahead if name], context.workload, catalogue.book, chance),
         turning_points=turns,
         assumptions=shown_assumptions(book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, book),

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from breakeven.capacity.load import windows_of
 from breakeven.capacity.tables import LoadTables
 from breakeven.errors import InputError
-from breakeven.quantities import DAYS_PER_MONTH, SECONDS_PER_HOUR, TOKENS_PER_MTOK
+from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
 
 if TYPE_CHECKING:
     from breakeven.quantities import Number, Values
-    from breakeven.records import TrafficProfile
+    from breakeven.records import TrafficProfile, TrafficTimes
 
 SHORT_DAYS = 1.0
 LONG_DAYS = 13.9
@@ -71,12 +71,10 @@ class Workload:
         if self.total_tokens_per_month is not None:
             return self.total_tokens_per_month / observed
         times = self.profile.times
-        seen_months = self.profile.months if times is None else times.span_days / DAYS_PER_MONTH
-        # From the middle of what was seen to the middle of the month that follows it.
-        ahead = self._grown(values["traffic_growth_per_month"], (seen_months + 1) / 2)
         if times is None:
-            return ahead / self.profile.months
-        return ahead * values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * self._mean_ratio(values)
+            # From the middle of the months that were billed to the middle of the month that follows.
+            return self._grown(values["traffic_growth_per_month"], (self.profile.months + 1) / 2) / self.profile.months
+        return values["hours_per_month"] * SECONDS_PER_HOUR / times.span_s * values[mean_ratio_key(times)]
 
     def peak_ratio(self, values: Values) -> Number:
         """Return the month's peak load over the observed peak load."""
@@ -89,7 +87,7 @@ class Workload:
         if times.span_days < SHORT_DAYS:
             return scale * values["hourly_peak_to_mean_ratio"]
         if times.span_days < LONG_DAYS:
-            return scale / self._mean_ratio(values) * values["weekly_peak_ratio"]
+            return scale / values[mean_ratio_key(times)] * values["weekly_peak_ratio"]
         return scale
 
     def month(self, values: Values, *, input_ratio: Number = 1.0, output_ratio: Number = 1.0) -> Month:
@@ -115,9 +113,7 @@ class Workload:
             self._last_growth[:] = growth_per_month, (1 + growth_per_month) ** months
         return self._last_growth[1]
 
-    def _mean_ratio(self, values: Values) -> Number:
-        times = self.profile.times
-        if times is None or times.span_days >= LONG_DAYS:
-            return 1.0
-        short = times.span_days < SHORT_DAYS
-        return values["mean_to_observed_hour_ratio" if short else "mean_to_observed_days_ratio"]
+
+def mean_ratio_key(times: TrafficTimes) -> str:
+    """Return the assumption that says how the month to come compares with the time that was observed."""
+    return "mean_to_observed_hour_ratio" if times.span_days < SHORT_DAYS else "mean_to_observed_days_ratio"
