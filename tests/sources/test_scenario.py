@@ -234,5 +234,6 @@ def test_stated_assumptions_are_taken_as_intervals_or_refused(stated: dict[str, 
     except InputError:
         return
     for item in taken:
-        assert 0 <= item.interval.low <= item.interval.likely <= item.interval.high
+        least = -1 if item.key in RATES_OF_GROWTH else 0
+        assert least <= item.interval.low <= item.interval.likely <= item.interval.high
         assert (item.distribution == "fixed") == item.interval.is_exact

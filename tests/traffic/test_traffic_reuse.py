@@ -33,7 +33,7 @@ def test_a_prompt_counts_as_repeated_from_its_second_use_on() -> None:
 
 
 def test_a_prefix_is_reused_as_far_as_its_blocks_came_before_and_as_long_ago_as_a_cache_keeps_them() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"at_s": 0, "input_tokens": 25, "prefix_blocks": [1, 2, 3]},
         {"at_s": 300, "input_tokens": 22, "prefix_blocks": [1, 2, 4]},  # 20 tokens, exactly 5 minutes old
         {"at_s": 1000, "input_tokens": 30, "prefix_blocks": [1, 5, 6]},  # 10 tokens, 700 s after their last use

@@ -47,7 +47,7 @@ def test_parts_of_the_input_are_summed_over_the_requests_that_state_them() -> No
 
 
 def test_failed_attempts_and_repetitions_have_their_tokens() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"at_s": 0, "input_tokens": 5, "output_tokens": 1, "failed": True, "retry": False},
         {"at_s": 1, "input_tokens": 5, "output_tokens": 2, "failed": True, "retry": True},
         {"at_s": 2, "input_tokens": 5, "output_tokens": 4, "failed": False, "retry": True},

@@ -62,6 +62,16 @@ def draw(
     return drawn
 
 
+def probabilities(names: Iterable[str], *, count: int, generator: Generator) -> dict[str, Array]:
+    """Return for each name one probability from every n-th of 0 to 1, in an order that depends on the name alone.
+
+    ``quantile`` makes values of them: assumptions that share a name then err together, each on its own scale.
+    """
+    seed = int(generator.integers(2**63))
+    strata = (np.arange(count) + 0.5) / count
+    return {name: strata[_own_order(name, count, seed)] for name in names}
+
+
 def _own_order(key: str, count: int, seed: int) -> NDArray[np.int64]:
     """Shuffle the strata with a stream that belongs to this key."""
     stream = Generator(PCG64(SeedSequence(seed, spawn_key=tuple(key.encode()))))

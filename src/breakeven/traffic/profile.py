@@ -7,7 +7,7 @@ gives the same numbers on a file, on the gateway's ledger and on a cluster.  It 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
 from breakeven.records import TrafficProfile
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from breakeven.traffic.progress import Progress
     from breakeven.traffic.trace import Trace
 
-STEPS = 8
+STEPS: Final = 8
 
 
 def profile(
@@ -50,7 +50,8 @@ def profile(
         return bill_profile(trace)
     if trace.kind == "windows":
         return windows_profile(trace, day_boundaries_s)
-    return _trace_profile(trace, input_thresholds_tokens, day_boundaries_s, Steps(trace.table, STEPS, progress))
+    backend = trace.table.get_backend() if progress is not None else None
+    return _trace_profile(trace, input_thresholds_tokens, day_boundaries_s, Steps(STEPS, progress, backend))
 
 
 def _trace_profile(

@@ -29,6 +29,7 @@ def limits_of(workload: Workload, book: Book) -> tuple[str, ...]:
             "A bill has no times: no peaks, no nights. Nodes are sized by a target utilisation of "
             f"{_span(book, 'target_utilisation_fraction')} instead of by your peaks."
         )
+        found.append(f"One bill shows no growth. {_growth(workload, book)}")
         if not workload.profile.moments.requests:
             found.append(
                 f"The bill counts no requests: {_span(book, 'request_tokens')} tokens a request are assumed, "

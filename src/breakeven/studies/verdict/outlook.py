@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 SHARES: Final = (LOW_FRACTION, 0.5, HIGH_FRACTION)
 LISTED_DRIVERS: Final = 10
+MOSTLY_FRACTION: Final = 0.5
+"""A time to pay back is told where at least this share of the draws pays back."""
+
 WEAK_CORRELATION: Final = 0.05
 """Below this an assumption decides nothing that could be told from chance."""
 
@@ -172,9 +175,8 @@ def _projection(item: Contender, paths: Mapping[str, Array], today: Case) -> Pro
         worth = _interval(npv_usd(saved, outlay_usd=outlay, discount_rate_per_year=rate))
         months = payback_months(saved, outlay_usd=outlay)
         share = float(np.isfinite(months).mean())
-        marks = [ordered_quantile(months, quantile) for quantile in SHARES]
-        if marks[0] is not None and marks[1] is not None:
-            payback = Interval(low=marks[0], likely=marks[1], high=marks[2] or float(len(path[0])))
+        if share >= MOSTLY_FRACTION:
+            payback = _interval(months[np.isfinite(months)])
     return Projection(
         option=item.result.id,
         title=item.result.title,

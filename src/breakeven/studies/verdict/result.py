@@ -175,7 +175,7 @@ class Projection:
 
     ``saved_npv_usd`` is the present value of what it saves over today's option within the horizon, migration paid
     at the start and today's bill paid until it is done.  ``payback_fraction`` of the draws earn that back within
-    the horizon, after ``payback_months`` (None where fewer than half do; its high end is at most the horizon).
+    the horizon, and those do after ``payback_months`` (None where fewer than half do).
     None for today's own.
     """
 

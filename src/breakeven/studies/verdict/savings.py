@@ -1,7 +1,8 @@
 """What using today's API better would save: the lines of 002's advice to optimise it first.
 
-Each saving is taken off what the ones before it leave: cached prefixes, trimmed history, shorter answers, and
-batch or flex prices for what can wait.  What the trace shows replaces the assumption (see ``observed``).
+Each saving is taken off what the ones before it leave: trimmed history, cached prefixes of the input that is
+left, shorter answers, and batch or flex prices for what can wait.  What the trace shows replaces the assumption
+(see ``observed``).
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ def saving_lines(
         "write_surcharge_usd": price.plain_as_write_usd - price.plain_input_usd,
         "cache_reads_per_write_ratio": values["cache_reads_per_write_ratio"],
         "cacheable_input_fraction": cacheable,
+        "cached_fraction": cacheable * (1 - history),
     }
     each_usd = caching["read_saving_usd"] - caching["write_surcharge_usd"] / caching["cache_reads_per_write_ratio"]
-    # The cacheable part is taken of the input that is left when history is trimmed.
-    cached_usd = np.maximum(0.0, each_usd) * cacheable * (1 - history)
+    cached_usd = np.maximum(0.0, each_usd) * caching["cached_fraction"]
     found = [
         (
             "saved by prompt caching",
             cached_usd,
-            "max(0, read_saving_usd - write_surcharge_usd / cache_reads_per_write_ratio) x cacheable_input_fraction",
+            "max(0, read_saving_usd - write_surcharge_usd / cache_reads_per_write_ratio) x cached_fraction",
             caching,
         ),
         (

@@ -184,5 +184,5 @@ def _likely_usd(option: ApiOption, context: Context) -> float:
 
 
 def _pool_usd(candidate: Candidate, context: Context) -> float:
-    values = {**context.likely(), candidate.price.key: candidate.price.likely}
+    values = {**context.likely(), **{item.key: item.likely for item in candidate.own}}
     return float(candidate.option.bill(values).usd_per_month)

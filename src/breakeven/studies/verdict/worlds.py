@@ -6,12 +6,13 @@ pay the same price pay it in every world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from breakeven.economics.draws import draw
+from breakeven.economics.distributions import quantile
+from breakeven.economics.draws import draw, probabilities
 from breakeven.studies.verdict.evaluate import Case
 
 if TYPE_CHECKING:
@@ -38,24 +39,22 @@ class Worlds:
 
     likely: Mapping[str, float]
     shared: Mapping[str, Array]
-    own: Mapping[str, Array]
+    fates: Mapping[str, Array]
+    """How each option's own assumptions turn out, as probabilities by the name of what they are of."""
 
     @classmethod
     def draw(cls, context: Context, candidates: Sequence[Candidate], chance: Chance) -> Worlds:
-        """Draw all assumptions of a book and of some options."""
-        named = {_name(candidate, item): item for candidate in candidates for item in candidate.own}
-        everything = dict(context.book.assumptions) | {key: replace(item, key=key) for key, item in named.items()}
-        drawn = draw(
-            everything,
+        """Draw all assumptions of a book, and the fates of those that are some options' own."""
+        generator = np.random.default_rng(chance.seed)
+        shared = draw(
+            context.book.assumptions,
             count=chance.draw_count,
             correlations=[(item.first, item.second, item.rank_correlation) for item in context.book.correlations],
-            generator=np.random.default_rng(chance.seed),
+            generator=generator,
         )
-        return cls(
-            likely=context.likely(),
-            shared={key: drawn[key] for key in context.book.assumptions},
-            own={key: drawn[key] for key in named},
-        )
+        names = {_fate(candidate, item) for candidate in candidates for item in candidate.own}
+        fates = probabilities(sorted(names), count=chance.draw_count, generator=generator)
+        return cls(likely=context.likely(), shared=shared, fates=fates)
 
     def case(self, option: Option, candidate: Candidate | None = None) -> Case:
         """Return an option with its values in every world."""
@@ -63,9 +62,16 @@ class Worlds:
         return Case(
             option=option,
             likely={**self.likely, **{item.key: item.likely for item in own}},
-            drawn={**self.shared, **{item.key: self.own[_name(candidate, item)] for item in own if candidate}},
+            drawn={
+                **self.shared,
+                **{item.key: quantile(item, self.fates[_fate(candidate, item)]) for item in own if candidate},
+            },
         )
 
 
-def _name(candidate: Candidate, item: Assumption) -> str:
-    return f"{candidate.pricing}: {item.key}"
+def _fate(candidate: Candidate, item: Assumption) -> str:
+    """Name what an option's own assumption is of: the market of its nodes, or how fast one way to run a model is."""
+    if item is candidate.price or candidate.config is None:
+        return f"price: {candidate.pricing}"
+    config, option = candidate.config, candidate.option
+    return f"speed: {option.model} on {config.gpus}x {config.gpu} {config.precision} {config.engine}"
