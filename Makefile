@@ -25,8 +25,20 @@ setup: $(STAMP)  ## Make .venv with everything in it
 demo: $(STAMP)  ## Plan for a bundled hour of real chat traffic; writes breakeven-demo.html
 	$(BIN)/breakeven demo
 
+# The profile is tested on Spark too, which only the tests need: half a gigabyte, and Java.
+SPARK := .venv/.spark
+$(SPARK): requirements-spark.lock $(STAMP)
+	@command -v java >/dev/null || { echo "Java is missing; trying to install it"; apt-get update -q && apt-get install -qy default-jre-headless; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@touch $@
+
+# Pages are tested in a real browser.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { echo "Chromium is missing; trying to install it"; apt-get update -q && apt-get install -qy chromium; }
+
 .PHONY: test
-test: $(STAMP)  ## Run the tests
+test: $(STAMP) $(SPARK) browser  ## Run the tests
 	$(BIN)/python -m pytest -q
 
 .PHONY: check
@@ -99,6 +111,7 @@ bench-ledger: $(STAMP)  ## Rows a second and CPU a row from the spool into the s
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group spark -o requirements-spark.lock
 
 .PHONY: clean
 clean:  ## Remove the environment and caches
