@@ -29,7 +29,7 @@ demo: $(STAMP)  ## Plan for a bundled hour of real chat traffic; writes breakeve
 SPARK := .venv/.spark
 $(SPARK): requirements-spark.lock $(STAMP)
 	@command -v java >/dev/null || { echo "Java is missing; trying to install it"; apt-get update -q && apt-get install -qy default-jre-headless; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --use-pep517 -r requirements-spark.lock
 	@touch $@
 
 # Pages are tested in a real browser.

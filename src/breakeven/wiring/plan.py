@@ -60,32 +60,46 @@ def run_plan(request: PlanRequest) -> Verdict:
             f"--tolerate {request.tolerate_fraction:g} is no share: write it between 0 and 1, such as 0.2 for a fifth."
         )
     require_plan_extra()
-    from breakeven.sources.catalogue import load_book
     from breakeven.sources.roofline import load_roofline
     from breakeven.sources.rules import load_rules
-    from breakeven.sources.scenario import (
-        Scenario,
-        own_assumptions,
-        parse_scenario,
-        read_scenario,
-        stated_profile,
-    )
     from breakeven.studies.rule_facts import computed_of, facts_of
     from breakeven.studies.rules import judge_rules
     from breakeven.studies.verdict.context import Catalogue
     from breakeven.studies.verdict.study import verdict
 
+    scenario, book, on = _known(request)
+    stated = _stated_traffic(request, scenario)
+    trace = _read(request) if stated is None else None
+    today = scenario.today or _dominant_model(trace, named_by_target=_is_ledger(request))
+    targets, book = resolve_targets(scenario, book, today)
+    lists = book.price_lists.values()
+    boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
+    profile, warnings = _profile(trace, lists, boundaries) if trace is not None else (stated, [])
+    assert profile is not None, "there is either a trace or a stated profile"
+    known = Catalogue(book=book, roofline=load_roofline())
+    result = verdict(profile, known, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
+    rules = judge_rules(facts_of(result, scenario), load_rules(), computed_of(result))
+    return replace(result, rules=rules, warnings=(*result.warnings, *_beside_paid(result, trace)))
+
+
+def _known(request: PlanRequest) -> tuple[Scenario, Book, date]:
+    """Return the scenario with what the request says, the book with its figures and prices, and the day."""
+    from breakeven.sources.catalogue import load_book
+    from breakeven.sources.scenario import own_assumptions, parse_scenario, read_scenario
+
     book = load_book()
     scenario, document = read_scenario(Path(request.scenario)) if request.scenario else parse_scenario("{}", "defaults")
     on = request.as_of or scenario.as_of or current_date()
     book = book.with_assumptions(own_assumptions(scenario, document, book, on))
-    scenario = scenario.model_copy(
-        update={
-            "today": request.today or scenario.today,
-            "consider": (*scenario.consider, *request.consider),
-        }
-    )
-    assert isinstance(scenario, Scenario)
+    said = {"today": request.today or scenario.today, "consider": (*scenario.consider, *request.consider)}
+    folder = Path(request.scenario).parent if request.scenario else Path()
+    return scenario.model_copy(update=said), book.with_prices(_local_cards(scenario, folder)), on
+
+
+def _stated_traffic(request: PlanRequest, scenario: Scenario) -> TrafficProfile | None:
+    """Return the traffic that the scenario states; raises where there is none at all, or twice."""
+    from breakeven.sources.scenario import stated_profile
+
     stated = stated_profile(scenario)
     if not request.files and stated is None:
         raise InputError(
@@ -97,18 +111,20 @@ def run_plan(request: PlanRequest) -> Verdict:
             "The traffic is given twice: in a file and as totals in the scenario. Keep one; "
             "traffic.total_tokens_per_month scales a file to another volume."
         )
-    folder = Path(request.scenario).parent if request.scenario else Path()
-    book = book.with_prices(_local_cards(scenario, folder))
-    trace = _read(request) if stated is None else None
-    today = scenario.today or _dominant_model(trace, named_by_target=_is_ledger(request))
-    targets, book = resolve_targets(scenario, book, today)
-    lists = book.price_lists.values()
-    boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
-    profile, warnings = _profile(trace, lists, boundaries) if trace is not None else (stated, [])
-    assert profile is not None, "there is either a trace or a stated profile"
-    known = Catalogue(book=book, roofline=load_roofline())
-    result = verdict(profile, known, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
-    return replace(result, rules=judge_rules(facts_of(result, scenario), load_rules(), computed_of(result)))
+    return stated
+
+
+def _beside_paid(result: Verdict, trace: Trace | None) -> list[str]:
+    """Set what a cost report says was paid beside what the same tokens cost at the prices of the plan."""
+    if trace is None or trace.paid_usd is None:
+        return []
+    today = next(item for item in result.options if item.kind == "today")
+    priced = sum(item.value for line in today.lines for item in line.inputs if item.name == "observed_usd")
+    paid = float(trace.paid_usd)
+    ratio = f", {priced / paid:.0%} of it" if paid else ""
+    told = f"the cost report says that {paid:,.2f} USD were paid in the time observed; at the prices of this plan the "
+    told += f"same tokens cost {priced:,.2f} USD{ratio}. Discounts and other services make the difference"
+    return [told]
 
 
 def resolve_targets(scenario: Scenario, book: Book, today: str) -> tuple[Targets, Book]:

@@ -60,15 +60,8 @@ def verdict(
     ``NoPriceError`` when today's target has no price on that day, ``InputError`` when there is no
     volume or a stated pool cannot work.
     """
-    book = with_observed(catalogue.book, profile)
-    context = Context(
-        book=book,
-        roofline=catalogue.roofline,
-        workload=Workload(profile=profile, total_tokens_per_month=scenario.traffic.total_tokens_per_month),
-        scenario=scenario,
-        targets=targets,
-        day=PricingDay(on=on, boundaries_s=tuple(day_boundaries_s), timed=profile.times is not None),
-    )
+    day = PricingDay(on=on, boundaries_s=tuple(day_boundaries_s), timed=profile.times is not None)
+    context = _context(profile, catalogue, scenario, targets, day)
     apis, unpriced = api_options(context)
     pools, unmeasured = pool_options(context)
     worlds = Worlds.draw(context, pools, chance)
@@ -76,9 +69,8 @@ def verdict(
     run = [worlds.case(candidate.option, candidate) for candidate in pools]
     results = [_api_result(context, case) for case in bought]
     results += [_pool_result(context, candidate, case, bought) for candidate, case in zip(pools, run, strict=True)]
-    results = [_with_quality_loss(item, results[0].usd_per_month.likely) for item in results]
+    ranked = tuple(sorted((_with_quality_loss(item, results[0].usd_per_month.likely) for item in results), key=_rank))
     cases = {case.option.id: case for case in (*bought, *run)}
-    ranked = tuple(sorted(results, key=_rank))
     contenders = [
         Contender(case=cases[item.id], result=item, allowed=may_be_recommended(item))
         for item in ranked
@@ -91,21 +83,34 @@ def verdict(
     said = answer(ranked, context, turns)
     seen = outlook(contenders, bought[0], context.workload, seed=chance.seed)
     ahead = dict.fromkeys((bought[0].option.id, said.recommended, seen.leading_pool))
-    volume = context.workload.month(worlds.likely), context.workload.month(worlds.shared)
+    month, months = context.workload.month(worlds.likely), context.workload.month(worlds.shared)
     return Verdict(
         scenario=scenario.name,
         as_of=on,
         profile=profile,
-        volume_mtok_per_month=spread(volume[1].volume_mtok, volume[0].volume_mtok),
-        requests_per_month=spread(volume[1].requests, volume[0].requests) if profile.moments.requests else None,
+        volume_mtok_per_month=spread(months.volume_mtok, month.volume_mtok),
+        requests_per_month=spread(months.requests, month.requests) if profile.moments.requests else None,
         options=ranked,
         answer=said,
         outlook=seen,
         forecast=bills_ahead([cases[name] for name in ahead if name], context.workload, catalogue.book, chance),
         turning_points=turns,
-        assumptions=shown_assumptions(book, ranked, on, stale_days=STALE_DAYS),
-        limits=limits_of(context.workload, book),
+        assumptions=shown_assumptions(context.book, ranked, on, stale_days=STALE_DAYS),
+        limits=limits_of(context.workload, context.book),
         warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured),
+    )
+
+
+def _context(
+    profile: TrafficProfile, catalogue: Catalogue, scenario: Scenario, targets: Targets, day: PricingDay
+) -> Context:
+    return Context(
+        book=with_observed(catalogue.book, profile),
+        roofline=catalogue.roofline,
+        workload=Workload(profile=profile, total_tokens_per_month=scenario.traffic.total_tokens_per_month),
+        scenario=scenario,
+        targets=targets,
+        day=day,
     )
 
 
