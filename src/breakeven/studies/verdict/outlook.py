@@ -95,7 +95,7 @@ def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *,
         win_fractions=_win_fractions(now),
         self_hosting_wins_fraction=float(allowed.won_fraction[0]),
         if_good_enough_fraction=float(anyone.won_fraction[0]),
-        drivers=_drivers(deciding, leading.case.drawn if leading else today.drawn) if deciding.is_one else (),
+        drivers=_drivers(deciding, contenders, leading.case if leading else today) if deciding.is_one else (),
         months=_months(course, allowed.won_fraction, leading, today),
         projections=tuple(_projection(item, paths, today) for item in followed),
         leading_pool=leading.result.id if leading else None,
@@ -127,13 +127,17 @@ def _win_fractions(now: Mapping[str, Array]) -> tuple[tuple[str, float], ...]:
     return tuple((name, share) for name, share in ranked if share > 0)
 
 
-def _drivers(contest: _Contest, values: Mapping[str, Array]) -> tuple[Driver, ...]:
-    """Return the assumptions whose draws go with the saving of running over buying, the strongest first."""
+def _drivers(contest: _Contest, contenders: Sequence[Contender], leading: Case) -> tuple[Driver, ...]:
+    """Return the assumptions whose draws go with the saving of running over buying, the strongest first.
+
+    Of those that move some bill: others may only go with one that does.
+    """
+    moving = dict.fromkeys(swing.key for item in contenders for swing in item.result.swings)
     saving = _scores(contest.buying[:, 0] - contest.running[:, 0])
     found = [
-        Driver(key=key, correlation=float(saving @ _scores(drawn)) / len(saving))
-        for key, drawn in values.items()
-        if drawn[0] != drawn.max() or drawn[0] != drawn.min()
+        Driver(key=key, correlation=float(saving @ _scores(leading.drawn[key])) / len(saving))
+        for key in moving
+        if key in leading.drawn
     ]
     strong = [item for item in found if abs(item.correlation) >= WEAK_CORRELATION]
     return tuple(sorted(strong, key=lambda item: -abs(item.correlation))[:LISTED_DRIVERS])
