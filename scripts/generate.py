@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from datetime import date
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from typer.testing import CliRunner
 
 from breakeven.cli import app
 from breakeven.quantities import UNIT_SUFFIXES
+from breakeven.reports.as_json import plain
 from breakeven.reports.claims import claims_markdown
+from breakeven.reports.markdown import verdict_markdown
 from breakeven.reports.terminal import verdict_view
 from breakeven.settings import config_schema
 from breakeven.sources.catalogue import load_book
@@ -28,6 +31,8 @@ from breakeven.wiring.plan import PlanRequest, run_claims, run_plan, sample_trac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from breakeven.studies.verdict.result import Verdict
 
 Schema = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -91,11 +96,39 @@ def render_claims() -> str:
     return claims_markdown(run_claims())
 
 
+def render_markdown_verdict() -> str:
+    """Return the report for a pull request of the bundled trace, priced on a fixed day."""
+    return verdict_markdown(_bundled_verdict())
+
+
+def render_verdict_keys() -> str:
+    """Return every key of a verdict's JSON with its types: a change here is a change for programs."""
+    found: dict[str, set[str]] = {}
+    _collect(plain(_bundled_verdict()), "", found)
+    return "".join(f"{path}: {' | '.join(sorted(kinds))}\n" for path, kinds in sorted(found.items()))
+
+
+def _collect(value: object, path: str, found: dict[str, set[str]]) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _collect(item, f"{path}.{key}".removeprefix("."), found)
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, f"{path}[]", found)
+    else:
+        kinds = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+        found.setdefault(path, set()).add(kinds[type(value)])
+
+
+@cache
+def _bundled_verdict() -> Verdict:
+    return run_plan(PlanRequest(files=(sample_trace(),), today="openai:gpt-4o", as_of=date(2026, 11, 21)))
+
+
 def render_verdict() -> str:
     """Return the terminal view of the bundled trace, priced on a fixed day."""
-    result = run_plan(PlanRequest(files=(sample_trace(),), today="openai:gpt-4o", as_of=date(2026, 11, 21)))
-    console = Console(width=140, highlight=False, record=True, file=StringIO())
-    console.print(verdict_view(result))
+    console = Console(width=100, highlight=False, record=True, file=StringIO())
+    console.print(verdict_view(_bundled_verdict()))
     return _stripped(console.export_text(styles=False))
 
 
@@ -109,6 +142,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/schemas/config.schema.json": config_schema,
     "tests/golden/claims.md": render_claims,
     "tests/golden/verdict.txt": render_verdict,
+    "tests/golden/verdict.md": render_markdown_verdict,
+    "tests/golden/verdict.json.txt": render_verdict_keys,
 }
 
 

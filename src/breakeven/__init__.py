@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from breakeven.studies.verdict.result import Verdict
+    from breakeven.reports.view import VerdictView
 
 __all__ = ["__version__", "plan"]
 
@@ -29,14 +29,14 @@ def plan(
     columns: Mapping[str, str] | None = None,
     zone: str | None = None,
     tolerate_fraction: float = 0.05,
-) -> Verdict:
-    """Compare every way to serve the traffic in ``files`` and return the verdict.
+) -> VerdictView:
+    """Compare every way to serve the traffic in ``files`` and return the verdict, with its frames and charts.
 
     Raises ``breakeven.errors.InputError`` and its siblings, with what is wrong and what to do.
     """
     from breakeven.wiring.plan import PlanRequest, run_plan
 
-    return run_plan(
+    result = run_plan(
         PlanRequest(
             files=tuple(files),
             scenario=scenario,
@@ -48,3 +48,6 @@ def plan(
             tolerate_fraction=tolerate_fraction,
         )
     )
+    from breakeven.reports.view import VerdictView  # after the plan, which says what is missing where the extra is
+
+    return VerdictView.of(result)

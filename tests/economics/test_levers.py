@@ -28,6 +28,11 @@ def test_volume_moves_tokens_smoothly_and_nodes_in_steps() -> None:
     assert [POOL.nodes(Levers(volume_ratio=ratio)) for ratio in (0.1, 1.33, 1.34, 2)] == [1, 2, 3, 3]
 
 
+def test_a_commitment_is_paid_whatever_the_volume() -> None:
+    committed = LeverBill(tokens_usd_per_month=8000, committed_usd_per_month=10_000)
+    assert [committed.usd_per_month(Levers(volume_ratio=ratio)) for ratio in (0.5, 1, 2)] == [10_000, 10_000, 16_000]
+
+
 def test_busier_nodes_are_fewer() -> None:
     assert POOL.nodes(Levers(utilisation_ratio=1.5)) == 1
     assert POOL.nodes(Levers(utilisation_ratio=0.5)) == 3

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cases import make_case, run_case
 from mutations import MOST_BYTES, MUTATIONS, SECRET, spoil
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 CASES = 100
 SEED = 20_261_121
 TARGETS = targets()
+
+
+def _parquet(text: bytes, instead: bytes) -> bytes:
+    out = io.BytesIO()
+    rows = {"time": ["2026-10-01T10:00:00Z"], "input_tokens": [1], "output_tokens": [2], "model": [text.decode()]}
+    pq.write_table(pa.table(rows), out, compression="none", use_dictionary=False)
+    return out.getvalue().replace(text, instead)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,6 +63,22 @@ def test_whatever_a_file_holds_it_is_read_or_refused_with_a_message(name: str) -
     # Cases that are all refused, or all read, would look into nothing.
     assert outcomes["read"] >= CASES / 10
     assert outcomes["refused"] >= CASES / 10
+
+
+HEADER = b"time,input_tokens,output_tokens\n2026-10-01,1,2\n"
+FOUND = {
+    "a carriage return in a row of too many values": HEADER + b"2026-10-02,1,2,3\r4,5\n",
+    "a row of too many values with a long one": HEADER + b"a" * 140_000 + b",1,2,3\n",
+    "deep nesting": b'{"time": "2026-10-01", "a": ' + b"[" * 40_000 + b"]" * 40_000 + b"}\n",
+    "Parquet whose text is no text": _parquet(b"PLACE", b"\xaa\xbb\xcc\xdd\xee"),
+}
+"""What once ended in another exception than a refusal."""
+
+
+@pytest.mark.parametrize("content", FOUND.values(), ids=FOUND)
+def test_what_was_found_before_stays_mended(content: bytes) -> None:
+    for strict in (False, True):
+        assert run_case(TARGETS["mapped"], (("log", content),), strict=strict)[1] == ""
 
 
 def test_equal_seeds_make_equal_cases_and_others_do_not() -> None:

@@ -40,6 +40,10 @@ def plan(
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show every option.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the verdict as one HTML file.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write a short report for a pull request; - prints it instead.")
+    ] = None,
+    charts: Annotated[Path | None, typer.Option(help="Also write every chart as SVG and PNG into this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare every way to serve your traffic, fully loaded, and say what to do."""
@@ -60,6 +64,12 @@ def plan(
         result = run_plan(request)
     if html:
         write_html(result, html)
+    if charts:
+        write_charts(result, charts)
+    if markdown:
+        write_markdown(result, markdown)
+    if str(markdown) == "-":
+        return
     if as_json:
         from breakeven.reports.as_json import to_json
 
@@ -82,12 +92,37 @@ def write_html(result: Verdict, path: Path) -> None:
     """Write the verdict as one HTML page and say where it is."""
     from breakeven.reports.html import verdict_page
 
+    _write(path, verdict_page(result).encode(), "--html FILE")
+
+
+def write_markdown(result: Verdict, path: Path) -> None:
+    """Write the report for a pull request and say where it is; a path of ``-`` is the standard output."""
+    from breakeven.reports.markdown import verdict_markdown
+
+    if str(path) == "-":
+        typer.echo(verdict_markdown(result), nl=False)
+    else:
+        _write(path, verdict_markdown(result).encode(), "--markdown FILE")
+
+
+def write_charts(result: Verdict, folder: Path) -> None:
+    """Write every chart that there is data for, as SVG and PNG, and say where they are."""
+    from breakeven.reports.charts.gallery import gallery
+
     try:
-        path.write_text(verdict_page(result), encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}. Choose another place with --html FILE."
-        ) from error
+        raise InputError(f"{folder} cannot be made: {error.strerror}. Choose another with --charts FOLDER.") from error
+    for chart in gallery(result):
+        _write(folder / f"{chart.name}.svg", chart.svg().encode(), "--charts FOLDER")
+        _write(folder / f"{chart.name}.png", chart.png(), "--charts FOLDER")
+
+
+def _write(path: Path, content: bytes, option: str) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place with {option}.") from error
     typer.echo(f"wrote {path}", err=True)
 
 

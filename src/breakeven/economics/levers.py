@@ -27,12 +27,13 @@ class Levers:
 class LeverBill:
     """The parts of a month's bill.
 
-    Tokens cost ``tokens_usd_per_month`` at the volume planned for.  Nodes: ``node_usd_per_month`` and
+    Tokens cost ``tokens_usd_per_month`` at the volume planned for, and never less than what is committed.  Nodes: ``node_usd_per_month`` and
     ``node_engineering_usd_per_month`` for each of max(min_nodes, ceil(needed_nodes)) + standby_nodes, whose
     engineers are further to those of ``engineering_usd_per_month``.  The rest does not move.
     """
 
     tokens_usd_per_month: float = 0.0
+    committed_usd_per_month: float = 0.0
     node_usd_per_month: float = 0.0
     node_engineering_usd_per_month: float = 0.0
     needed_nodes: float = 0.0
@@ -53,7 +54,7 @@ class LeverBill:
         each = self.node_usd_per_month * levers.gpu_price_ratio
         each += self.node_engineering_usd_per_month * levers.engineers_ratio
         return (
-            self.tokens_usd_per_month * levers.volume_ratio * levers.api_price_ratio
+            max(self.tokens_usd_per_month * levers.volume_ratio * levers.api_price_ratio, self.committed_usd_per_month)
             + each * (self.nodes(levers) + self.standby_nodes)
             + self.engineering_usd_per_month * levers.engineers_ratio
             + self.other_usd_per_month

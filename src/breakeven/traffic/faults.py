@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import Problem
+from breakeven.traffic.head import fields_of_any_length
 from breakeven.traffic.lines import EXCERPT_CHARACTERS, Lines, locate
 from breakeven.traffic.schema import MONTH, TIME
 from breakeven.traffic.staging import Rows, ask, largest
@@ -142,7 +144,7 @@ def _reject_problems(rows: Rows, rejects: list[_Reject], lines: Lines) -> Iterat
         template, fix = _REJECTS.get(kind, _OTHER_REJECT)
         for reject in found[:LISTED_PER_KIND]:
             values = {
-                "values": len(next(csv.reader([reject.text], delimiter=rows.head.delimiter), ())),
+                "values": _value_count(reject.text, rows.head.delimiter),
                 "columns": len(rows.head.columns),
                 "delimiter": rows.head.delimiter,
                 "text": repr(reject.text[:EXCERPT_CHARACTERS]),
@@ -153,6 +155,12 @@ def _reject_problems(rows: Rows, rejects: list[_Reject], lines: Lines) -> Iterat
                 fix=fix.format(**values),
             )
         yield from _summary(rows, len(found), kind.lower())
+
+
+def _value_count(text: str, delimiter: str) -> int:
+    """Count the values of a record; a carriage return in it ends it, as it does for DuckDB."""
+    with fields_of_any_length():
+        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), ()))
 
 
 def _fault_problems(

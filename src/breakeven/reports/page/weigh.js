@@ -20,7 +20,8 @@ function fixedUsd(bill, levers) {
 }
 
 function usdPerMonth(bill, levers) {
-  return bill.tokens_usd_per_month * levers.volume_ratio * levers.api_price_ratio
+  const tokensUsd = bill.tokens_usd_per_month * levers.volume_ratio * levers.api_price_ratio;
+  return Math.max(tokensUsd, bill.committed_usd_per_month)
     + eachNodeUsd(bill, levers) * (servingNodes(bill, levers) + bill.standby_nodes)
     + fixedUsd(bill, levers);
 }

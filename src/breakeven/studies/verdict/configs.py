@@ -169,7 +169,7 @@ def _band(estimated: EstimatedService, roofline: Roofline) -> Assumption:
 
 
 def _precision(model: OpenModel, gpu: Gpu) -> str | None:
-    """Return the fastest precision in which the model is published and which the GPU computes."""
+    """Return the usual precision for serving in which the model is published and which the GPU computes."""
     able = {"fp8": gpu.fp8_tflops is not None, "fp4": gpu.fp4_tflops is not None}
     return next((name for name in _PREFERRED if name in model.precisions and able.get(name, True)), None)
 

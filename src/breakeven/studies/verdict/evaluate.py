@@ -176,10 +176,11 @@ def lever_bill(case: Case) -> LeverBill | None:
     option, values, bill = case.option, case.likely, case.likely_bill
     if isinstance(option, ServerlessOption):
         return None
-    tokens = node_usd = node_engineering = needed = 0.0
+    tokens = committed = node_usd = node_engineering = needed = 0.0
     min_nodes = standby = 0
     if isinstance(option, ApiOption):
-        tokens = float(bill.layer_usd_per_month("tokens"))
+        tokens = float(sum(item.usd_per_month for item in option.token_lines(values)))
+        committed = option.committed_usd_per_month
     else:
         size = option.sizing(values)
         node_engineering = float(option.node_engineering_usd(values))
@@ -188,6 +189,7 @@ def lever_bill(case: Case) -> LeverBill | None:
         min_nodes, standby = option.min_nodes, int(size.standby_nodes)
     parts = LeverBill(
         tokens_usd_per_month=tokens,
+        committed_usd_per_month=committed,
         node_usd_per_month=node_usd,
         node_engineering_usd_per_month=node_engineering,
         needed_nodes=needed,

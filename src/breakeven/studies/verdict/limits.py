@@ -69,7 +69,7 @@ def _growth(workload: Workload, book: Book) -> str:
     """Say what is taken for growth, and where from."""
     item = book.assumptions["traffic_growth_per_month"]
     known = workload.profile.growth is not None and item.basis == "measured"
-    source = "It shows growth of" if known else "It shows no growth; assumed instead:"
+    source = "Its trend and the assumption together:" if known else "It shows no growth; assumed instead:"
     return f"{source} {item.low:+.0%} to {item.high:+.0%} a month, likely {item.likely:+.0%}."
 
 
@@ -100,4 +100,5 @@ def shown_assumptions(
 
 def _span(book: Book, key: str) -> str:
     item = book.assumptions[key]
-    return f"{item.low:g} to {item.high:g} times" if item.unit == "ratio" else f"{item.low:g} to {item.high:g}"
+    ends = f"{item.low:.3g} to {item.high:.3g}"
+    return f"{ends} times" if item.unit == "ratio" else ends
