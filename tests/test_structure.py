@@ -170,7 +170,19 @@ def test_domain_types_are_frozen() -> None:
         assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]
 
 
-HEAVY = ("ibis", "duckdb", "pyarrow", "numpy", "scipy", "pandas", "genai_prices", "altair", "pydantic", "yaml", "jinja2")
+HEAVY = (
+    "ibis",
+    "duckdb",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "pandas",
+    "genai_prices",
+    "altair",
+    "pydantic",
+    "yaml",
+    "jinja2",
+)
 
 
 @pytest.mark.parametrize("code", ["import breakeven", "import breakeven.cli"])

@@ -27,9 +27,9 @@ class Levers:
 class LeverBill:
     """The parts of a month's bill.
 
-    Tokens cost ``tokens_usd_per_month`` at the volume planned for, and never less than what is committed.  Nodes: ``node_usd_per_month`` and
-    ``node_engineering_usd_per_month`` for each of max(min_nodes, ceil(needed_nodes)) + standby_nodes, whose
-    engineers are further to those of ``engineering_usd_per_month``.  The rest does not move.
+    Tokens cost ``tokens_usd_per_month`` at the volume planned for, and never less than what is committed.  Nodes:
+    ``node_usd_per_month`` and ``node_engineering_usd_per_month`` for each of max(min_nodes, ceil(needed_nodes)) +
+    standby_nodes, whose engineers are further to those of ``engineering_usd_per_month``.  The rest does not move.
     """
 
     tokens_usd_per_month: float = 0.0
