@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.economics.distributions import natural_range, quantile
+from breakeven.catalog.assumptions import natural_range
+from breakeven.economics.distributions import quantile
 from breakeven.sources.catalogue import load_book
 
 if TYPE_CHECKING:

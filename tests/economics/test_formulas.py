@@ -27,7 +27,7 @@ rate = st.floats(0, 0.5)
 def test_the_payments_of_an_annuity_repay_the_capital(rate: float, years: int) -> None:
     debt = 1.0
     for _ in range(years):
-        debt = debt * (1 + rate) - annuity_per_year(rate, years)
+        debt = debt * (1 + rate) - float(annuity_per_year(rate, years))
     assert debt == pytest.approx(0, abs=1e-6 * (1 + rate) ** years)
 
 

@@ -1,0 +1,1 @@
+"""Every way in which a verdict is shown, on one verdict."""
