@@ -93,6 +93,16 @@ bench-roofline: $(STAMP)  ## Errors of the roofline with whole models, GPUs, eng
 bench-forecast: $(STAMP)  ## How often forecast intervals of bills held on three public 14-day traces
 	$(BIN)/python scripts/bench_forecast.py
 
+.PHONY: bench-profile
+bench-profile: $(STAMP)  ## Seconds and memory of reading and profiling 10 and 100 million requests
+	$(BIN)/python scripts/bench_profile.py
+
+CASES ?= 100000
+
+.PHONY: fuzz
+fuzz: $(STAMP)  ## Feed every reader and the scenario loader CASES damaged files each
+	$(BIN)/python tests/fuzz/run_fuzz.py --cases $(CASES)
+
 .PHONY: bench-draws
 bench-draws: $(STAMP)  ## CPU time of 10,000 draws x 36 months on one core
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_draws.py

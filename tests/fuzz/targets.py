@@ -149,6 +149,8 @@ def check_message(message: str, secret: str | None = SECRET) -> None:
     """Raise where a message could not be shown to a person."""
     if not message.strip():
         raise Violation("a message without a word")
+    if message != message.encode("utf-8", "replace").decode():
+        raise Violation(f"a message that no terminal can show: {message[:300]!r}")
     if len(message) > MOST_MESSAGE_CHARACTERS:
         raise Violation(f"a message of {len(message):,} characters: {message[:300]!r}...")
     longest = max(message.splitlines(), key=len)

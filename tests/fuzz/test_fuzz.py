@@ -65,10 +65,9 @@ def test_whatever_a_file_holds_it_is_read_or_refused_with_a_message(name: str) -
     assert outcomes["refused"] >= CASES / 10
 
 
-HEADER = b"time,input_tokens,output_tokens\n2026-10-01,1,2\n"
 FOUND = {
-    "a carriage return in a row of too many values": HEADER + b"2026-10-02,1,2,3\r4,5\n",
-    "a row of too many values with a long one": HEADER + b"a" * 140_000 + b",1,2,3\n",
+    "a carriage return behind a quote": b'time,input_tokens,output_tokens\n2026-10-01,1,2\n2026-10-02,"1"\r2",2,3,4\n',
+    "half a character in a name": b'{"time": "2026-10-01", "\\ud800": {"input_tokens": 1, "output_tokens": 2}}\n' * 2,
     "deep nesting": b'{"time": "2026-10-01", "a": ' + b"[" * 40_000 + b"]" * 40_000 + b"}\n",
     "Parquet whose text is no text": _parquet(b"PLACE", b"\xaa\xbb\xcc\xdd\xee"),
 }
@@ -114,7 +113,9 @@ def test_a_shared_database_changes_no_outcome() -> None:
             assert run_case(target, files, strict=strict) == before
 
 
-@pytest.mark.parametrize("message", ["", " \n", "x" * 2_000, "long\n" * 5_000, f"the key {SECRET} is no number"])
+@pytest.mark.parametrize(
+    "message", ["", " \n", "x" * 2_000, "long\n" * 5_000, "half a \ud800", f"the key {SECRET} is no number"]
+)
 def test_messages_that_no_person_should_see_are_found(message: str) -> None:
     with pytest.raises(Violation):
         check_message(message)

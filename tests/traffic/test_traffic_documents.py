@@ -21,7 +21,7 @@ from breakeven.traffic.layout import Options
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.readers import READERS
 from breakeven.traffic.readers.costs import read_costs
-from breakeven.traffic.schema import REQUEST_COLUMNS
+from breakeven.traffic.schema import AT_US, REQUEST_COLUMNS
 
 if TYPE_CHECKING:
     from small_logs import Write
@@ -72,7 +72,7 @@ def test_every_reader_takes_an_array(log: Write) -> None:
     azure = [{"TIMESTAMP": f"2023-11-16 18:15:4{n}", "ContextTokens": n, "GeneratedTokens": 1} for n in range(5)]
     bill = [{"month": f"2026-0{n}", "input_tokens": n, "output_tokens": 1} for n in (7, 8)]
     assert [read(log(json.dumps(rows))).kind for rows in (azure, bill)] == ["trace", "bill"]
-    assert read(log(json.dumps(azure))).table.columns == REQUEST_COLUMNS
+    assert read(log(json.dumps(azure))).table.columns == (*REQUEST_COLUMNS, AT_US)
 
 
 def test_what_is_wrong_in_an_array_is_told_with_its_line_and_place(log: Write) -> None:

@@ -17,7 +17,7 @@ from small_logs import read
 from breakeven.errors import InputError
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.readers.prompts import prompt_of
-from breakeven.traffic.schema import REQUEST_COLUMNS
+from breakeven.traffic.schema import AT_US, REQUEST_COLUMNS
 
 if TYPE_CHECKING:
     from small_logs import Write
@@ -46,7 +46,7 @@ def notes_of(trace: Trace) -> list[str]:
 def test_generations_of_langfuse_are_read_however_they_were_exported(name: str) -> None:
     trace = read(LANGFUSE / name)
     assert (trace.kind, trace.rows_read, trace.rows_lost) == ("trace", 4, 0)
-    assert trace.table.columns == REQUEST_COLUMNS
+    assert trace.table.columns == (*REQUEST_COLUMNS, AT_US)
     assert rows_of(trace, "time", "failed", "episode", *COUNTS) == [
         (START + timedelta(seconds=0.25), False, "session-1", 1000, 400, 0, 50),
         (START + timedelta(seconds=2.25), False, "session-1", 1000, 400, 0, 50),

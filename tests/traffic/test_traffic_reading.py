@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,13 @@ import pytest
 from small_logs import GOOD, HEADER
 
 from breakeven.errors import InputError
-from breakeven.traffic import staging
+from breakeven.traffic import checks, staging
 from breakeven.traffic.head import read_head
 from breakeven.traffic.layout import Options
 from breakeven.traffic.profile import profile
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.readers import READERS, detect
-from breakeven.traffic.schema import REQUEST_COLUMNS, REQUEST_SCHEMA
+from breakeven.traffic.schema import AT_US, REQUEST_COLUMNS, REQUEST_SCHEMA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,9 +129,9 @@ def test_several_files_are_read_as_one_trace(log: Write, expected: dict[str, Any
 def test_every_reader_yields_the_canonical_table(log: Write) -> None:
     for content in (as_csv(), as_json_lines(), "TIMESTAMP,ContextTokens,GeneratedTokens\n" + GOOD):
         table = read_trace([log(content)]).table
-        assert table.columns == REQUEST_COLUMNS
+        assert table.columns == (*REQUEST_COLUMNS, AT_US)
         assert {name: str(kind) for name, kind in table.schema().items()} == {
-            name: str(kind) for name, kind in REQUEST_SCHEMA.items()
+            name: str(kind) for name, kind in {**REQUEST_SCHEMA, AT_US: "int64"}.items()
         }
 
 
@@ -287,3 +288,25 @@ def test_the_last_reader_takes_what_no_other_claims() -> None:
 def test_an_unknown_zone_is_refused(log: Write) -> None:
     with pytest.raises(InputError, match=r"--zone Berlin: there is no such time zone\. Give an IANA name"):
         read_trace([log(HEADER + GOOD)], zone="Berlin")
+
+
+def test_rows_out_of_order_are_found_across_the_row_groups_of_a_parquet(tmp_path: Path) -> None:
+    """The check streams through the file, and rests on DuckDB keeping its order."""
+    times = [1_760_000_000_000_000 + i * 1_000 for i in range(300_000)]
+    for place in (29_999, 150_000, 299_990):
+        times[place], times[place + 1] = times[place + 1], times[place]
+    counts = {"input_tokens": [7] * 300_000, "output_tokens": [1] * 300_000}
+    table = pa.table({"time": pa.array(times, pa.timestamp("us")), **counts})
+    pq.write_table(table, tmp_path / "log.parquet", row_group_size=30_000)
+    (problem,) = read_trace([tmp_path / "log.parquet"]).problems
+    assert problem.where == "log.parquet:30001"
+    assert problem.what.startswith("3 rows earlier than the row before")
+
+
+def test_repeated_rows_of_a_long_log_are_estimated_from_a_part(log: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "COMPARED_ROWS", 10)
+    rows = [f"2026-10-01T10:{i // 60:02}:{i % 60:02}Z,{100 + i},{i}\n" for i in range(200)]
+    (problem,) = read_trace([log(HEADER + "".join(sorted(rows * 2)))], tolerate_fraction=1.0).problems
+    found = re.match(r"about ([\d,]+) rows", problem.what)
+    assert found, problem.what
+    assert 100 <= int(found[1].replace(",", "")) <= 300

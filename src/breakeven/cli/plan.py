@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +48,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare every way to serve your traffic, fully loaded, and say what to do."""
-    from breakeven.cli.output import working
+    from breakeven.cli.output import progressing
     from breakeven.wiring.plan import PlanRequest, run_plan
 
     request = PlanRequest(
@@ -60,8 +61,8 @@ def plan(
         zone=zone,
         tolerate_fraction=tolerate,
     )
-    with working("Reading the traffic and comparing every way to serve it"):
-        result = run_plan(request)
+    with progressing("Reading the traffic and comparing every way to serve it") as progress:
+        result = run_plan(replace(request, progress=progress))
     if html:
         write_html(result, html)
     if charts:

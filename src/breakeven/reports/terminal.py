@@ -135,7 +135,8 @@ def _profile_lines(result: Verdict) -> list[RenderableType]:
         t = profile.times
         lines.append(
             f"{t.span_hours:,.1f} hours from {t.first_at:%Y-%m-%d %H:%M} UTC; peak/mean {t.peak_to_mean_ratio:.2f} "
-            f"by {t.window_s:.0f} s, burstiness {t.burstiness_ratio:.1f} (Poisson: 1)"
+            f"by {t.window_s:.0f} s"
+            + (f", burstiness {t.burstiness_ratio:.1f} (Poisson: 1)" if t.burstiness_ratio is not None else "")
         )
     return [Text(line) for line in lines]
 

@@ -8,12 +8,12 @@ because many of them mean that files were joined or exported wrongly.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError, Problem
 from breakeven.traffic.faults import find_places, many
 from breakeven.traffic.layout import LOG_START
-from breakeven.traffic.schema import CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from breakeven.traffic.schema import AT_US, CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from breakeven.traffic.staging import ask
 from breakeven.traffic.times import EPOCH_UNITS, NAIVE, OFFSET, RELATIVE, UTC
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from breakeven.traffic.staging import Rows
+
+
+COMPARED_ROWS: Final = 500_000
+"""To compare every row of a longer log with all others would hold them all: about so many are compared."""
 
 
 def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
@@ -74,9 +78,10 @@ def check_share(count: int, rows: int, what: str, tolerate_fraction: float, prob
 
 def order_problem(backend: Any, rows: Rows) -> tuple[int, Problem | None]:
     """Count the rows earlier than their predecessor, and tell the first."""
+    # A window without an order streams through the rows in that of the file; to sort them would hold them all.
     query = f"""
         SELECT count(*), min(row), arg_min(time, row)::VARCHAR, arg_min(before, row)::VARCHAR
-        FROM (SELECT row, time, lag(time) OVER (ORDER BY row) AS before FROM {rows.view} WHERE fault IS NULL)
+        FROM (SELECT row, time, lag(time) OVER () AS before FROM {rows.view} WHERE fault IS NULL)
         WHERE time < before"""
     count, row, time, before = ask(backend, query)[0]
     if not count:
@@ -89,11 +94,15 @@ def order_problem(backend: Any, rows: Rows) -> tuple[int, Problem | None]:
     )
 
 
-def repeat_problem(backend: Any, files: Sequence[Rows]) -> tuple[int, Problem | None]:
-    """Count the rows that repeat an earlier one in every column, over all files, and tell the first."""
+def repeat_problem(backend: Any, files: Sequence[Rows], row_count: int) -> tuple[int, Problem | None]:
+    """Count the rows that repeat an earlier one in every column, over all files, and tell the first.
+
+    Of many rows a share is compared, chosen by a hash of the time, so that equal rows are in it together.
+    """
+    one_in = max(1, row_count // COMPARED_ROWS)
     union = " UNION ALL ".join(
         f"SELECT {number} AS file, row, row_hash, time, {INPUT_TOKENS}, {OUTPUT_TOKENS} "
-        f"FROM {rows.view} WHERE fault IS NULL"
+        f"FROM {rows.view} WHERE fault IS NULL AND hash({AT_US}) % {one_in} = 0"
         for number, rows in enumerate(files)
     )
     grouped = f"SELECT row_hash, count(*) AS times FROM ({union}) GROUP BY row_hash HAVING count(*) > 1"
@@ -106,11 +115,12 @@ def repeat_problem(backend: Any, files: Sequence[Rows]) -> tuple[int, Problem | 
         "QUALIFY row_number() OVER (PARTITION BY row_hash ORDER BY file, row) = 2 ORDER BY file, row LIMIT 1"
     )
     number, row, time, given_input, given_output = ask(backend, second)[0]
+    count, about = count * one_in, "about " if one_in > 1 else ""
     rows = files[number]
     place = find_places(backend, rows, [row]).rows[row]
     return count, Problem(
         where=f"{rows.head.file}:{place}",
-        what=f"{many(count, 'row')} the same as an earlier one in every column; the first is of {time} with "
+        what=f"{about}{many(count, 'row')} the same as an earlier one in every column; the first is of {time} with "
         f"{given_input:,} input and {given_output:,} output tokens.",
         fix="They count like any other; if a log was exported twice, leave the repeated rows out.",
     )

@@ -219,7 +219,8 @@ def _json_columns(
 ) -> tuple[tuple[Column, ...], dict[str, tuple[str, ...]]]:
     found: dict[tuple[str, ...], list[str]] = {}
     for keys, value in (leaf for record in records for leaf in _leaves(record)):
-        found.setdefault(keys, []).append(value)
+        if _is_unicode("".join(keys)):  # JSON can spell half a character, of which no query can be made
+            found.setdefault(keys, []).append(value)
     if not found:
         raise InputError(
             f"{name} starts like JSON, but none of its first values is a JSON object with fields "
@@ -227,6 +228,14 @@ def _json_columns(
         )
     columns = tuple(Column(name=".".join(keys), keys=keys) for keys in found)
     return columns, {".".join(keys): tuple(values) for keys, values in found.items()}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _leaves(row: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -32,6 +32,7 @@ from breakeven.traffic.money import paid
 from breakeven.traffic.readers import detect
 from breakeven.traffic.readers.costs import check_distinct, read_costs
 from breakeven.traffic.schema import (
+    AT_US,
     BILL_COLUMNS,
     BILL_SCHEMA,
     MONTH,
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from breakeven.traffic.staging import Rows
     from breakeven.traffic.trace import Kind
 
+
+MEMORY_LIMIT: Final = "1400MB"
+"""What a query may hold before it spills to disk: with the program itself it stays below two gigabytes."""
 
 _A_KIND: Final = {"trace": "a trace", "windows": "windows of totals", "bill": "a bill"}
 
@@ -138,7 +142,7 @@ def _backend(zone: str | None) -> Any:
     """
     spill = Path(tempfile.gettempdir()) / f"breakeven-{uuid.uuid4().hex}"
     backend = ibis.duckdb.connect(temp_directory=str(spill))
-    backend.raw_sql("SET TimeZone = 'UTC'")
+    backend.raw_sql(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'")
     if zone is not None and zone not in {name for (name,) in ask(backend, "SELECT name FROM pg_timezone_names()")}:
         raise InputError(f"--zone {zone}: there is no such time zone. Give an IANA name: UTC, Europe/Berlin.")
     return backend
@@ -183,7 +187,7 @@ def _judge(
         check_grouping(backend, files)
         repeats, problem = overlap_problem(backend, files)
     else:
-        repeats, problem = repeat_problem(backend, files)
+        repeats, problem = repeat_problem(backend, files, read - lost)
     problems += [problem] if problem else []
     check_share(repeats, read - lost, "repeated rows", tolerate_fraction, problems)
     return tuple(problems)
@@ -195,6 +199,7 @@ def _table(backend: Any, files: Sequence[Rows], kind: Kind) -> Table:
     if kind == "bill":
         tables = [part.mutate(**{MONTH: part.time.date()}).select(*BILL_COLUMNS).cast(BILL_SCHEMA) for part in usable]
     else:
-        columns, schema = (WINDOW_COLUMNS, WINDOW_SCHEMA) if kind == "windows" else (REQUEST_COLUMNS, REQUEST_SCHEMA)
+        of_requests = ((*REQUEST_COLUMNS, AT_US), REQUEST_SCHEMA)
+        columns, schema = (WINDOW_COLUMNS, WINDOW_SCHEMA) if kind == "windows" else of_requests
         tables = [part.select(*columns).cast(schema) for part in usable]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]

@@ -26,6 +26,7 @@ from breakeven.traffic.details import doubt_sql, said_sql
 from breakeven.traffic.entries import Entry, batches, flat_entries, unreadable
 from breakeven.traffic.layout import SERIES
 from breakeven.traffic.schema import (
+    AT_US,
     CACHE_WRITE_TOKENS,
     CACHED_INPUT_TOKENS,
     DETAILS,
@@ -70,7 +71,7 @@ OPTIONAL_COUNTS: Final = (CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS)
 class Rows:
     """A staged file: ``view`` holds every row DuckDB could split, ``rejects`` names the table of the others.
 
-    Columns of the view: the canonical ones, ``row`` (from 1), ``form`` (of the time, see ``times``),
+    Columns of the view: the canonical ones, ``at_us``, ``row`` (from 1), ``form`` (of the time, see ``times``),
     ``fault`` (null, or column|kind), ``given`` (the text at fault), ``doubt`` (a detail that was not understood,
     see ``details``) and ``row_hash``; of windows ``series``, of entries (``placed``) also ``place``.
     """
@@ -101,6 +102,7 @@ def stage(backend: Any, head: Head, layout: Layout, entries: Iterable[Entry] | N
     try:
         if form == "parquet":
             backend.raw_sql(f"CREATE TEMP VIEW {view} AS {query}")
+            _trust_if_sound(backend, view, _checked(head, layout, form, _source(head, form, rejects), judged=False))
         else:
             _fill(backend, table, query, entries)
             backend.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT rowid + 1 AS row, * FROM {table}")
@@ -108,6 +110,12 @@ def stage(backend: Any, head: Head, layout: Layout, entries: Iterable[Entry] | N
         raise unreadable(head.file, error) from error
     rejected = rejects if form == "csv" else None
     return Rows(head=head, layout=layout, view=view, rejects=rejected, placed=form == "entries")
+
+
+def _trust_if_sound(backend: Any, view: str, query: str) -> None:
+    """Judge the rows of a Parquet once: where none is at fault, no later query has to judge them again."""
+    if not ask(backend, f"SELECT 1 FROM {view} WHERE fault IS NOT NULL OR doubt IS NOT NULL LIMIT 1"):
+        backend.raw_sql(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
 
 
 def _fill(backend: Any, table: str, query: str, entries: Iterable[Entry] | None) -> None:
@@ -150,14 +158,18 @@ def _source(head: Head, form: str, rejects: str) -> str:
     )
 
 
-def _checked(head: Head, layout: Layout, form: str, source: str) -> str:
-    """Build the query: values as given, then converted, then judged."""
+def _checked(head: Head, layout: Layout, form: str, source: str, *, judged: bool = True) -> str:
+    """Build the query: values as given, then converted, then judged, unless they are known to be sound."""
     counts = _count_columns(layout)
     given = ", ".join(_given(head, layout, form, counts))
     numbers = ", ".join(f"{_number(layout, name)} AS {name}_number" for name in counts)
     said = {name: said_sql(name) if name in layout.columns else "NULL" for name in DETAILS}
     others = ", ".join(f"{_typed(name, value)} AS {name}" for name, value in said.items() if name != FAILED)
-    doubt = doubt_sql([name for name in DETAILS if name in layout.columns])
+    fault = given_at_fault = doubt = "NULL::VARCHAR"
+    if judged:
+        fault = _fault(layout, counts)
+        given_at_fault = _given_at_fault(layout, counts, placed=form == "entries")
+        doubt = doubt_sql([name for name in DETAILS if name in layout.columns])
     when = layout.columns[TIME][0]
     time = month_sql(when) if layout.kind == "bill" else time_sql(when, layout.zone, layout.time_unit_s)
     # Faulty rows keep NULL counts: a cast could fail on them, and nothing may sum them.
@@ -169,9 +181,9 @@ def _checked(head: Head, layout: Layout, form: str, source: str) -> str:
         f"marked AS (SELECT *, {marks_sql(when)}, {_typed(FAILED, said[FAILED])} AS {FAILED} FROM given), "
         f"read AS (SELECT *, {time}, {numbers} FROM marked), "
         f"said AS (SELECT *, {others} FROM read), "
-        f"judged AS (SELECT *, {_fault(layout, counts)} AS fault FROM said) "
-        f"SELECT {', '.join([*own, 'time', 'form', *TEXT_COLUMNS, *whole, *DETAILS])}, fault, "
-        f"{_given_at_fault(layout, counts, placed=form == 'entries')} AS given, {doubt} AS doubt, row_hash FROM judged"
+        f"judged AS (SELECT *, {fault} AS fault FROM said) "
+        f"SELECT {', '.join([*own, 'time', 'form', *TEXT_COLUMNS, *whole, *DETAILS])}, epoch_us(time) AS {AT_US}, "
+        f"fault, {given_at_fault} AS given, {doubt} AS doubt, row_hash FROM judged"
     )
 
 

@@ -58,7 +58,7 @@ def time_sql(column: Column, zone: str | None, unit_s: float | None = None) -> s
     elif column.type == "zoned_time":
         value, form = "CAST(time_0 AS TIMESTAMPTZ)", str(UTC)
     elif column.type == "naive_time":
-        value, form = _placed("CAST(time_0 AS TIMESTAMP)", zone), str(NAIVE)
+        value, form = _placed_typed("CAST(time_0 AS TIMESTAMP)", zone), str(NAIVE)
     else:
         value, form = _written_value(zone), _written_form()
     return f"{value} AS time, CAST({form} AS UTINYINT) AS form"
@@ -126,6 +126,11 @@ def _written_form() -> str:
         f"CASE WHEN time_number IS NOT NULL THEN CASE {units} ELSE {NANOSECONDS} END "
         f"WHEN time_offset = '' THEN {NAIVE} WHEN regexp_matches(time_offset, '[1-9]') THEN {OFFSET} ELSE {UTC} END"
     )
+
+
+def _placed_typed(timestamp: str, zone: str | None) -> str:
+    # UTC needs no table of zones, whose look-up row by row costs more than reading the row.
+    return f"make_timestamptz(epoch_us({timestamp}))" if zone in (None, "UTC") else _placed(timestamp, zone)
 
 
 def _placed(timestamp: str, zone: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from breakeven.errors import InputError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from breakeven.catalog.book import Book
     from breakeven.catalog.rate_card import PriceList
@@ -36,6 +36,8 @@ class PlanRequest:
     columns: Mapping[str, str] = field(default_factory=dict)
     zone: str | None = None
     tolerate_fraction: float = 0.05
+    progress: Callable[[float], None] | None = None
+    """Told the share of the traffic that is summed up, from another thread too."""
 
 
 def current_date() -> date:
@@ -74,7 +76,9 @@ def run_plan(request: PlanRequest) -> Verdict:
     targets, book = resolve_targets(scenario, book, today)
     lists = book.price_lists.values()
     boundaries = sorted({second for item in lists for second in item.day_boundaries_s()} - {0})
-    profile, warnings = _profile(trace, lists, boundaries) if trace is not None else (stated, [])
+    profile, warnings = (stated, list[str]())
+    if trace is not None:
+        profile, warnings = _profile(trace, lists, boundaries, request.progress)
     assert profile is not None, "there is either a trace or a stated profile"
     known = Catalogue(book=book, roofline=load_roofline())
     result = verdict(profile, known, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
@@ -236,12 +240,14 @@ def _read(request: PlanRequest) -> Trace:
     )
 
 
-def _profile(trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int]) -> tuple[TrafficProfile, list[str]]:
+def _profile(
+    trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int], progress: Callable[[float], None] | None
+) -> tuple[TrafficProfile, list[str]]:
     from breakeven.traffic.profile import profile
 
     thresholds = sorted({tokens for item in lists for tokens in item.thresholds_tokens()})
-    warnings = [*trace.notes, *(str(problem) for problem in trace.problems)]
-    return profile(trace, input_thresholds_tokens=thresholds, day_boundaries_s=boundaries), warnings
+    found = profile(trace, input_thresholds_tokens=thresholds, day_boundaries_s=boundaries, progress=progress)
+    return found, [*trace.notes, *found.notes, *(str(problem) for problem in trace.problems)]
 
 
 def _dominant_model(trace: Trace | None, *, named_by_target: bool = False) -> str:

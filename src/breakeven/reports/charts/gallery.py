@@ -124,4 +124,5 @@ def bill_chart(result: Verdict) -> Chart | None:
 def week_chart(result: Verdict) -> Chart | None:
     """Return the hours of the week, where a whole one was observed."""
     times = result.profile.times
-    return hour_of_week(times) if times is not None and times.span_days >= HEAT_MAP_FROM_DAYS else None
+    shown = times is not None and times.span_days >= HEAT_MAP_FROM_DAYS and times.hour_of_week_requests_per_s
+    return hour_of_week(times) if times is not None and shown else None
