@@ -155,8 +155,15 @@ def test_the_days_assumption_sets_how_sure_one_day_is() -> None:
     narrow = DailyPrior.of(Interval(low=0.95, likely=1.0, high=1.05), STEADY)
     assert wide.day_spread_ratio == pytest.approx(log(4) / 2 / 1.2815515655446004)
     day = np.array([1.0])
-    assert np.ptp(np.quantile(_ratios(day, prior=narrow), [0.1, 0.9])) < 0.3
+    assert np.ptp(np.quantile(_ratios(day, prior=narrow), [0.1, 0.9])) < 0.5
     assert np.ptp(np.quantile(_ratios(day, prior=wide), [0.1, 0.9])) > 1.0
+
+
+def test_certainty_of_the_mean_is_not_taken_for_days_without_noise() -> None:
+    certain = DailyPrior.of(Interval.exact(1.0), STEADY)
+    assert certain.day_spread_ratio == 0.1
+    daily = np.array([3.0, 4.0, 5.0, 4.0, 3.5, 4.5, 4.0])
+    assert np.median(_ratios(daily, prior=certain)) == pytest.approx(1.0, abs=0.25)
 
 
 def test_widening_stretches_the_logarithm_around_the_median() -> None:

@@ -404,3 +404,52 @@ def test_a_pool_with_no_room_for_requests_says_what_is_missing(tmp_path: Path) -
     pool = "pools: [{model: llama-3.3-70b, gpu: l40s, gpus_per_node: 3, precision: fp16, usd_per_gpu_hour: 1}]\n"
     with pytest.raises(InputError, match="leaves no room for requests"):
         _stated(tmp_path, pool)
+
+
+def test_traffic_without_output_is_planned_for(tmp_path: Path) -> None:
+    """Embeddings and classifiers write nothing."""
+    path = _write(
+        tmp_path,
+        "today: gpt-4o\ntraffic: {input_tokens_per_month: 3000000000, output_tokens_per_month: 0}\n"
+        "pools: [{model: llama-3.3-70b, gpu: h100-sxm, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 2,"
+        " throughput: {output_tokens_per_s: 3000}}]\n",
+    )
+    today = _only(breakeven.plan(scenario=path, as_of=ON), "today")
+    assert sum(row.usd_per_month.likely for row in today.lines if row.layer == "tokens") == pytest.approx(7500)
+
+
+def test_a_stated_mean_of_the_month_is_that_of_the_forecast_too(tmp_path: Path) -> None:
+    path = _write(tmp_path, "today: gpt-4o\nassumptions: {mean_to_observed_hour_ratio: 1.0}\n")
+    result = breakeven.plan(sample_trace(), scenario=path, as_of=ON)
+    today = next(item for item in result.forecast.bills if item.id.startswith("today:"))
+    assert today.bill.likely_usd == pytest.approx(_only(result, "today").usd_per_month.likely, rel=1e-6)
+    assert today.bill.low_95_usd == pytest.approx(today.bill.high_95_usd)
+
+
+def test_shares_of_wins_rank_as_the_verdict_does(tmp_path: Path) -> None:
+    """A move that has to pay in a month: its migration counts in the draws as it does in the bill."""
+    text = (
+        "today: gpt-4o\nassumptions: {horizon_months: 1}\n"
+        "traffic: {input_tokens_per_month: 300000000, output_tokens_per_month: 60000000, requests_per_month: 300000}\n"
+    )
+    result = breakeven.plan(scenario=_write(tmp_path, text), as_of=ON)
+    wins = dict(result.outlook.win_fractions)
+    assert result.answer.recommended == max(wins, key=wins.__getitem__)
+
+
+@pytest.mark.parametrize("assumptions", ["horizon_months: 0.4", "horizon_months: 600", "traffic_growth_per_month: 3"])
+def test_a_horizon_or_growth_beyond_reason_is_refused(tmp_path: Path, assumptions: str) -> None:
+    with pytest.raises(InputError, match=r"between 1 and 120|at most 1"):
+        _stated(tmp_path, f"assumptions: {{{assumptions}}}\n")
+
+
+def test_a_model_that_a_constraint_forbids_is_no_next_step(tmp_path: Path) -> None:
+    result = _stated(tmp_path, 'constraints: {models: ["openai:gpt-4o"]}\n', tokens=90_000_000)
+    assert "llama" not in result.answer.next_step
+
+
+def test_a_missing_price_of_training_is_said_and_ranks_behind(tmp_path: Path) -> None:
+    result = _stated(tmp_path, "tuning: {training_mtok: 20}\n")
+    assert any("api_training_usd_per_mtok" in text for text in result.warnings)
+    proven = [item for item in result.options if not item.excluded_by and item.quality.standing != "no evidence"]
+    assert [bool(item.partial) for item in proven] == sorted(bool(item.partial) for item in proven)

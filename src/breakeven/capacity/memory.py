@@ -92,9 +92,10 @@ def in_flight_tokens(output_tokens: float, input_output_tokens2: float, output_o
     """Return the mean length that a request in flight holds, over joint lengths: sum o(i + o/2) / sum o.
 
     A request with i input and o output tokens holds i, then i + 1 … i + o, one step each; averaged over
-    the steps of all requests, so that long outputs weigh what they last.  Arguments as in ``Moments``.
+    the steps of all requests, so that long outputs weigh what they last.  0 without output: nothing stays in
+    flight.  Arguments as in ``Moments``.
     """
-    return (input_output_tokens2 + output_output_tokens2 / 2) / output_tokens
+    return (input_output_tokens2 + output_output_tokens2 / 2) / output_tokens if output_tokens else 0.0
 
 
 def kv_bytes(

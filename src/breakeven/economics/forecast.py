@@ -59,6 +59,8 @@ _FLOOR: Final = 0.01
 """A day below this share of the mean day counts as this share: a day without traffic has no logarithm."""
 
 _ROUNDING: Final = 1e-8
+_LEAST_DAY_SPREAD: Final = 0.1
+"""However sure somebody is of the mean, single days differ: without this a trend would have to explain them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class DailyPrior:
     def of(cls, mean_to_observed_days_ratio: Interval, growth_per_month_fraction: Interval) -> DailyPrior:
         """Return the prior that two assumptions give: 80 % of days lie within the first one's interval."""
         ratio = mean_to_observed_days_ratio
-        spread = max(log(ratio.high / ratio.low) / (2 * _Z80), _ROUNDING)
+        spread = max(log(ratio.high / ratio.low) / (2 * _Z80), _LEAST_DAY_SPREAD)
         return cls(day_spread_ratio=spread, growth_per_month_fraction=growth_per_month_fraction)
 
     def trend_per_day(self) -> tuple[float, float]:

@@ -290,6 +290,7 @@ _POSITIVE = (
 """What the models divide by."""
 
 
+MOST_MONTHS = 120
 _BELOW_ONE = ("spot_interruption_fraction",)
 
 
@@ -298,7 +299,10 @@ def _out_of_range(known: Assumption, stated: AssumptionRange, where: str) -> Pro
     given, key, fix = f"(given: {stated.low:g} {known.unit})", known.key, ""
     what = ""
     if key in RATES_OF_GROWTH:
-        what = f"{key} is above -1, the loss of all {given}." if stated.low <= -1 else ""
+        possible = stated.low > -1 and stated.high <= 1
+        what = "" if possible else f"{key} is above -1, the loss of all, and at most 1, double each month {given}."
+    elif key == "horizon_months" and not (stated.low >= 1 and stated.high <= MOST_MONTHS):
+        what = f"{key} is between 1 and {MOST_MONTHS} (given: {stated.low:g} to {stated.high:g})."
     elif stated.low < 0:
         what = f"{key} cannot be negative {given}."
     elif known.unit in SHARE_UNITS and stated.high > 1:

@@ -93,9 +93,12 @@ def _tokens(seen: Moments) -> float:
 
 def _future(profile: TrafficProfile, assumptions: Mapping[str, Assumption], *, count: int, seed: int) -> _Future:
     days = Days.of(profile.times) if profile.times else None
+    observed_days = days.span_days if days else profile.months * DAYS_PER_MONTH
+    said = assumptions[HOUR_RATIO if observed_days < 1 else DAYS_RATIO]
     return _Future(
         days=days,
-        observed_days=days.span_days if days else profile.months * DAYS_PER_MONTH,
+        observed_days=observed_days,
+        stated=said if said.basis == "user" and days else None,
         prior=DailyPrior.of(assumptions[DAYS_RATIO].interval, assumptions[GROWTH].interval),
         hour=assumptions[HOUR_RATIO],
         count=count,
@@ -118,6 +121,9 @@ class _Future:
     observed_days: float
     prior: DailyPrior
     hour: Assumption
+    stated: Assumption | None
+    """What the user says of the month to come; it wins over anything that could be inferred."""
+
     count: int
     seed: int
 
@@ -134,6 +140,8 @@ class _Future:
         generator = np.random.default_rng(self.seed)
         if self.days is not None and not self.days.mean_volume(volume_of):
             return np.ones(self.count)  # a free target: nothing of its bill follows the traffic
+        if self.stated is not None:
+            return draw({self.stated.key: self.stated}, count=self.count, generator=generator)[self.stated.key]
         if self.days is not None and self.days.whole:
             daily = self.days.volumes(volume_of)
             later = volume_ratios(
@@ -155,6 +163,12 @@ class _Future:
     @property
     def note(self) -> str:
         """Say what the intervals rest on."""
+        return f"{self._rests_on} Prices, nodes and people are at their likely values."
+
+    @property
+    def _rests_on(self) -> str:
+        if self.stated is not None:
+            return f"From your own {self.stated.key}."
         if self.days is not None and self.days.whole:
             count = len(self.days.whole)
             shows = "" if count >= LONG_ENOUGH_DAYS else "; so few show no month, and the assumptions weigh in"

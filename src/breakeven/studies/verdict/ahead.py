@@ -35,11 +35,19 @@ def bills_ahead(cases: Sequence[Case], workload: Workload, book: Book, chance: C
             id=case.option.id,
             title=case.option.title,
             volume_of=_volume_of(case),
-            usd_per_month=_bill_of(case, _observed_mtok(case, workload)),
+            usd_per_month=_bill_of_total(case, workload)
+            if workload.total_tokens_per_month is not None
+            else _bill_of(case, _observed_mtok(case, workload)),
         )
         for case in cases
     ]
     return forecast_bills(workload.profile, payers, book.assumptions, count=chance.draw_count, seed=chance.seed)
+
+
+def _bill_of_total(case: Case, workload: Workload) -> Callable[[Array], Array]:
+    """Return the bill where the user states the month's tokens: what is forecast is how far they may be missed."""
+    bill = _bill_of(case, float(workload.month(case.likely).volume_mtok))
+    return lambda ratios: bill(ratios / np.median(ratios))
 
 
 def _observed_mtok(case: Case, workload: Workload) -> float:

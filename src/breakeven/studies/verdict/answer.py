@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from breakeven.economics.outcomes import paying_quality_loss_fraction
 from breakeven.studies.verdict.result import Answer
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from breakeven.economics.breakeven import BreakEven
     from breakeven.quantities import Interval
     from breakeven.studies.verdict.context import Context
-    from breakeven.studies.verdict.result import CrossingResult, OptionResult, TurningPoint
+    from breakeven.studies.verdict.result import CrossingResult, OptionResult, Outlook, TurningPoint
 
 POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
 SHOWN_DRIVERS: Final = 3
@@ -21,7 +22,9 @@ WORTH_A_CHANGE_FRACTION: Final = 0.02
 """A smaller gain over today is noise beside any interval here: the advice is then to stay."""
 
 
-def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[TurningPoint]) -> Answer:
+def answer(
+    options: Sequence[OptionResult], context: Context, turns: Sequence[TurningPoint], outlook: Outlook
+) -> Answer:
     """Return the verdict in words for ranked options."""
     today = next(item for item in options if item.kind == "today")
     allowed = [item for item in options if may_be_recommended(item)]
@@ -34,9 +37,9 @@ def answer(options: Sequence[OptionResult], context: Context, turns: Sequence[Tu
         best = today
     sentences = [
         _opening(today, best, volume),
-        _confidence(today, best),
+        _confidence(today, best, outlook),
         _premium(options, best),
-        _self_hosting(pools, best, volume),
+        _self_hosting(pools, today, best, volume),
         _if_good_enough(options, best),
     ]
     return Answer(
@@ -57,7 +60,8 @@ def _breaks_even(result: BreakEven) -> str:
 
 
 def _gain_fraction(today: OptionResult, best: OptionResult) -> float:
-    return 1 - best.usd_per_month.likely / today.usd_per_month.likely
+    before_usd = today.usd_per_month.likely
+    return 1 - best.usd_per_month.likely / before_usd if before_usd else 0.0
 
 
 def usd(value: float) -> str:
@@ -107,12 +111,17 @@ def _named(item: OptionResult) -> str:
     return f"{item.title} at {usd(item.usd_per_month.likely)} a month ({_range(item.usd_per_month)})"
 
 
-def _confidence(today: OptionResult, best: OptionResult) -> str:
+def _confidence(today: OptionResult, best: OptionResult, outlook: Outlook) -> str:
+    """Say how often it is the cheapest over the draws, and where the move does not pay."""
     if best.id == today.id or today.excluded_by:
         return ""
-    if best.usd_per_month.high < today.usd_per_month.low:
-        return "The two 80 % intervals do not meet."
-    return "The two intervals overlap, so read it as likely, not as certain."
+    share = dict(outlook.win_fractions).get(best.id, 0.0)
+    text = f"It is the cheapest that may be recommended in {share:.0%} of {outlook.draw_count:,} draws."
+    course = next((item for item in outlook.projections if item.option == best.id), None)
+    if course and course.saved_npv_usd and course.saved_npv_usd.likely < 0:
+        months = len(course.usd_per_month)
+        text += f" But the move itself does not pay back within {months} months in most of them: think of staying."
+    return text
 
 
 def _premium(options: Sequence[OptionResult], best: OptionResult) -> str:
@@ -126,7 +135,7 @@ def _premium(options: Sequence[OptionResult], best: OptionResult) -> str:
     return f"The constraints cost {usd(premium_usd)} a month over {first.title}, which they exclude."
 
 
-def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: float) -> str:
+def _self_hosting(pools: Sequence[OptionResult], today: OptionResult, best: OptionResult, volume: float) -> str:
     own = [item for item in pools if item.break_even and item.quality.standing != "no evidence"] or [
         item for item in pools if item.break_even
     ]
@@ -138,11 +147,11 @@ def _self_hosting(pools: Sequence[OptionResult], best: OptionResult, volume: flo
         "" if pool.quality.standing != "no evidence" else ", if that model is good enough (there is no evidence yet),"
     )
     text = (
-        f"Running a model yourself{doubt} would cost {usd(pool.usd_per_month.likely)} a month at the least "
+        f"Nodes of your own{doubt} would cost {usd(pool.usd_per_month.likely)} a month at the least "
         f"({pool.title}); against today's API it {_breaks_even(against.likely)}"
     )
     first = against.likely.first_mtok
-    if first and first > volume:
+    if first and first > volume and pool.usd_per_month.likely > today.usd_per_month.likely:
         times = f"{first / volume:,.1f}" if first < 1000 * volume else "over a thousand"
         text += f", {times} times this volume"
     text += _doubt_about(against)
@@ -179,10 +188,11 @@ def _if_good_enough(options: Sequence[OptionResult], best: OptionResult) -> str:
     if not cheaper:
         return ""
     first = min(cheaper, key=lambda item: item.usd_per_month.likely)
-    loss = first.paying_quality_loss_fraction or 0.0
+    loss = paying_quality_loss_fraction(first.usd_per_month.likely, today_usd=best.usd_per_month.likely)
+    over = "today" if best.kind == "today" else "the recommended"
     return (
         f"Cheaper if good enough: {first.title} at {usd(first.usd_per_month.likely)} a month; repeating failed answers "
-        f"eats the gain over today when {loss:.0%} of them fail, and nothing shows yet how many do."
+        f"eats the gain over {over} when {loss:.0%} of them fail, and nothing shows yet how many do."
     )
 
 
@@ -197,7 +207,8 @@ def _would_change(
     ]
     if not turns:
         found.append(
-            "No single assumption, anywhere in its interval, turns the recommendation. What moves its bill most:"
+            "No single assumption, at either end of its interval, makes another option the cheapest. What moves "
+            "the bill of the recommended one most:"
         )
         for swing in best.swings[:SHOWN_DRIVERS]:
             low, high = sorted((swing.low_usd_per_month, swing.high_usd_per_month))
@@ -228,7 +239,7 @@ def _next_step(best: OptionResult, today: OptionResult, options: Sequence[Option
             "cheapest change and it lowers the bar for everything else."
         )
     if best.id == today.id:
-        unproven = [item for item in options if item.quality.standing == "no evidence"]
+        unproven = [item for item in options if item.quality.standing == "no evidence" and not item.excluded_by]
         cheaper = [item for item in unproven if item.usd_per_month.likely < best.usd_per_month.likely]
         if cheaper:
             candidate = min(cheaper, key=lambda item: item.usd_per_month.likely).model

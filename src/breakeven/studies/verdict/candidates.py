@@ -139,7 +139,7 @@ def _priced(model: OpenModel, config: Config, context: Context) -> list[Candidat
         offers = _current(context.book.rentals_of(config.gpu), purchase, context.on)
         if offers:
             found.append(_rented(model, config, offers, context))
-    owned = [node for node in context.book.owned if node.gpu == config.gpu]
+    owned = [node for node in context.book.owned if node.gpu == config.gpu and node.as_of <= context.on]
     if owned:
         found.append(_owned(model, config, owned, context))
     return found

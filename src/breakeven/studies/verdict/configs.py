@@ -131,6 +131,8 @@ def memory_of(model: OpenModel, gpu: Gpu, *, gpus: int, precision: str, context:
     held = in_flight_tokens(
         float(month.output_tokens), float(month.input_output_tokens2), float(month.output_output_tokens2)
     )
+    # Without output a request holds its input, as long as it is read.
+    held = held or float(month.input_tokens / month.requests)
     architecture = context.roofline.architecture(model)
     return fits(architecture, gpu, gpus=gpus, precision=precision, held_tokens=held)
 

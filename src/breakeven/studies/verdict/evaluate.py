@@ -205,9 +205,9 @@ def lever_bill(case: Case) -> LeverBill | None:
 def _break_even_utilisation(
     option: PoolOption, values: Mapping[str, float], pool: StairCost, api: FlatCost
 ) -> float | None:
-    if api.usd_per_mtok <= 0:
-        return None
     size = option.sizing(values)
+    if api.usd_per_mtok <= 0 or not size.mean_busy_nodes:
+        return None
     # A pool sized for its peak is busy this share of the time at the volume it was sized for.
     busy = size.mean_busy_nodes * size.node_mtok_per_month / option.workload.month(values).volume_mtok
     found = break_even_utilisation(

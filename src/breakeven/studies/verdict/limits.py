@@ -29,7 +29,9 @@ def limits_of(workload: Workload, book: Book) -> tuple[str, ...]:
             "A bill has no times: no peaks, no nights. Nodes are sized by a target utilisation of "
             f"{_span(book, 'target_utilisation_fraction')} instead of by your peaks."
         )
-        found.append(f"One bill shows no growth. {_growth(workload, book)}")
+        months = workload.profile.months
+        many = f"The {months:g} months are planned for at their mean: a trend among them is not read."
+        found.append(f"{'One month shows no growth.' if months <= 1 else many} {_growth(workload, book)}")
         if not workload.profile.moments.requests:
             found.append(
                 f"The bill counts no requests: {_span(book, 'request_tokens')} tokens a request are assumed, "

@@ -54,7 +54,7 @@ def _month_to_come(profile: TrafficProfile, times: TrafficTimes, book: Book) -> 
     """Return what the days that were seen say of the month to come; hours of one day leave its middle as assumed."""
     key = mean_ratio_key(times)
     found, likely = month_to_observed(profile, book.assumptions), book.assumption(key).likely
-    if key == "mean_to_observed_hour_ratio":
+    if key == "mean_to_observed_hour_ratio" and book.assumption("traffic_growth_per_month").basis != "user":
         found = Interval(low=min(found.low, likely), likely=likely, high=max(found.high, likely))
     return key, found, f"forecast of the month to come from {times.span_days:,.2g} days (see `make bench-forecast`)"
 

@@ -14,7 +14,7 @@ from breakeven.economics.crossing import first_crossing_mtok
 from breakeven.economics.horizon import npv_usd, payback_months
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.answer import POOL_KINDS
-from breakeven.studies.verdict.course import Course, course_of, moved_fraction, outlay_usd
+from breakeven.studies.verdict.course import Course, course_of, monthly_one_off_usd, moved_fraction, outlay_usd
 from breakeven.studies.verdict.evaluate import HIGH_FRACTION, LOW_FRACTION, ordered_quantile
 from breakeven.studies.verdict.result import Driver, MonthAhead, Outlook, Projection
 
@@ -73,7 +73,7 @@ class _Contest:
 
 def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *, seed: int) -> Outlook:
     """Return what the draws say, now and month by month."""
-    month_count = round(today.likely["horizon_months"])
+    month_count = max(1, round(today.likely["horizon_months"]))
     course = course_of(today.drawn, workload, month_count=month_count)
     shape = course.volume_mtok.shape
     allowed, anyone = _Contest(shape), _Contest(shape)
@@ -82,12 +82,14 @@ def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *,
     paths: dict[str, Array] = {today.option.id: course.usd_per_month(today)}
     for item in contenders:
         path = course.usd_per_month(item.case)
-        anyone.admit(item, path)
-        if item.allowed:
-            allowed.admit(item, path)
-            now[item.result.id] = path[:, 0].copy()
         if item in followed:
             paths[item.result.id] = path
+        # Ranked like the verdict: fully loaded, with the migration spread over the horizon.
+        loaded = path + np.broadcast_to(monthly_one_off_usd(item.case), len(path))[:, None]
+        anyone.admit(item, loaded)
+        if item.allowed:
+            allowed.admit(item, loaded)
+            now[item.result.id] = loaded[:, 0].copy()
     deciding = allowed if allowed.is_one else anyone
     return Outlook(
         draw_count=shape[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from breakeven.quantities import Number, Values
     from breakeven.sources.scenario import Tuning
     from breakeven.studies.verdict.workload import Workload
+
+
+LEAST_NODES: Final = 1e-9
+"""Stands for no work at all, as of inputs without output where only output is said to take time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,7 @@ class PoolOption:
             serving_nodes=serving_nodes(needed, min_nodes=self.min_nodes),
             standby_nodes=np.rint(values["standby_count"]),
             mean_busy_nodes=mean,
-            node_mtok_per_month=month.volume_mtok / needed,
+            node_mtok_per_month=month.volume_mtok / np.maximum(needed, LEAST_NODES),
             sized_by=sized_by,
         )
 

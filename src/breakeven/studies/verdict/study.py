@@ -22,6 +22,7 @@ from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import CrossingResult, Fact, OptionKind, OptionResult, Verdict
 from breakeven.studies.verdict.select import api_options, pool_options
 from breakeven.studies.verdict.token_price import PricingDay
+from breakeven.studies.verdict.tuning import UNPRICED
 from breakeven.studies.verdict.turning import turning_points
 from breakeven.studies.verdict.workload import Workload
 from breakeven.studies.verdict.worlds import Chance, Worlds
@@ -80,8 +81,8 @@ def verdict(
     turns = turning_points(
         [(item.case.option, context.with_own(own.get(item.result.id, ()))) for item in contenders if item.allowed]
     )
-    said = answer(ranked, context, turns)
     seen = outlook(contenders, bought[0], context.workload, seed=chance.seed)
+    said = answer(ranked, context, turns, seen)
     ahead = dict.fromkeys((bought[0].option.id, said.recommended, seen.leading_pool))
     month, months = context.workload.month(worlds.likely), context.workload.month(worlds.shared)
     return Verdict(
@@ -97,7 +98,7 @@ def verdict(
         turning_points=turns,
         assumptions=shown_assumptions(context.book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, context.book),
-        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured),
+        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured, *_unpriced_tuning(ranked)),
     )
 
 
@@ -271,8 +272,18 @@ def _with_quality_loss(item: OptionResult, today_usd: float) -> OptionResult:
     return replace(item, paying_quality_loss_fraction=loss)
 
 
-def _rank(item: OptionResult) -> tuple[bool, bool, float]:
-    return (bool(item.excluded_by), item.quality.standing == "no evidence", item.usd_per_month.likely)
+def _rank(item: OptionResult) -> tuple[bool, bool, bool, float]:
+    unproven = item.quality.standing == "no evidence"
+    return bool(item.excluded_by), unproven, bool(item.partial), item.usd_per_month.likely
+
+
+def _unpriced_tuning(results: Sequence[OptionResult]) -> list[str]:
+    """Warn where a price is missing without which no API can be recommended, nor enter the draws."""
+    count = sum(UNPRICED in item.partial for item in results)
+    if not count:
+        return []
+    missing = "what their provider asks for training is not known. Give tuning.api_training_usd_per_mtok"
+    return [f"{count} options that buy tokens are not in the draws and are not recommended: {missing}"]
 
 
 def _fact(what: str, source: str, as_of: date | None, on: date) -> Fact:
