@@ -134,7 +134,7 @@ def test_a_bill_of_monthly_totals_is_enough_for_a_verdict(tmp_path: Path) -> Non
     )
     done = _run("plan", "bill.csv", "--today", "gpt-4o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "a bill of 2 month(s)" in done.stdout
+    assert "a bill of 2 months" in done.stdout
     assert "A bill has no times" in done.stdout
 
 
