@@ -31,9 +31,9 @@ KEEP_ALIVE_S: Final = 60.0
 class ServerlessOption(PoolOption):
     """Nodes billed by the second while they run: scale to zero, cold starts, no standby."""
 
-    def sizing(self, values: Values) -> Sizing:
+    def _size(self, values: Values) -> Sizing:
         """Return the mean nodes that are up, rounded up, with no standby."""
-        return replace(super().sizing(values), standby_nodes=0, sized_by="windows, scaled to zero")
+        return replace(super()._size(values), standby_nodes=0, sized_by="windows, scaled to zero")
 
     def up_nodes(self, values: Values, *, volume_ratio: Number = 1.0) -> tuple[Number, Number]:
         """Return mean nodes up over a month, and node starts in it, at so many times the month's volume."""
@@ -121,9 +121,9 @@ class ProvisionedOption(PoolOption):
 
     unit_usd_per_hour: float
 
-    def sizing(self, values: Values) -> Sizing:
+    def _size(self, values: Values) -> Sizing:
         """Return the units that the traffic needs; a provider holds no standby for you."""
-        return replace(super().sizing(values), standby_nodes=0)
+        return replace(super()._size(values), standby_nodes=0)
 
     def slo_capacity_fraction(self, values: Values) -> Number:  # noqa: ARG002 - the pool's signature
         """Return 1: the throughput is guaranteed."""

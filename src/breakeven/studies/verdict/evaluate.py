@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, isfinite
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import Bases, CrossingResult, LineInput, LineResult, Nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from breakeven.economics.stack import CostStack
     from breakeven.quantities import Array, Number, Values
@@ -152,7 +152,7 @@ def crossing(pool: Case, rival: Case) -> CrossingResult:
     assert isinstance(api, ApiOption)
     stair, flat = likely_stair(pool), likely_flat(rival)
     first = first_crossing_mtok(pool.stairs, rival.flat)
-    low, high = (ordered_quantile(first, share) for share in (LOW_FRACTION, HIGH_FRACTION))
+    low, high = ordered_quantiles(first, (LOW_FRACTION, HIGH_FRACTION))
     return CrossingResult(
         against=api.id,
         likely=break_even(stair, flat),
@@ -165,10 +165,11 @@ def crossing(pool: Case, rival: Case) -> CrossingResult:
     )
 
 
-def ordered_quantile(values: Array, share_fraction: float) -> float | None:
-    """Return a quantile of volumes of which some are infinite: an observed one, or None for never."""
-    found = float(np.quantile(values, share_fraction, method="inverted_cdf"))
-    return found if np.isfinite(found) else None
+def ordered_quantiles(values: Array, shares: Sequence[float]) -> list[float | None]:
+    """Return quantiles of volumes of which some are infinite: observed ones, or None for never."""
+    ranks = [ceil(share * len(values)) - 1 for share in shares]
+    found = np.partition(values, ranks)[ranks].tolist()
+    return [value if isfinite(value) else None for value in found]
 
 
 def lever_bill(case: Case) -> LeverBill | None:

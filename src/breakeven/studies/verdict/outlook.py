@@ -15,7 +15,7 @@ from breakeven.economics.horizon import npv_usd, payback_months
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.answer import POOL_KINDS
 from breakeven.studies.verdict.course import Course, course_of, monthly_one_off_usd, moved_fraction, outlay_usd
-from breakeven.studies.verdict.evaluate import HIGH_FRACTION, LOW_FRACTION, ordered_quantile
+from breakeven.studies.verdict.evaluate import HIGH_FRACTION, LOW_FRACTION, ordered_quantiles
 from breakeven.studies.verdict.result import Driver, MonthAhead, Outlook, Projection
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ def _months(course: Course, won_fraction: Array, leading: Contender | None, toda
     low, middle, high = np.quantile(course.volume_mtok, SHARES, axis=0)
     found = []
     for month in range(course.volume_mtok.shape[1]):
-        column = first[:, month] if first is not None else None
-        marks = tuple(ordered_quantile(column, share) if column is not None else None for share in SHARES)
+        marks = ordered_quantiles(first[:, month], SHARES) if first is not None else [None] * len(SHARES)
         found.append(
             MonthAhead(
                 month_count=month + 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
@@ -90,6 +90,7 @@ class PoolOption:
     gpu_tflops: float = 0.0
     regions: tuple[str, ...] = ()
     compliance: tuple[str, ...] = ()
+    _sized: list[tuple[Values, Sizing]] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def gpus(self) -> str:
@@ -100,8 +101,14 @@ class PoolOption:
         """Return the nodes for the month: sized by the peak windows, or by a target utilisation.
 
         With times: n = ceil(peak load / SLO capacity).  Without: n = ceil(mean load / (SLO capacity x
-        target utilisation)).  ``node_mtok_per_month`` is the volume one node carries when sized so.
+        target utilisation)).  ``node_mtok_per_month`` is the volume one node carries when sized so.  The last
+        answer is kept: bill, nodes and staircase ask with the same values.
         """
+        if not self._sized or self._sized[0][0] is not values:
+            self._sized[:] = [(values, self._size(values))]
+        return self._sized[0][1]
+
+    def _size(self, values: Values) -> Sizing:
         month = self.workload.month(values)
         mean = self.mean_busy_nodes(values)
         if self.workload.tables is None:
