@@ -48,19 +48,20 @@ def main() -> int:
 def _median_simulation_s() -> float:
     """Time the simulation inside whole verdicts."""
     times: list[float] = []
-    simulate = study.outlook
+    module: Any = study
+    simulate = module.outlook
 
     def timed(*given: Any, **named: Any) -> Outlook:
         start = time.process_time()
-        found = simulate(*given, **named)
+        found: Outlook = simulate(*given, **named)
         times.append(time.process_time() - start)
         return found
 
-    study.outlook = timed
+    module.outlook = timed
     try:
         _median_s(DRAWS)
     finally:
-        study.outlook = simulate
+        module.outlook = simulate
     return statistics.median(times)
 
 
