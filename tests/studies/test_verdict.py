@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
+from stated_traffic import ON, only, stated_plan, write
 
 import breakeven
 from breakeven.economics.levers import Levers
@@ -17,9 +18,7 @@ from breakeven.wiring.plan import sample_trace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from breakeven.studies.verdict.result import OptionResult, Verdict
-
-ON = date(2026, 11, 21)
+    from breakeven.studies.verdict.result import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -27,29 +26,11 @@ def azure() -> Verdict:
     return breakeven.plan(sample_trace(), today="gpt-4o", as_of=ON)
 
 
-def _write(folder: Path, text: str) -> Path:
-    path = folder / "scenario.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def _stated(folder: Path, more: str = "", *, tokens: int = 3_000_000_000, today: str = "gpt-4o") -> Verdict:
-    text = (
-        f"today: {today}\ntraffic: {{input_tokens_per_month: {tokens * 3 // 4}, "
-        f"output_tokens_per_month: {tokens // 4}, requests_per_month: {tokens // 1500}}}\n"
-    )
-    return breakeven.plan(scenario=_write(folder, text + more), as_of=ON)
-
-
-def _only(result: Verdict, kind: str) -> OptionResult:
-    return next(item for item in result.options if item.kind == kind)
-
-
 def test_todays_tokens_are_priced_request_by_request_to_the_cent(azure: Verdict) -> None:
     """GPT-4o has flat prices, so 2.50 and 10.00 USD per Mtok of the totals is the exact bill."""
     usage = azure.profile.usage
     observed_usd = usage.input_tokens * 2.5e-6 + usage.output_tokens * 10e-6
-    today = _only(azure, "today")
+    today = only(azure, "today")
     tokens = sum(row.usd_per_month.likely for row in today.lines if row.layer == "tokens")
     assert azure.profile.times is not None
     month_over_observed = 730 * 3600 / azure.profile.times.span_s
@@ -73,7 +54,7 @@ def test_the_kinds_of_option_that_a_team_should_compare_are_there(azure: Verdict
 
 
 def test_a_pool_shows_all_six_drains_and_four_layers(azure: Verdict) -> None:
-    pool = _only(azure, "self-hosted")
+    pool = only(azure, "self-hosted")
     assert {row.drain for row in pool.lines if row.drain} == {
         "engineering labour", "MLOps infrastructure", "hardware decay", "incident response", "opportunity cost",
         "idle capacity",
@@ -100,16 +81,16 @@ def test_self_hosting_costs_the_same_as_the_api_at_its_break_even_volume(azure: 
     pool = next(item for item in azure.options if item.kind == "self-hosted" and item.break_even[0].likely.first_mtok)
     volume = pool.break_even[0].likely.first_mtok
     assert volume is not None
-    path = _write(tmp_path, f"today: gpt-4o\ntraffic: {{total_tokens_per_month: {round(volume * 1e6)}}}\n")
+    path = write(tmp_path, f"today: gpt-4o\ntraffic: {{total_tokens_per_month: {round(volume * 1e6)}}}\n")
     there = breakeven.plan(sample_trace(), scenario=path, as_of=ON)
-    same, today = there.option(pool.id), _only(there, "today")
+    same, today = there.option(pool.id), only(there, "today")
     assert same.usd_per_month.likely == pytest.approx(today.usd_per_month.likely, rel=1e-3)
 
 
 def test_doubling_the_volume_doubles_the_token_bill_and_nothing_else_of_an_api(tmp_path: Path) -> None:
-    once, twice = _stated(tmp_path), _stated(tmp_path, tokens=6_000_000_000)
+    once, twice = stated_plan(tmp_path), stated_plan(tmp_path, tokens=6_000_000_000)
     for kind in ("today", "open-model-api"):
-        first, second = _only(once, kind), twice.option(_only(once, kind).id)
+        first, second = only(once, kind), twice.option(only(once, kind).id)
         for row, other in zip(first.lines, second.lines, strict=True):
             factor = 2 if row.layer == "tokens" else 1
             assert other.usd_per_month.likely == pytest.approx(factor * row.usd_per_month.likely)
@@ -117,7 +98,7 @@ def test_doubling_the_volume_doubles_the_token_bill_and_nothing_else_of_an_api(t
 
 def test_allocated_and_idle_make_the_whole_rent(tmp_path: Path) -> None:
     """Conservation: busy hours + idle hours + standby = nodes x price x hours."""
-    result = _stated(
+    result = stated_plan(
         tmp_path,
         "quality: [{model: llama-3.1-70b, evidence: word}]\n"
         "pools:\n  - {model: llama-3.1-70b, gpu: a100-80gb-sxm, gpus_per_node: 2, precision: int8,"
@@ -132,7 +113,7 @@ def test_allocated_and_idle_make_the_whole_rent(tmp_path: Path) -> None:
 
 
 def test_data_that_may_not_leave_excludes_every_third_party_whatever_it_costs(tmp_path: Path) -> None:
-    result = _stated(
+    result = stated_plan(
         tmp_path,
         "constraints: {data_may_leave: false}\nquality: [{model: llama-3.3-70b, evidence: word}]\n",
     )
@@ -144,14 +125,14 @@ def test_data_that_may_not_leave_excludes_every_third_party_whatever_it_costs(tm
 
 
 def test_with_every_door_closed_it_says_so_instead_of_recommending(tmp_path: Path) -> None:
-    result = _stated(tmp_path, "constraints: {data_may_leave: false, regions: [mars]}\n")
+    result = stated_plan(tmp_path, "constraints: {data_may_leave: false, regions: [mars]}\n")
     assert result.answer.recommended == ""
     assert "No option may be recommended" in result.answer.paragraph
 
 
 def test_a_team_that_exists_is_sunk_and_leaves_the_avoidable_cost(tmp_path: Path) -> None:
-    result = _stated(tmp_path, "team_exists: true\n")
-    pool = _only(result, "self-hosted")
+    result = stated_plan(tmp_path, "team_exists: true\n")
+    pool = only(result, "self-hosted")
     sunk = sum(row.usd_per_month.likely for row in pool.lines if row.sunk)
     assert sunk > 0
     gap = pool.bases.fully_loaded_usd_per_mtok - pool.bases.avoidable_usd_per_mtok
@@ -168,14 +149,14 @@ def test_the_bases_climb_from_marginal_to_fully_loaded(azure: Verdict) -> None:
 def test_a_labelled_comparison_below_95_percent_is_no_evidence(tmp_path: Path) -> None:
     text = "quality: [{{model: llama-3.3-70b, evidence: labelled-pairs, accuracy_ratio: {ratio}}}]\n"
     for ratio, standing in ((0.94, "no evidence"), (0.96, "evidence")):
-        result = _stated(tmp_path, text.format(ratio=ratio))
+        result = stated_plan(tmp_path, text.format(ratio=ratio))
         found = next(item for item in result.options if item.model == "llama-3.3-70b")
         assert found.quality.standing == standing
 
 
 def test_the_same_model_self_hosted_keeps_todays_token_counts(tmp_path: Path) -> None:
     """Today buys Llama 3.3 70B by the token: its own nodes need no transfer of counts."""
-    result = _stated(tmp_path, today="groq:llama-3.3-70b-versatile")
+    result = stated_plan(tmp_path, today="groq:llama-3.3-70b-versatile")
     own = next(item for item in result.options if item.model == "llama-3.3-70b" and item.kind == "self-hosted")
     assert own.quality.standing == "same model"
     assert not any(swing.key in ("tokeniser_ratio", "verbosity_ratio") for swing in own.swings)
@@ -188,8 +169,8 @@ def test_provisioned_throughput_is_bought_in_whole_units(tmp_path: Path) -> None
         "    prices: [{input_usd_per_mtok: '1', output_usd_per_mtok: '1'}]\n",
         encoding="utf-8",
     )
-    result = _stated(tmp_path, "rate_cards: [cards.yaml]\nassumptions: {verbosity_ratio: 1, tokeniser_ratio: 1}\n")
-    found = _only(result, "provisioned")
+    result = stated_plan(tmp_path, "rate_cards: [cards.yaml]\nassumptions: {verbosity_ratio: 1, tokeniser_ratio: 1}\n")
+    found = only(result, "provisioned")
     assert found.nodes is not None
     # 750M output tokens a month are 285 a second: at 60 % utilisation five units of a hundred.
     assert found.nodes.serving_nodes == 5
@@ -204,8 +185,8 @@ def test_a_commitment_is_paid_whether_it_is_used_or_not(tmp_path: Path) -> None:
         "    prices: [{input_usd_per_mtok: '1', output_usd_per_mtok: '1'}]\n",
         encoding="utf-8",
     )
-    result = _stated(tmp_path, "rate_cards: [cards.yaml]\n", today="acme:chat")
-    today = _only(result, "today")
+    result = stated_plan(tmp_path, "rate_cards: [cards.yaml]\n", today="acme:chat")
+    today = only(result, "today")
     assert sum(row.usd_per_month.likely for row in today.lines if row.layer == "tokens") == pytest.approx(50_000)
 
 
@@ -253,7 +234,7 @@ def test_what_cannot_work_is_refused_with_its_values(
     traffic = "traffic: {input_tokens_per_month: 3000000, output_tokens_per_month: 1000000}\n"
     head = "" if scenario.startswith("today") else "today: gpt-4o\n"
     with pytest.raises(error, match=message):
-        breakeven.plan(scenario=_write(tmp_path, head + traffic + scenario), as_of=ON)
+        breakeven.plan(scenario=write(tmp_path, head + traffic + scenario), as_of=ON)
 
 
 def test_a_price_that_starts_later_is_missing_before(tmp_path: Path) -> None:
@@ -262,7 +243,7 @@ def test_a_price_that_starts_later_is_missing_before(tmp_path: Path) -> None:
         "    prices: [{starts_on: 2026-06-01, input_usd_per_mtok: '1', output_usd_per_mtok: '1'}]\n",
         encoding="utf-8",
     )
-    path = _write(
+    path = write(
         tmp_path,
         "today: acme:chat\nrate_cards: [cards.yaml]\n"
         "traffic: {input_tokens_per_month: 3000000, output_tokens_per_month: 1000000}\n",
@@ -272,20 +253,20 @@ def test_a_price_that_starts_later_is_missing_before(tmp_path: Path) -> None:
 
 
 def test_an_open_model_named_as_todays_is_recognised_at_any_seller(tmp_path: Path) -> None:
-    result = _stated(tmp_path, today="cerebras:llama-3.3-70b")
-    assert _only(result, "today").model == "llama-3.3-70b"
+    result = stated_plan(tmp_path, today="cerebras:llama-3.3-70b")
+    assert only(result, "today").model == "llama-3.3-70b"
 
 
 def test_a_gain_too_small_to_act_on_is_no_reason_to_change(tmp_path: Path) -> None:
     """At a million tokens a month prompt caching saves cents beside the engineering share."""
-    result = _stated(tmp_path, "consider: [openai:gpt-4o]\n", tokens=1_000_000)
+    result = stated_plan(tmp_path, "consider: [openai:gpt-4o]\n", tokens=1_000_000)
     assert result.answer.recommended == "today:openai:gpt-4o"
     assert "stay" in result.answer.paragraph
 
 
 def test_what_is_owned_already_is_sunk_and_its_running_cost_is_not(tmp_path: Path) -> None:
     pool = "{model: llama-3.1-8b, gpu: l40s, purchase: owned, node_usd: 14000, already_owned: true}"
-    result = _stated(tmp_path, f"pools:\n  - {pool}\n")
+    result = stated_plan(tmp_path, f"pools:\n  - {pool}\n")
     own = next(item for item in result.options if item.id.endswith(":stated"))
     assert own.nodes is not None
     sunk = sum(row.usd_per_month.likely for row in own.lines if row.sunk)
@@ -303,7 +284,7 @@ def test_break_even_against_a_commitment_does_not_depend_on_the_volume_it_was_ru
     )
     found = []
     for tokens in (400_000_000, 4_000_000_000):
-        result = _stated(tmp_path, "rate_cards: [cards.yaml]\n", today="acme:chat", tokens=tokens)
+        result = stated_plan(tmp_path, "rate_cards: [cards.yaml]\n", today="acme:chat", tokens=tokens)
         pool = next(item for item in result.options if item.kind == "self-hosted")
         found.append(result.option(pool.id).break_even[0].likely.first_mtok)
     assert found[0] == pytest.approx(found[1], rel=0.2)
@@ -311,7 +292,7 @@ def test_break_even_against_a_commitment_does_not_depend_on_the_volume_it_was_ru
 
 def test_a_price_read_later_than_the_day_it_is_used_for_warns(tmp_path: Path) -> None:
     text = "today: gpt-4o\ntraffic: {input_tokens_per_month: 3000000, output_tokens_per_month: 1000000}\n"
-    result = breakeven.plan(scenario=_write(tmp_path, text), as_of=date(2020, 1, 1))
+    result = breakeven.plan(scenario=write(tmp_path, text), as_of=date(2020, 1, 1))
     assert any("openai:gpt-4o was read on" in item for item in result.warnings)
 
 
@@ -324,132 +305,9 @@ def test_with_every_lever_at_rest_the_parts_are_the_bill(azure: Verdict) -> None
 
 def test_the_volume_lever_gives_what_planning_for_that_volume_gives(azure: Verdict, tmp_path: Path) -> None:
     twice = round(azure.volume_mtok_per_month.likely * 2e6)
-    path = _write(tmp_path, f"today: gpt-4o\ntraffic: {{total_tokens_per_month: {twice}}}\n")
+    path = write(tmp_path, f"today: gpt-4o\ntraffic: {{total_tokens_per_month: {twice}}}\n")
     there = {item.id: item for item in breakeven.plan(sample_trace(), scenario=path, as_of=ON).options}
     for option in azure.options:
         if option.levers is not None and option.id in there:
             expected = there[option.id].usd_per_month.likely
             assert option.levers.usd_per_month(Levers(volume_ratio=2)) == pytest.approx(expected, rel=1e-6)
-
-
-TUNED = "tuning: {training_mtok: 100, runs_per_year: 12, variants: 2, api_training_usd_per_mtok: 25}\n"
-
-
-def test_a_fine_tuned_api_charges_for_training_and_dearer_tokens(tmp_path: Path) -> None:
-    plain, tuned = _only(_stated(tmp_path), "today"), _only(_stated(tmp_path, TUNED), "today")
-    lines = {row.key: row.usd_per_month.likely for row in tuned.lines}
-    assert lines["fine-tuning runs"] == pytest.approx(25 * 100 * 2)
-    assert lines["fine-tuning labour"] == pytest.approx(24 / 52 * 175_000 / 12)
-    tokens = sum(row.usd_per_month.likely for row in plain.lines if row.layer == "tokens")
-    assert lines["dearer tokens of a tuned model"] == pytest.approx(0.5 * tokens)
-
-
-def test_a_pool_trains_on_its_own_kind_of_gpu(tmp_path: Path) -> None:
-    """6 x 70.6B x 100M operations on H100s (989 TFLOPS dense) that reach 38 %, at 2 USD an hour, twice a month."""
-    pool = (
-        "pools: [{model: llama-3.3-70b, gpu: h100-sxm, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 2,"
-        " throughput: {total_tokens_per_s: 5000}}]\n"
-    )
-    stated = next(item for item in _stated(tmp_path, TUNED + pool).options if item.id.endswith(":stated"))
-    hours = 6 * 70_553_706_496 * 100e6 / (989e12 * 0.38) / 3600
-    runs = next(row for row in stated.lines if row.key == "fine-tuning runs")
-    assert runs.usd_per_month.likely == pytest.approx(hours * 2 * 2, rel=0.01)
-
-
-def test_an_api_without_a_price_for_training_is_not_recommended(tmp_path: Path) -> None:
-    result = _stated(tmp_path, "tuning: {training_mtok: 100}\n")
-    assert "fine-tuning price" in _only(result, "today").partial
-    assert result.option(result.answer.recommended).kind in ("self-hosted", "owned", "serverless")
-
-
-def test_adapters_that_share_a_pool_slow_it_down(tmp_path: Path) -> None:
-    alone = _stated(tmp_path, TUNED.replace("variants: 2", "variants: 1"))
-    shared = _stated(tmp_path, TUNED)
-    one, two = (next(item for item in result.options if item.kind == "self-hosted") for result in (alone, shared))
-    assert one.nodes is not None
-    other = shared.option(one.id)
-    assert other.nodes is not None
-    assert other.nodes.utilisation_fraction.likely == pytest.approx(one.nodes.utilisation_fraction.likely / 0.9)
-    assert two.title
-
-
-def test_a_pool_that_nobody_measured_is_estimated_and_says_so(tmp_path: Path) -> None:
-    pool = "pools: [{model: llama-3.3-70b, gpu: rtx-4090, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 1}]\n"
-    stated = next(item for item in _stated(tmp_path, pool).options if item.id.endswith(":stated"))
-    assert any("estimated, not measured" in fact.what for fact in stated.facts)
-    assert any(swing.key == "throughput_ratio" for swing in stated.swings)
-
-
-def test_a_measurement_of_your_own_replaces_the_estimate(tmp_path: Path) -> None:
-    """Twice the throughput at the same lengths takes half the node time: utilisation halves."""
-    pool = (
-        "pools: [{model: llama-3.3-70b, gpu: l40s, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 1,"
-        " throughput: {output_tokens_per_s: RATE, isl_tokens: 1000, osl_tokens: 500}}]\n"
-    )
-    slow, fast = (
-        next(item for item in _stated(tmp_path, pool.replace("RATE", rate)).options if item.id.endswith(":stated"))
-        for rate in ("2000", "4000")
-    )
-    assert slow.nodes is not None
-    assert fast.nodes is not None
-    busy = [
-        item.nodes.utilisation_fraction.likely * (item.nodes.serving_nodes + item.nodes.standby_nodes)
-        for item in (slow, fast)
-        if item.nodes
-    ]
-    assert busy[0] == pytest.approx(2 * busy[1])
-
-
-def test_a_pool_with_no_room_for_requests_says_what_is_missing(tmp_path: Path) -> None:
-    pool = "pools: [{model: llama-3.3-70b, gpu: l40s, gpus_per_node: 3, precision: fp16, usd_per_gpu_hour: 1}]\n"
-    with pytest.raises(InputError, match="leaves no room for requests"):
-        _stated(tmp_path, pool)
-
-
-def test_traffic_without_output_is_planned_for(tmp_path: Path) -> None:
-    """Embeddings and classifiers write nothing."""
-    path = _write(
-        tmp_path,
-        "today: gpt-4o\ntraffic: {input_tokens_per_month: 3000000000, output_tokens_per_month: 0}\n"
-        "pools: [{model: llama-3.3-70b, gpu: h100-sxm, gpus_per_node: 4, precision: fp8, usd_per_gpu_hour: 2,"
-        " throughput: {output_tokens_per_s: 3000}}]\n",
-    )
-    today = _only(breakeven.plan(scenario=path, as_of=ON), "today")
-    assert sum(row.usd_per_month.likely for row in today.lines if row.layer == "tokens") == pytest.approx(7500)
-
-
-def test_a_stated_mean_of_the_month_is_that_of_the_forecast_too(tmp_path: Path) -> None:
-    path = _write(tmp_path, "today: gpt-4o\nassumptions: {mean_to_observed_hour_ratio: 1.0}\n")
-    result = breakeven.plan(sample_trace(), scenario=path, as_of=ON)
-    today = next(item for item in result.forecast.bills if item.id.startswith("today:"))
-    assert today.bill.likely_usd == pytest.approx(_only(result, "today").usd_per_month.likely, rel=1e-6)
-    assert today.bill.low_95_usd == pytest.approx(today.bill.high_95_usd)
-
-
-def test_shares_of_wins_rank_as_the_verdict_does(tmp_path: Path) -> None:
-    """A move that has to pay in a month: its migration counts in the draws as it does in the bill."""
-    text = (
-        "today: gpt-4o\nassumptions: {horizon_months: 1}\n"
-        "traffic: {input_tokens_per_month: 300000000, output_tokens_per_month: 60000000, requests_per_month: 300000}\n"
-    )
-    result = breakeven.plan(scenario=_write(tmp_path, text), as_of=ON)
-    wins = dict(result.outlook.win_fractions)
-    assert result.answer.recommended == max(wins, key=wins.__getitem__)
-
-
-@pytest.mark.parametrize("assumptions", ["horizon_months: 0.4", "horizon_months: 600", "traffic_growth_per_month: 3"])
-def test_a_horizon_or_growth_beyond_reason_is_refused(tmp_path: Path, assumptions: str) -> None:
-    with pytest.raises(InputError, match=r"between 1 and 120|at most 1"):
-        _stated(tmp_path, f"assumptions: {{{assumptions}}}\n")
-
-
-def test_a_model_that_a_constraint_forbids_is_no_next_step(tmp_path: Path) -> None:
-    result = _stated(tmp_path, 'constraints: {models: ["openai:gpt-4o"]}\n', tokens=90_000_000)
-    assert "llama" not in result.answer.next_step
-
-
-def test_a_missing_price_of_training_is_said_and_ranks_behind(tmp_path: Path) -> None:
-    result = _stated(tmp_path, "tuning: {training_mtok: 20}\n")
-    assert any("api_training_usd_per_mtok" in text for text in result.warnings)
-    proven = [item for item in result.options if not item.excluded_by and item.quality.standing != "no evidence"]
-    assert [bool(item.partial) for item in proven] == sorted(bool(item.partial) for item in proven)

@@ -53,6 +53,23 @@ class Deployment:
             concurrency_count=concurrency_count,
         )
 
+    def point(
+        self, *, isl_tokens: float, osl_tokens: float, output_tokens_per_s: float, basis: str, source: str
+    ) -> Measurement:
+        """Return a throughput of the deployment at these lengths, in the form of a measurement."""
+        return Measurement(
+            model=self.model.id,
+            gpu=self.gpu.id,
+            gpus=self.gpus,
+            precision=self.precision,
+            engine=self.engine,
+            isl_tokens=round(isl_tokens),
+            osl_tokens=round(osl_tokens),
+            output_tokens_per_s=output_tokens_per_s,
+            basis=basis,
+            source=source,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
@@ -142,7 +159,16 @@ def roofline_service(deployment: Deployment, roofline: Roofline) -> EstimatedSer
     if len(cases) < MIN_POINTS:
         return None
     rates = _speed(cases, roofline).output_tokens_per_s
-    points = [_point(deployment, case, float(rate)) for case, rate in zip(cases, rates, strict=True)]
+    points = [
+        deployment.point(
+            isl_tokens=case.isl_tokens,
+            osl_tokens=case.osl_tokens,
+            output_tokens_per_s=float(rate),
+            basis="roofline",
+            source="roofline",
+        )
+        for case, rate in zip(cases, rates, strict=True)
+    ]
     ratio = roofline.band("throughput", cases[0].architecture, deployment.gpu, deployment.engine)
     return EstimatedService(service=fit_service(points, basis=basis_of(deployment, roofline)), throughput_ratio=ratio)
 
@@ -223,18 +249,3 @@ def _spread(values: list[float]) -> Interval:
 def _speed(cases: Sequence[Case], roofline: Roofline) -> Speed:
     engines = [roofline.engine_rates(case.engine) for case in cases]
     return speed(work_of(cases, roofline), roofline.rates, engines)
-
-
-def _point(deployment: Deployment, case: Case, output_tokens_per_s: float) -> Measurement:
-    return Measurement(
-        model=deployment.model.id,
-        gpu=deployment.gpu.id,
-        gpus=deployment.gpus,
-        precision=deployment.precision,
-        engine=deployment.engine,
-        isl_tokens=int(case.isl_tokens),
-        osl_tokens=int(case.osl_tokens),
-        output_tokens_per_s=output_tokens_per_s,
-        basis="roofline",
-        source="roofline",
-    )

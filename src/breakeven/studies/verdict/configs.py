@@ -10,13 +10,12 @@ from breakeven.capacity.estimate import Deployment, EstimatedService, calibrated
 from breakeven.capacity.memory import fits, in_flight_tokens
 from breakeven.capacity.service import MIN_POINTS, Service, fit_service, stated_service
 from breakeven.catalog.assumptions import Assumption
-from breakeven.catalog.hardware import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breakeven.capacity.memory import Memory
-    from breakeven.catalog.hardware import Gpu
+    from breakeven.catalog.hardware import Gpu, Measurement
     from breakeven.catalog.models import OpenModel
     from breakeven.catalog.roofline import Roofline
     from breakeven.sources.scenario import Throughput
@@ -109,14 +108,9 @@ def user_service(stated: Throughput, deployment: Deployment, context: Context) -
         output = stated.total_tokens_per_s * stated.osl_tokens / (stated.isl_tokens + stated.osl_tokens)
     if estimated is None:
         return stated_service(output_tokens_per_s=output, basis=basis)
-    point = Measurement(
-        model=deployment.model.id,
-        gpu=deployment.gpu.id,
-        gpus=deployment.gpus,
-        precision=deployment.precision,
-        engine=deployment.engine,
-        isl_tokens=round(stated.isl_tokens),
-        osl_tokens=round(stated.osl_tokens),
+    point = deployment.point(
+        isl_tokens=stated.isl_tokens,
+        osl_tokens=stated.osl_tokens,
         output_tokens_per_s=output,
         basis="user",
         source=stated.source,
