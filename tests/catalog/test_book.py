@@ -76,3 +76,9 @@ def test_replacing_an_assumption_leaves_the_book_it_came_from_alone(book: Book) 
     own = replace(book.assumption("pue_ratio"), likely=1.3, as_of=date(2026, 1, 1))
     assert book.with_assumptions([own]).assumption("pue_ratio").likely == 1.3
     assert book.assumption("pue_ratio").likely == 1.54
+
+
+def test_a_near_name_is_offered_once_however_many_aliases_it_has() -> None:
+    with pytest.raises(UnknownNameError) as refused:
+        load_book().gpu("h900")
+    assert str(refused.value).endswith("Did you mean h200-sxm or h100-sxm?")

@@ -90,5 +90,5 @@ def _find(name: str, by_id: Mapping[str, T], what: str, aliases: Mapping[str, st
     if found is not None:
         return by_id[found]
     near = get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(folded[n] for n in near)}?" if near else ""
+    hint = f" Did you mean {' or '.join(dict.fromkeys(folded[n] for n in near))}?" if near else ""
     raise UnknownNameError(f"The catalogue holds no {what} named {name!r}.{hint}")
