@@ -8,17 +8,21 @@ Reports of costs are fuzzed beside the usage that they belong to.
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from unittest import mock
 
+import duckdb
 import ibis
+from ibis.backends.sql.datatypes import DuckDBType
 from ibis.expr.operations import DatabaseTable
 from mutations import SECRET
 
@@ -27,6 +31,7 @@ from breakeven.sources.catalogue import load_book
 from breakeven.sources.scenario import own_assumptions, read_scenario, stated_profile
 from breakeven.traffic.head import read_head
 from breakeven.traffic.layout import Options
+from breakeven.traffic.profile import profile
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.readers import READERS, detect
 from breakeven.traffic.schema import REQUESTS, TOKEN_COLUMNS
@@ -76,7 +81,10 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderTarget:
-    """One format of log, read as the command line reads it; ``reader`` is what the reader calls itself."""
+    """One format of log, read as the command line reads it; ``reader`` is what the reader calls itself.
+
+    What was read strictly is summed up too: not all of it, because a profile takes longer than all the rest.
+    """
 
     name: str
     reader: str
@@ -90,6 +98,8 @@ class ReaderTarget:
                 check_message(str(error))
                 return "refused"
             check_trace(trace)
+            if strict:
+                check_profile(trace)
             return "read" if self._is_reader_of(paths) else "read as another format"
 
     def _is_reader_of(self, paths: Sequence[Path]) -> bool:
@@ -176,6 +186,35 @@ def check_trace(trace: Trace) -> None:
             raise Violation(f"{name} is negative: {min(values)}")
 
 
+def check_profile(trace: Trace) -> None:
+    """Raise where the sums of a trace contradict its rows; a refusal must be fit to be read."""
+    try:
+        summed = profile(trace)
+    except BreakevenError as error:
+        check_message(str(error))
+        return
+    rows = _rows(trace)
+    for name in TOKEN_COLUMNS:
+        told = getattr(summed.usage, name)
+        counted = sum(rows[name].to_pylist())
+        in_cells = sum(getattr(cell.usage, name) for cell in summed.cells)
+        if not told == counted == in_cells:
+            raise Violation(f"the profile has {told} {name}, its cells {in_cells}, the rows {counted}")
+    for note in summed.notes:
+        check_message(note)
+    for value in _figures(asdict(summed)):
+        if not math.isfinite(value):
+            raise Violation(f"a figure of the profile is {value}")
+
+
+def _figures(values: Any) -> Iterator[float]:
+    if isinstance(values, dict | list | tuple):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from _figures(value)
+    elif isinstance(values, float):
+        yield values
+
+
 def _rows(trace: Trace) -> Any:
     """Return the trace's table, of which Ibis makes SQL once for all that are alike: that takes longer than to read."""
     sources = trace.table.op().find(DatabaseTable)
@@ -193,11 +232,14 @@ def one_database() -> Iterator[None]:
     """Let every trace share one DuckDB, each with a connection of its own: making a database takes longer than a case.
 
     What is staged is temporary, and goes with its connection.  One thread, because two cases at a time use both
-    cores better.
+    cores better.  Queries are parsed once where cases ask the same (files of all cases lie in one folder), and so
+    are the names of types.
     """
     backend = ibis.duckdb.connect()
     database = backend.con
     backend.raw_sql("SET threads = 1")
+    type_of = cache(DuckDBType.from_string)
+    statement_of = lru_cache(maxsize=2_000)(duckdb.extract_statements)
 
     def reconnected(**_settings: Any) -> Any:
         if backend.con is not database:
@@ -205,7 +247,16 @@ def one_database() -> Iterator[None]:
         backend.con = database.cursor()
         return backend
 
-    with mock.patch.object(ibis.duckdb, "connect", reconnected):
+    def raw_sql(query: Any, **_settings: Any) -> Any:
+        for statement in statement_of(query if isinstance(query, str) else query.sql("duckdb")):
+            cursor = backend.con.execute(statement)
+        return cursor
+
+    with (
+        mock.patch.object(ibis.duckdb, "connect", reconnected),
+        mock.patch.object(DuckDBType, "from_string", type_of),
+        mock.patch.object(backend, "raw_sql", raw_sql),
+    ):
         yield
 
 
@@ -221,7 +272,8 @@ def _book() -> Book:
 
 @contextmanager
 def _written(files: Files) -> Iterator[list[Path]]:
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    folder = (_MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())) / f"fuzz-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
     try:
         paths = [folder / name for name, _ in files]
         for path, (_, content) in zip(paths, files, strict=True):
