@@ -88,7 +88,7 @@ def _work(
         for number in numbers:
             last.value = number
             files, strict = make_case(target, seed, number)
-            faulthandler.dump_traceback_later(3 * MOST_S, exit=True)
+            faulthandler.dump_traceback_later(15 * MOST_S, exit=True)
             began = time.monotonic()
             outcome, seen = run_case(target, files, strict=strict)
             slowest_s = max(slowest_s, time.monotonic() - began)
