@@ -248,7 +248,7 @@ def test_a_file_that_mixes_times_with_and_without_a_zone_is_refused(log: Write) 
 
 def test_a_single_instant_is_refused(log: Write) -> None:
     told = refusal(log(HEADER + f"{DAY}10:00:00Z,1,2\n{DAY}10:00:00Z,1,3\n"))
-    assert told.startswith("log: no time but 2026-10-01 10:00:00+00 in 2 usable rows, so no rate can be derived.")
+    assert told.startswith("log: no time but 2026-10-01 10:00:00+00:00 in 2 usable rows, so no rate can be derived.")
 
 
 def test_a_log_without_any_tokens_is_refused(log: Write) -> None:

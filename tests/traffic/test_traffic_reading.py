@@ -14,7 +14,7 @@ import pytest
 from small_logs import GOOD, HEADER
 
 from breakeven.errors import InputError
-from breakeven.traffic import checks, staging
+from breakeven.traffic import checks, sql, staging
 from breakeven.traffic.head import read_head
 from breakeven.traffic.layout import Options
 from breakeven.traffic.profile import profile
@@ -275,7 +275,7 @@ def test_staging_holds_no_join_since_a_join_would_lose_the_order_of_rows(
     backend = trace.table.get_backend()
     backend.raw_sql("DROP TABLE IF EXISTS rejects_0").fetchall()
     backend.raw_sql("DROP TABLE IF EXISTS rejects_0_scan").fetchall()
-    plan = staging.ask(backend, f"EXPLAIN {plans[0]}")[0][1]
+    plan = sql.ask(backend, f"EXPLAIN {plans[0]}")[0][1]
     assert "Projection" in plan
     assert "Join" not in plan
 

@@ -4,7 +4,7 @@ Rows out of order and repeated rows are used (no figure of the profile depends o
 because many of them mean that files were joined or exported wrongly.
 """
 
-# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by staging.text
+# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by traffic.sql
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from breakeven.errors import InputError, Problem
 from breakeven.traffic.faults import find_places, many
 from breakeven.traffic.layout import LOG_START
 from breakeven.traffic.schema import AT_US, CACHE_WRITE_TOKENS, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
-from breakeven.traffic.staging import ask
+from breakeven.traffic.sql import ask
+from breakeven.traffic.sums import time_of
 from breakeven.traffic.times import EPOCH_UNITS, NAIVE, OFFSET, RELATIVE, UTC
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from breakeven.traffic.staging import Rows
 
@@ -29,8 +30,7 @@ COMPARED_ROWS: Final = 500_000
 
 def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
     """Return what was understood of a file's times; raises where some have a zone and some do not."""
-    query = f"SELECT form, count(*), min(row) FROM {rows.view} WHERE time IS NOT NULL GROUP BY form ORDER BY form"
-    forms: dict[int, tuple[int, int]] = {form: (count, row) for form, count, row in ask(backend, query)}
+    forms = rows.survey.forms
     zoned = [forms[form] for form in (UTC, OFFSET) if form in forms]
     if NAIVE in forms and zoned and rows.layout.zone is None:
         naive, first_naive = forms[NAIVE]
@@ -44,7 +44,7 @@ def check_zones(backend: Any, rows: Rows) -> tuple[str, ...]:
     return tuple(_form_notes(rows, forms))
 
 
-def _form_notes(rows: Rows, forms: dict[int, tuple[int, int]]) -> list[str]:
+def _form_notes(rows: Rows, forms: Mapping[int, tuple[int, int]]) -> list[str]:
     file, notes = rows.head.file, []
     if NAIVE in forms:
         said = f"read as {rows.layout.zone}" if rows.layout.zone else "taken for UTC (say --zone NAME if that is wrong)"
@@ -126,23 +126,20 @@ def repeat_problem(backend: Any, files: Sequence[Rows], row_count: int) -> tuple
     )
 
 
-def check_usable(backend: Any, files: Sequence[Rows], source: str) -> None:
+def check_usable(files: Sequence[Rows], source: str) -> None:
     """Raise where no rate or no cost could follow: no tokens at all, or one instant."""
-    union = " UNION ALL ".join(
-        f"SELECT time, {INPUT_TOKENS} + {OUTPUT_TOKENS} AS tokens FROM {rows.view} WHERE fault IS NULL"
-        for rows in files
-    )
-    query = f"SELECT count(*), min(time)::VARCHAR, max(time)::VARCHAR, sum(tokens) FROM ({union})"
-    count, first, last, tokens = ask(backend, query)[0]
-    if not tokens:
+    surveys = [rows.survey for rows in files if rows.survey.usable_count]
+    count = sum(survey.usable_count for survey in surveys)
+    if not any(survey.tokens for survey in surveys):
         raise InputError(
             f"{source}: no tokens at all in {many(count, 'usable row')} (every input and output count is 0), so there "
             "is nothing to price. Check which columns were read; name others with --column."
         )
-    if files[0].layout.kind == "trace" and first == last:
+    times_us = {time_us for survey in surveys for time_us in (survey.first_us, survey.last_us) if time_us is not None}
+    if files[0].layout.kind == "trace" and len(times_us) == 1:
         raise InputError(
-            f"{source}: no time but {first} in {many(count, 'usable row')}, so no rate can be derived. "
-            "Give a log that spans some time, or monthly totals with a month column."
+            f"{source}: no time but {time_of(times_us.pop())} in {many(count, 'usable row')}, so no rate can be "
+            "derived. Give a log that spans some time, or monthly totals with a month column."
         )
 
 
@@ -168,6 +165,8 @@ def cached_note(files: Sequence[Rows]) -> tuple[str, ...]:
 
 def doubt_notes(backend: Any, rows: Rows) -> tuple[str, ...]:
     """Say which details were given in words that are not understood, and so count as not given."""
+    if not rows.survey.doubtful_count:
+        return ()
     query = (
         f"SELECT split_part(doubt, '|', 1) AS name, count(*), min(doubt) FROM {rows.view} "
         "WHERE fault IS NULL AND doubt IS NOT NULL GROUP BY name ORDER BY name"
@@ -179,8 +178,7 @@ def doubt_notes(backend: Any, rows: Rows) -> tuple[str, ...]:
     )
 
 
-def silence_note(backend: Any, rows: Rows) -> tuple[str, ...]:
+def silence_note(rows: Rows) -> tuple[str, ...]:
     """Say how many failed attempts state no tokens: they are requests all the same."""
-    query = f"SELECT count(*) FROM {rows.view} WHERE fault IS NULL AND failed AND {INPUT_TOKENS} + {OUTPUT_TOKENS} = 0"
-    count = ask(backend, query)[0][0]
+    count = rows.survey.silent_count
     return (f"{rows.head.file}: {many(count, 'failed request')} without tokens, counted as such",) if count else ()

@@ -6,18 +6,18 @@ Looked at first and once, so that nothing is computed from columns that are sile
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import ibis
 
 from breakeven.traffic.schema import DETAILS, KEY, PREFIX_BLOCKS, TASK
-from breakeven.traffic.sums import fetch, microseconds_of
+from breakeven.traffic.sums import fetch, microseconds_of, time_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ibis.expr.types import Table
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ASKED: Final = (KEY, TASK, *DETAILS)
 
 
@@ -38,12 +38,12 @@ class Coverage:
     @property
     def first_at(self) -> datetime:
         """The time of the first request, UTC."""
-        return _EPOCH + timedelta(microseconds=self.first_us)
+        return time_of(self.first_us)
 
     @property
     def last_at(self) -> datetime:
         """The time of the last request, UTC."""
-        return _EPOCH + timedelta(microseconds=self.last_us)
+        return time_of(self.last_us)
 
 
 def coverage_of(table: Table) -> Coverage:

@@ -1,6 +1,6 @@
 """Rows that cannot be used, told to a person: which line, which value, why it matters, what to do."""
 
-# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by staging.text
+# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by traffic.sql
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from breakeven.errors import Problem
 from breakeven.traffic.head import fields_of_any_length
 from breakeven.traffic.lines import EXCERPT_CHARACTERS, Lines, locate
 from breakeven.traffic.schema import MONTH, TIME
-from breakeven.traffic.staging import Rows, ask, largest
+from breakeven.traffic.sql import ask
+from breakeven.traffic.staging import Rows, largest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

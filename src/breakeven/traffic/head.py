@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Form = Literal["csv", "jsonl", "json", "parquet"]
 """``json`` is one array, or objects that span lines."""
-ValueType = Literal["text", "number", "naive_time", "zoned_time"]
+ValueType = Literal["text", "integer", "number", "naive_time", "zoned_time"]
 
 HEAD_BYTES: Final = 1_000_000
 LONGEST_LINE_BYTES: Final = 64_000_000
@@ -281,6 +281,8 @@ def _value_type(arrow: Any) -> ValueType:
         return "zoned_time" if arrow.tz else "naive_time"
     if pa.types.is_date(arrow):
         return "naive_time"
-    if pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow):
+    if pa.types.is_integer(arrow):
+        return "integer"
+    if pa.types.is_floating(arrow) or pa.types.is_decimal(arrow):
         return "number"
     return "text"

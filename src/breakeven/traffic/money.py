@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from breakeven.traffic.staging import ask
+from breakeven.traffic.sql import ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -42,7 +42,7 @@ from breakeven.traffic.schema import (
     WINDOW_COLUMNS,
     WINDOW_SCHEMA,
 )
-from breakeven.traffic.staging import ask
+from breakeven.traffic.sql import ask
 from breakeven.traffic.told import safely_told
 from breakeven.traffic.trace import Trace
 from breakeven.traffic.windows import check_grouping, overlap_problem
@@ -89,10 +89,10 @@ def read_trace(
         notes += month_note(backend, files)
     else:
         notes += [note for rows in files for note in check_zones(backend, rows)]
-    notes += [note for rows in files for note in (*doubt_notes(backend, rows), *silence_note(backend, rows))]
+    notes += [note for rows in files for note in (*doubt_notes(backend, rows), *silence_note(rows))]
     faults = [collect_faults(backend, rows) for rows in files]
     problems = _judge(backend, files, faults, tolerate_fraction)
-    check_usable(backend, files, source)
+    check_usable(files, source)
     paid_usd, paid_notes = paid(backend, files, reports)
     return Trace(
         kind=kind,

@@ -13,7 +13,7 @@ Everything is read as text and then converted, because a typed read would round 
 13 without a word.  The SQL here is DuckDB's own; the profile's is not.
 """
 
-# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by staging.text
+# ruff: noqa: S608 - names in the queries are made here, and values from outside are quoted by traffic.sql
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ from breakeven.traffic.schema import (
     TOKEN_COLUMNS,
     WINDOW_S,
 )
+from breakeven.traffic.sql import ask, identifier, text
+from breakeven.traffic.survey import Survey, survey
 from breakeven.traffic.times import MONTH_FAULTS, marks_sql, month_sql, time_faults, time_sql
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ OPTIONAL_COUNTS: Final = (CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS)
 class Rows:
     """A staged file: ``view`` holds every row DuckDB could split, ``rejects`` names the table of the others.
 
+    ``survey`` is what the rows of the view come to.
     Columns of the view: the canonical ones, ``at_us``, ``row`` (from 1), ``form`` (of the time, see ``times``),
     ``fault`` (null, or column|kind), ``given`` (the text at fault), ``doubt`` (a detail that was not understood,
     see ``details``) and ``row_hash``; of windows ``series``, of entries (``placed``) also ``place``.
@@ -79,6 +82,7 @@ class Rows:
     head: Head
     layout: Layout
     view: str
+    survey: Survey
     rejects: str | None = None
     placed: bool = False
 
@@ -102,20 +106,17 @@ def stage(backend: Any, head: Head, layout: Layout, entries: Iterable[Entry] | N
     try:
         if form == "parquet":
             backend.raw_sql(f"CREATE TEMP VIEW {view} AS {query}")
-            _trust_if_sound(backend, view, _checked(head, layout, form, _source(head, form, rejects), judged=False))
         else:
             _fill(backend, table, query, entries)
             backend.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT rowid + 1 AS row, * FROM {table}")
+        seen = survey(backend, view)
+        if form == "parquet" and seen.sound:  # judged once: no later query has to judge the rows again
+            trusting = _checked(head, layout, form, _source(head, form, rejects), judged=False)
+            backend.raw_sql(f"CREATE OR REPLACE TEMP VIEW {view} AS {trusting}")
     except duckdb.Error as error:
         raise unreadable(head.file, error) from error
     rejected = rejects if form == "csv" else None
-    return Rows(head=head, layout=layout, view=view, rejects=rejected, placed=form == "entries")
-
-
-def _trust_if_sound(backend: Any, view: str, query: str) -> None:
-    """Judge the rows of a Parquet once: where none is at fault, no later query has to judge them again."""
-    if not ask(backend, f"SELECT 1 FROM {view} WHERE fault IS NOT NULL OR doubt IS NOT NULL LIMIT 1"):
-        backend.raw_sql(f"CREATE OR REPLACE TEMP VIEW {view} AS {query}")
+    return Rows(head=head, layout=layout, view=view, survey=seen, rejects=rejected, placed=form == "entries")
 
 
 def _fill(backend: Any, table: str, query: str, entries: Iterable[Entry] | None) -> None:
@@ -128,17 +129,6 @@ def _fill(backend: Any, table: str, query: str, entries: Iterable[Entry] | None)
         backend.raw_sql(f"{verb} {query}")
         verb = f"INSERT INTO {table}"
     backend.con.unregister("entries")
-
-
-def ask(backend: Any, query: str) -> list[tuple[Any, ...]]:
-    """Run a query to its end: DuckDB refuses the next one while rows of the last are unread."""
-    found: list[tuple[Any, ...]] = backend.raw_sql(query).fetchall()
-    return found
-
-
-def text(value: str) -> str:
-    """Quote a string for SQL."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _source(head: Head, form: str, rejects: str) -> str:
@@ -162,7 +152,7 @@ def _checked(head: Head, layout: Layout, form: str, source: str, *, judged: bool
     """Build the query: values as given, then converted, then judged, unless they are known to be sound."""
     counts = _count_columns(layout)
     given = ", ".join(_given(head, layout, form, counts))
-    numbers = ", ".join(f"{_number(layout, name)} AS {name}_number" for name in counts)
+    numbers = ", ".join(f"{_number(layout, name, judged=judged)} AS {name}_number" for name in counts)
     said = {name: said_sql(name) if name in layout.columns else "NULL" for name in DETAILS}
     others = ", ".join(f"{_typed(name, value)} AS {name}" for name, value in said.items() if name != FAILED)
     fault = given_at_fault = doubt = "NULL::VARCHAR"
@@ -206,7 +196,7 @@ def _count_columns(layout: Layout) -> tuple[str, ...]:
 def _given(head: Head, layout: Layout, form: str, counts: tuple[str, ...]) -> Iterator[str]:
     """Yield what the file says: one select item a value, named for what it means."""
     if form == "parquet":
-        names = ", ".join(dict.fromkeys(_identifier(column.keys[0]) for column in head.columns))
+        names = ", ".join(dict.fromkeys(identifier(column.keys[0]) for column in head.columns))
         yield "file_row_number + 1 AS row, FALSE AS broken"
         yield f"hash({names}) AS row_hash"
     elif form == "csv":
@@ -235,25 +225,23 @@ def _value(head: Head, form: str, column: Column) -> str:
         return f"c{head.columns.index(column)}"
     if form == "parquet":
         first, *rest = column.keys
-        value = _identifier(first) + "".join(f"[{text(key)}]" for key in rest)
+        value = identifier(first) + "".join(f"[{text(key)}]" for key in rest)
         return f"CAST({value} AS VARCHAR)" if column.type == "text" else value
     path = "$" + "".join(f'."{key}"' for key in column.keys)
     return f"json_extract_string(json, {text(path)})"
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _number(layout: Layout, name: str) -> str:
+def _number(layout: Layout, name: str, *, judged: bool) -> str:
     """Return a count as DOUBLE: NULL where it is missing or no number, 0 where the log says none.
 
-    A failed attempt need not say its tokens: none are charged for most failures.
+    A failed attempt need not say its tokens: none are charged for most failures.  Where rows are known to be sound,
+    numbers of any type are whole and small, and need no detour.
     """
     parts = layout.columns.get(name, ())
     if not parts:
         return "NULL::DOUBLE" if name == REQUESTS else "0::DOUBLE"
-    first, *others = (f"TRY_CAST({name}_{part} AS DOUBLE)" for part in range(len(parts)))
+    types = ("DOUBLE" if judged or column.type == "text" else "BIGINT" for column in parts)
+    first, *others = (f"TRY_CAST({name}_{part} AS {type_})" for part, type_ in enumerate(types))
     if name in OPTIONAL_COUNTS:
         first = f"CASE WHEN {name}_0 IS NULL THEN 0 ELSE {first} END"
     elif name in (INPUT_TOKENS, OUTPUT_TOKENS):
@@ -270,12 +258,16 @@ def _fault(layout: Layout, counts: tuple[str, ...]) -> str:
         if name not in layout.columns:
             continue
         number = f"{name}_number"
+        whole = all(column.type == "integer" for column in layout.columns[name])
         if name in REQUIRED_COUNTS:
             cases.append(f"WHEN {name}_0 IS NULL AND {FAILED} IS NOT TRUE THEN '{name}|missing'")
+        if not whole:  # integers need no such look, and of many rows each look counts
+            cases += [
+                f"WHEN {name}_0 IS NOT NULL AND NOT coalesce(isfinite({number}), FALSE) THEN '{name}|unreadable'",
+                f"WHEN {number} <> trunc({number}) THEN '{name}|fractional'",
+            ]
         cases += [
-            f"WHEN {name}_0 IS NOT NULL AND NOT coalesce(isfinite({number}), FALSE) THEN '{name}|unreadable'",
             f"WHEN {number} < 0 THEN '{name}|negative'",
-            f"WHEN {number} <> trunc({number}) THEN '{name}|fractional'",
             f"WHEN {number} > {largest(layout, name)} THEN '{name}|absurd'",
         ]
     if WINDOW_S in counts:

@@ -7,9 +7,13 @@ database yields the same float.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
+import pyarrow as pa
+from ibis.expr.operations import InMemoryTable
 
 from breakeven.records import Moments
 from breakeven.traffic.schema import (
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
     from ibis.expr.types import IntegerValue, NumericValue, Table
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 INPUT_OUTPUT: Final = "input_output_tokens2"
 OUTPUT_OUTPUT: Final = "output_output_tokens2"
 SUMS: Final = (REQUESTS, *TOKEN_COLUMNS, INPUT_OUTPUT, OUTPUT_OUTPUT)
@@ -39,6 +45,11 @@ def microseconds_of(table: Table) -> IntegerValue:
     if AT_US in table.columns:
         return table[AT_US]
     return table[TIME].delta(ibis.timestamp("1970-01-01T00:00:00Z"), unit="microsecond")
+
+
+def time_of(at_us: int) -> datetime:
+    """Return the time so many microseconds after 1970, UTC."""
+    return _EPOCH + timedelta(microseconds=at_us)
 
 
 def request_sums(table: Table) -> dict[str, NumericValue]:
@@ -64,8 +75,22 @@ def exact_sum(products: IntegerValue) -> NumericValue:
 
 def fetch(table: Table) -> list[dict[str, Any]]:
     """Run an expression where its rows are, and return the (few) rows of its result."""
-    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
-    return rows
+    backend = table.get_backend()
+    # DuckDB is asked without Ibis, which would load pandas to convert what needs no converting; but only Ibis can
+    # bring a table over that lies in memory.
+    direct = backend.name == "duckdb" and not table.op().find(InMemoryTable)
+    found = backend.con.sql(backend.compile(table)).to_arrow_table() if direct else table.to_pyarrow()
+    columns = [_plain(column) for column in found.columns]
+    return [dict(zip(found.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Return values as Python's own; whole decimals as integers, where they fit into 64 bits: these are made faster."""
+    if pa.types.is_decimal(column.type) and column.type.scale == 0:
+        with suppress(pa.ArrowInvalid):
+            column = column.cast(pa.int64())
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def add_up(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, int]:

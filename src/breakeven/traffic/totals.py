@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
@@ -27,7 +26,7 @@ from breakeven.traffic.schema import (
     TOKEN_COLUMNS,
     WINDOW_S,
 )
-from breakeven.traffic.sums import add_up, fetch, microseconds_of, token_sums, usage_of
+from breakeven.traffic.sums import add_up, fetch, microseconds_of, time_of, token_sums, usage_of
 from breakeven.traffic.timing import (
     DAY_S,
     HOUR_S,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Mapping[str, Any]]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JOINT: Final = (
     "the log holds totals: lengths are known as means of a bucket, so how they spread and go together is not seen, "
     "and second moments are those of requests of mean length"
@@ -145,8 +143,8 @@ def _times(rows: Rows, first_us: int, end_us: int, *, counted: bool) -> TrafficT
     in_windows = [m.requests if counted else m.input_tokens + m.output_tokens for m in seen]
     shows_hours = counted and HOUR_S % widest_s == 0
     return TrafficTimes(
-        first_at=_EPOCH + timedelta(microseconds=first_us),
-        last_at=_EPOCH + timedelta(microseconds=end_us),
+        first_at=time_of(first_us),
+        last_at=time_of(end_us),
         span_s=span_s,
         window_s=float(widest_s),
         window_count=count,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from breakeven.errors import InputError, Problem
 from breakeven.traffic.faults import find_places, many
 from breakeven.traffic.schema import INPUT_TOKENS, OUTPUT_TOKENS
-from breakeven.traffic.staging import ask
+from breakeven.traffic.sql import ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -83,7 +83,7 @@ def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
     import ibis
 
     from breakeven.traffic.schema import AT_US, DETAILS, PROCESSING, REQUEST_COLUMNS, REQUEST_SCHEMA
-    from breakeven.traffic.staging import ask
+    from breakeven.traffic.sql import ask
     from breakeven.traffic.trace import Trace
 
     answered = backend.table("answered")
@@ -124,7 +124,7 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
     """Bring series and attempts over, and join them there."""
     import pyarrow as pa
 
-    from breakeven.traffic.staging import ask
+    from breakeven.traffic.sql import ask
 
     labels = pa.schema(
         [("series", pa.int64())]
