@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from breakeven.cli.traffic import Columns, Files, Tolerate, Zone, mapping
 from breakeven.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Traces, logs or bills: CSV, JSONL, Parquet (also .gz); or ledger:FOLDER."),
-    ] = None,
+    files: Files = None,
     scenario: Annotated[
         Path | None, typer.Option(help="YAML file of what you know: pools, prices, assumptions.")
     ] = None,
@@ -30,12 +28,9 @@ def plan(
         list[str] | None, typer.Option(help="A model or target to compare with; repeat for more.")
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="Price everything on this day (YYYY-MM-DD); default today.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Column mapping NAME=COLUMN, such as input_tokens=prompt; repeat."),
-    ] = None,
-    zone: Annotated[str | None, typer.Option(help="Time zone of times that carry none, such as UTC.")] = None,
-    tolerate: Annotated[float, typer.Option(help="Share of rows that may be unusable or out of order.")] = 0.05,
+    column: Columns = None,
+    zone: Zone = None,
+    tolerate: Tolerate = 0.05,
     explain: Annotated[
         str | None, typer.Option(help="Show formula, inputs and sources of a line of the stack.")
     ] = None,
@@ -57,7 +52,7 @@ def plan(
         today=today,
         consider=tuple(consider or ()),
         as_of=_day(as_of),
-        columns=_mapping(column or []),
+        columns=mapping(column or []),
         zone=zone,
         tolerate_fraction=tolerate,
     )
@@ -153,10 +148,3 @@ def _day(text: str | None) -> date | None:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
     except ValueError as error:
         raise InputError(f"--as-of {text!r} is not a day: write it as YYYY-MM-DD, such as 2026-11-21.") from error
-
-
-def _mapping(items: list[str]) -> dict[str, str]:
-    bad = [item for item in items if "=" not in item]
-    if bad:
-        raise InputError(f"--column {bad[0]!r} should read NAME=COLUMN, such as --column input_tokens=prompt_tokens.")
-    return dict(item.split("=", 1) for item in items)

@@ -41,6 +41,7 @@ from breakeven.reports.parts import (
     stale_warnings,
     today_of,
 )
+from breakeven.reports.traffic import habit_lines
 from breakeven.reports.weigh import weighing
 from breakeven.reports.words import (
     counted,
@@ -125,6 +126,7 @@ def _context(result: Verdict) -> dict[str, Any]:
         "result": result,
         "version": version("breakeven"),
         "counted": counted(result.profile),
+        "habits": tuple(habit_lines(result.profile)),
         "today": today_of(result),
         "recommended": recommended(result),
         "pool": best_pool(result),

@@ -19,8 +19,8 @@ from breakeven.reports.parts import (
     today_of,
 )
 from breakeven.reports.terminal_outlook import outlook_sections
+from breakeven.reports.traffic import habit_lines, model_lines, shape_lines, size_line
 from breakeven.reports.words import (
-    counted,
     number,
     percent,
     tokens,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from breakeven.records import TrafficProfile
     from breakeven.studies.verdict.result import (
         CrossingResult,
         LineResult,
@@ -52,7 +53,7 @@ def verdict_view(result: Verdict, *, full: bool = False) -> RenderableType:
     best = recommended(result) or today_of(result)
     return Group(
         _heading("Traffic"),
-        *_profile_lines(result),
+        *_traffic_lines(result),
         _heading(f"Options, priced on {result.as_of}, USD fully loaded; break-even against today"),
         *_option_tables(result, full=full),
         _heading(f"Cost stack of {best.title}"),
@@ -65,6 +66,17 @@ def verdict_view(result: Verdict, *, full: bool = False) -> RenderableType:
         _bullets("Warnings", _warnings(result)),
         Text(),
         Text.assemble(("Next: ", "bold"), result.answer.next_step),
+    )
+
+
+def profile_view(profile: TrafficProfile, notes: Sequence[str]) -> RenderableType:
+    """Return what a traffic is; ``notes`` are what was understood of it, and what cannot be known."""
+    lines = (size_line(profile), *shape_lines(profile), *habit_lines(profile))
+    return Group(
+        _heading("Traffic"),
+        *map(Text, lines),
+        _bullets("Models", tuple(model_lines(profile))),
+        _bullets("Notes", notes),
     )
 
 
@@ -108,37 +120,12 @@ def explain_view(result: Verdict, options: Sequence[OptionResult], key: str) -> 
     return Group(*parts)
 
 
-def _profile_lines(result: Verdict) -> list[RenderableType]:
-    profile = result.profile
-    ratio = profile.input_output_ratio
-    month = result.volume_mtok_per_month
-    lines = [
-        f"{profile.source}: {counted(profile)}; {tokens(profile.usage.input_tokens)} input and "
-        f"{tokens(profile.usage.output_tokens)} output tokens"
-        + (f" ({ratio:.2f} : 1)" if ratio is not None else " (no output)")
-        + (
-            f", {tokens(profile.usage.cached_input_tokens)} of them read from a cache"
-            if profile.usage.cached_input_tokens
-            else ""
-        ),
-        f"a month: {volume(month.likely)} tokens"
-        + ("" if month.is_exact else f" ({volume_range(month)})")
-        + (f", {tokens(result.requests_per_month.likely)} requests" if result.requests_per_month else ""),
-    ]
-    if profile.input_lengths and profile.output_lengths:
-        i, o = profile.input_lengths, profile.output_lengths
-        lines.append(
-            f"lengths: input p50 {i.p50_tokens:,.0f}, p99 {i.p99_tokens:,.0f} tokens; "
-            f"output p50 {o.p50_tokens:,.0f}, p99 {o.p99_tokens:,.0f}"
-        )
-    if profile.times:
-        t = profile.times
-        lines.append(
-            f"{t.span_hours:,.1f} hours from {t.first_at:%Y-%m-%d %H:%M} UTC; peak/mean {t.peak_to_mean_ratio:.2f} "
-            f"by {t.window_s:.0f} s"
-            + (f", burstiness {t.burstiness_ratio:.1f} (Poisson: 1)" if t.burstiness_ratio is not None else "")
-        )
-    return [Text(line) for line in lines]
+def _traffic_lines(result: Verdict) -> list[RenderableType]:
+    profile, month = result.profile, result.volume_mtok_per_month
+    spread = "" if month.is_exact else f" ({volume_range(month)})"
+    requests = f", {tokens(result.requests_per_month.likely)} requests" if result.requests_per_month else ""
+    a_month = f"a month: {volume(month.likely)} tokens{spread}{requests}"
+    return [Text(line) for line in (size_line(profile), a_month, *shape_lines(profile), *habit_lines(profile))]
 
 
 def _option_tables(result: Verdict, *, full: bool) -> list[RenderableType]:

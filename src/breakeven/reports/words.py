@@ -81,4 +81,6 @@ def counted(profile: TrafficProfile) -> str:
     """Say how much was observed: requests, or the months of a bill."""
     if profile.kind == "bill":
         return f"a bill of {number(profile.months)} month{'' if profile.months == 1 else 's'}"
+    if not profile.moments.requests:
+        return f"{profile.rows_read - profile.rows_lost:,} windows of totals, requests not counted"
     return f"{profile.moments.requests:,} requests"

@@ -57,10 +57,7 @@ def require_plan_extra() -> None:
 
 def run_plan(request: PlanRequest) -> Verdict:
     """Read everything a plan needs, then compute it."""
-    if not 0 <= request.tolerate_fraction <= 1:
-        raise InputError(
-            f"--tolerate {request.tolerate_fraction:g} is no share: write it between 0 and 1, such as 0.2 for a fifth."
-        )
+    _check_tolerance(request)
     require_plan_extra()
     from breakeven.sources.roofline import load_roofline
     from breakeven.sources.rules import load_rules
@@ -84,6 +81,22 @@ def run_plan(request: PlanRequest) -> Verdict:
     result = verdict(profile, known, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
     rules = judge_rules(facts_of(result, scenario), load_rules(), computed_of(result))
     return replace(result, rules=rules, warnings=(*result.warnings, *_beside_paid(result, trace)))
+
+
+def run_profile(request: PlanRequest) -> tuple[TrafficProfile, list[str]]:
+    """Read a traffic and sum it up; returns with it what was understood and what cannot be known."""
+    _check_tolerance(request)
+    require_plan_extra()
+    if not request.files:
+        raise InputError("There is no traffic to look at. Give a trace, a log or a bill: breakeven profile FILE.")
+    return _profile(_read(request), (), (), request.progress)
+
+
+def _check_tolerance(request: PlanRequest) -> None:
+    if not 0 <= request.tolerate_fraction <= 1:
+        raise InputError(
+            f"--tolerate {request.tolerate_fraction:g} is no share: write it between 0 and 1, such as 0.2 for a fifth."
+        )
 
 
 def _known(request: PlanRequest) -> tuple[Scenario, Book, date]:
