@@ -57,3 +57,8 @@ def test_errors_problems_and_notes_of_a_file_repeat_no_key(log: Write) -> None:
     trace = read_trace([log(f"time,input_tokens,output_tokens\n{good}{KEY},1,2\n")], tolerate_fraction=1)
     assert [str(problem) for problem in trace.problems if "sk-…" in str(problem)]
     assert not [problem for problem in trace.problems if KEY in str(problem)]
+
+
+def test_what_steers_a_terminal_or_has_no_encoding_is_shown_as_an_escape() -> None:
+    assert told("model \x1b[2Jgpt\r\x9b and \ud800.") == r"model \x1b[2Jgpt\r\x9b and \ud800."
+    assert told("line one\nand\ttwo: é, 漢, 😀") == "line one\nand\ttwo: é, 漢, 😀"

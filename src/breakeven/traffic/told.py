@@ -1,4 +1,4 @@
-"""What a message may repeat of a file: no keys or tokens, and no value of endless length.
+"""What a message may repeat of a file: no keys or tokens, no value of endless length, and nothing that steers a terminal.
 
 Messages quote what was found, wherever it was found, and logs hold keys and prompts.  So everything that is said of
 a file passes here once, on its way out of ``read_trace``; readers need not think of it.
@@ -32,11 +32,15 @@ _SECRET: Final = re.compile(
 )
 """The beginnings by which providers' keys, access tokens and authorization headers are known."""
 
+_UNSHOWN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Controls, which could rewrite what stands on a terminal, and halves of surrogate pairs, which no encoding has."""
+
 _LONG_WORD: Final = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
 
 def told(text: str) -> str:
-    """Return a message without secrets and of a length that can be read."""
+    """Return a message without secrets, of a length that can be read, and of characters that a terminal can show."""
+    text = _UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     text = _SECRET.sub(r"\1…", text)
     text = _LONG_WORD.sub(lambda word: word[0][: LONGEST_WORD // 2] + "…", text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - _END]} … {text[-_END:]}"
