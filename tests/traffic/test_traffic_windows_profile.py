@@ -45,8 +45,9 @@ def test_windows_are_the_buckets_and_empty_ones_count() -> None:
     assert times.gap_cv_ratio is None
 
 
-def test_buckets_that_count_no_requests_show_tokens_only() -> None:
-    found = profile(windows_of([HOURS[0] | {"requests": None}, *HOURS[1:]]))
+@pytest.mark.parametrize("said", [None, 0], ids=["no count", "tokens of no request"])
+def test_buckets_that_count_no_requests_show_tokens_only(said: int | None) -> None:
+    found = profile(windows_of([HOURS[0] | {"requests": said}, *HOURS[1:]]))
     assert found.moments.requests == 0
     assert found.moments.input_output_tokens2 == 0
     assert found.usage.input_tokens == 740

@@ -82,7 +82,7 @@ def bill_profile(trace: Trace) -> TrafficProfile:
 def windows_profile(trace: Trace, day_boundaries_s: Sequence[int]) -> TrafficProfile:
     """Sum windows up; a price that changes inside a bucket is taken as at its beginning."""
     rows = _buckets(trace, sorted(set(day_boundaries_s)))
-    counted = all(row["counted"] == row["series"] for row in rows)
+    counted = all(map(_says_its_requests, rows))
     rows = [{**row, REQUESTS: (row[REQUESTS] or 0) if counted else 0} for row in rows]
     totals = add_up(rows, (REQUESTS, *TOKEN_COLUMNS))
     first_us = min(row["at_us"] for row in rows)
@@ -112,6 +112,11 @@ def windows_profile(trace: Trace, day_boundaries_s: Sequence[int]) -> TrafficPro
         batch_fraction=deferred_fraction(rows),
         notes=tuple(notes),
     )
+
+
+def _says_its_requests(row: Mapping[str, Any]) -> bool:
+    """Whether every series of a bucket was counted; tokens of no request at all were not."""
+    return row["counted"] == row["series"] and bool(row[REQUESTS] or not (row[INPUT_TOKENS] or row[OUTPUT_TOKENS]))
 
 
 def _buckets(trace: Trace, boundaries_s: Sequence[int]) -> Rows:
