@@ -37,8 +37,13 @@ $(SPARK): requirements-spark.lock $(STAMP)
 browser:
 	@command -v chromium >/dev/null || { echo "Chromium is missing; trying to install it"; apt-get update -q && apt-get install -qy chromium; }
 
+# Shared limits are tested with a real server.
+.PHONY: redis
+redis:
+	@command -v valkey-server >/dev/null || command -v redis-server >/dev/null || { echo "Redis is missing; trying to install it"; apt-get update -q && apt-get install -qy redis-server; }
+
 .PHONY: test
-test: $(STAMP) $(SPARK) browser  ## Run the tests
+test: $(STAMP) $(SPARK) browser redis  ## Run the tests
 	$(BIN)/python -m pytest -q
 
 .PHONY: check
@@ -120,7 +125,7 @@ bench-ledger: $(STAMP)  ## Rows a second and CPU a row from the spool into the s
 .PHONY: lock
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --extra redis --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group spark -o requirements-spark.lock
 
 .PHONY: clean

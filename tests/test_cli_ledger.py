@@ -121,9 +121,45 @@ def test_a_key_is_shown_once_and_listed_without_its_secret(tmp_path: Path) -> No
     created: Any = key.pop("created")
     assert key == {
         "name": "search", "shown": f"{secret[:8]}…{secret[-4:]}", "state": "valid", "models": ["fast", "deep"],
-        "tags": "team=search", "expires": "2999-01-01", "revoked": None,
+        "tags": "team=search", "expires": "2999-01-01", "revoked": None, "team": "", "former_until": None,
+        "limits": dict.fromkeys(
+            ("requests_per_minute", "tokens_per_minute", "parallel", "budget_day_usd", "budget_month_usd")
+        ),
     }  # fmt: skip
     assert len(created) == 10
+
+
+def test_a_key_shows_its_team_and_what_it_may_use(tmp_path: Path) -> None:
+    limits = [
+        "--requests-per-minute", "60", "--tokens-per-minute", "100000", "--parallel", "4",
+        "--budget-day", "2.50", "--budget-month", "40",
+    ]  # fmt: skip
+    said = json.loads(make(tmp_path, "a", "--team", "web", *limits, "--json"))
+    wanted = {
+        "requests_per_minute": 60, "tokens_per_minute": 100_000, "parallel": 4,
+        "budget_day_usd": "2.50", "budget_month_usd": "40",
+    }  # fmt: skip
+    assert (said["team"], said["limits"]) == ("web", wanted)
+    (key,) = json.loads(output(keys_command.app, "list", "--ledger", tmp_path, "--json"))
+    assert (key["team"], key["limits"]) == ("web", wanted)
+    shown = " ".join(output(keys_command.app, "list", "--ledger", tmp_path).split())
+    for part in ("web", "60", "100,000", "2.50", "40"):
+        assert part in shown
+
+
+def test_a_key_is_rotated_under_its_name(tmp_path: Path) -> None:
+    first = make(tmp_path, "a").strip()
+    before = run(keys_command.app, "rotate", "a", "--overlap", "30m", "--ledger", tmp_path)
+    second = before.stdout.strip()
+    assert second != first
+    assert "works until" in before.stderr
+    (key,) = json.loads(output(keys_command.app, "list", "--ledger", tmp_path, "--json"))
+    assert (key["state"], key["former_until"][:2]) == ("valid", "20")
+    assert key["shown"].endswith(second[-4:])
+    said = json.loads(output(keys_command.app, "rotate", "a", "--overlap", "0s", "--ledger", tmp_path, "--json"))
+    assert said["key"].startswith("sk-be-")
+    (key,) = json.loads(output(keys_command.app, "list", "--ledger", tmp_path, "--json"))
+    assert key["former_until"] is None, "without an overlap the former secret is over at once"
 
 
 def test_a_revoked_key_is_listed_as_such(tmp_path: Path) -> None:
@@ -141,6 +177,12 @@ def test_keys_are_refused_clearly(tmp_path: Path) -> None:
         (["create", "b", "--expires", "soon"], "is not a day"),
         (["create", "b", "--expires", "2020-01-01"], "expired already"),
         (["create", "b", "--models", ""], "model without a name"),
+        (["create", "b", "--budget-day", "much"], "is no amount"),
+        (["create", "b", "--budget-day", "0"], "to stop a key, revoke it"),
+        (["create", "b", "--parallel", "0"], "at least 1"),
+        (["create", "b", "--team", "two words"], "no name for a team"),
+        (["rotate", "a", "--overlap", "1.5h"], "is no time"),
+        (["rotate", "c"], "There are a"),
         (["revoke", "c"], "There are a"),
     ):
         with pytest.raises(BreakevenError, match=said):

@@ -262,7 +262,6 @@ UNUSUAL: dict[str, list[bytes]] = {
     "comments and blank lines": [b": keep-alive\n\n", b"\n", b"retry: 100\n\n", *payloads.stream(5, TOLD)],
     "carriage returns": [data.replace(b"\n", b"\r\n") for data in payloads.stream(5, TOLD)],
     "no blank after the colon": [data.replace(b"data: ", b"data:", 1) for data in payloads.stream(5, TOLD)],
-    "an event that is no JSON": [payloads.event("{not json"), *payloads.stream(5, TOLD)],
     "null where numbers may be": [
         payloads.event(payloads.chunk({"content": None}, usage=None)),
         *payloads.stream(5, {**TOLD, "prompt_tokens_details": None, "completion_tokens_details": None}),
@@ -284,6 +283,19 @@ def test_unusual_streams_pass_byte_for_byte_and_their_usage_is_read_however_they
             ids.append(reply.request_id)
     rows = [gateway.row(request_id) for request_id in ids]
     assert [(row["outcome"], row["input_tokens"], row["output_tokens"]) for row in rows] == [("ok", 157, 52)] * 4
+
+
+@pytest.mark.parametrize("asked", [STREAMED, ASKING], ids=["usage hidden", "usage asked for"])
+def test_an_event_that_is_no_json_is_skipped(
+    gateway: Gateway, upstream: ScriptedUpstream, asked: dict[str, object]
+) -> None:
+    upstream.script("a", answers.stream([payloads.event("{not json"), *payloads.stream(5, TOLD)]))
+    with gateway.line() as line:
+        reply = line.chat(payloads.request("solo", **asked))
+    assert b"not json" not in reply.body
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    row = gateway.row(reply.request_id)
+    assert (row["outcome"], row["input_tokens"], row["output_tokens"]) == ("ok", 157, 52)
 
 
 @pytest.mark.parametrize("shape", ["the usual", *UNUSUAL])

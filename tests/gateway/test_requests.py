@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breakeven.gateway.requests import BadRequestError, named_once, read_chat_request, rewritten
+from breakeven.gateway.requests import BadRequestError, named_once, read_request, rewritten
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20) | st.just('a "model": "x" b'),
@@ -36,7 +36,7 @@ def test_only_the_model_and_the_wish_for_usage_change(
     asked = {**fields, "model": model} | ({} if options is None else {"stream_options": options})
     body = json.dumps(asked, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
     try:
-        request = read_chat_request(body)
+        request = read_request(body, "chat completion request")
     except BadRequestError:
         assert b"\\ud" in body or "\ud800" <= max(json.dumps(asked, ensure_ascii=False)) <= "\udfff"
         return
@@ -49,7 +49,7 @@ def test_only_the_model_and_the_wish_for_usage_change(
 
 def test_values_are_passed_on_byte_for_byte() -> None:
     body = b'{ "seed":1e3 ,"model" : "a", "top_p":0.10,  "messages":[ {"content":"\\u00e9 \\/"} ] }'
-    request = read_chat_request(body)
+    request = read_request(body, "chat completion request")
     assert rewritten(body, request, model="b", ask_for_usage=False) == body.replace(b'"model" : "a"', b'"model":"b"')
 
 
@@ -71,7 +71,7 @@ def test_a_body_that_could_name_two_models_is_known(body: bytes, once: bool) -> 
 
 def test_of_two_names_for_the_model_one_is_left() -> None:
     body = b'{"model": "allowed", "\\u006dodel": "other", "model": "allowed"}'
-    written = rewritten(body, read_chat_request(body), model="", ask_for_usage=False)
+    written = rewritten(body, read_request(body, "chat completion request"), model="", ask_for_usage=False)
     assert written == b'{"model":"allowed"}'
 
 
@@ -91,4 +91,4 @@ def test_of_two_names_for_the_model_one_is_left() -> None:
 )
 def test_what_is_no_chat_request_is_refused_with_a_reason(body: bytes, why: str) -> None:
     with pytest.raises(BadRequestError, match=why):
-        read_chat_request(body)
+        read_request(body, "chat completion request")

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from spooled import ask, move, write
 
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.ledger.keys import (
+    NO_LIMITS,
     PREFIX,
+    KeyLimits,
     KeysWatch,
     create_key,
     keys_were_made,
     list_keys,
     read_keys,
     revoke_key,
+    rotate_key,
 )
-from breakeven.ledger.store import StoreMissingError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from breakeven.ledger.schema import VERSION
+from breakeven.ledger.store import StoreMissingError, connect
+from breakeven.ledger.used import used_since
 
 NOW_S = 1_790_000_000.0
+
+FIRST_VERSION = Path(__file__).parent / "store_version_1.sql"
 
 
 @pytest.fixture
@@ -141,3 +148,87 @@ def test_keys_can_be_made_and_read_while_rows_are_moved(tmp_path: Path, store: P
     reader.close()
     assert [key.name for key in read_keys(store)[1]] == ["a", "b"]
     assert ask(tmp_path, "SELECT key, count(*) FROM attempt_said GROUP BY 1") == [("a", 3)]
+
+
+def test_a_store_of_the_first_version_keeps_its_keys_and_learns_what_is_new(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.executescript(FIRST_VERSION.read_text(encoding="utf-8"))
+    version, (old,) = read_keys(store)
+    assert version == 7
+    assert (old.name, old.sha256, old.models, old.tags, old.expires_s) == ("old", "ab", ("fast",), "team=a", 9.5)
+    assert (old.team, old.limits, old.former_sha256, old.former_until_s) == ("", NO_LIMITS, "", 0.0)
+    create_key(store, "new", now_s=NOW_S, team="web", limits=KeyLimits(day_usd=Decimal(1)))
+    assert [(key.name, key.team, key.revoked_s) for key in list_keys(store)] == [
+        ("gone", "", 7.0), ("new", "web", None), ("old", "", None),
+    ]  # fmt: skip
+    with closing(connect(store)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    (used,) = used_since(store, datetime(2026, 11, 1, tzinfo=UTC))
+    assert (used.key, used.ended_requests, used.used_tokens) == ("old", 1, 1_010)
+    made = store.with_name("made.sqlite")
+    create_key(made, "a", now_s=NOW_S)
+    assert columns_of_keys(store) == columns_of_keys(made), "an old store becomes what a new one is"
+
+
+def columns_of_keys(store: Path) -> list[tuple[object, ...]]:
+    with closing(connect(store)) as connection:
+        return connection.execute("SELECT name, type, [notnull], dflt_value FROM pragma_table_info('key')").fetchall()
+
+
+def test_a_team_and_limits_come_back_exactly(store: Path) -> None:
+    limits = KeyLimits(
+        minute_requests=60, minute_tokens=100_000, parallel_requests=4,
+        day_usd=Decimal("0.1000000001"), month_usd=Decimal(25),
+    )  # fmt: skip
+    create_key(store, "a", now_s=NOW_S, team="web", limits=limits)
+    create_key(store, "b", now_s=NOW_S, limits=KeyLimits(minute_tokens=5))
+    first, second = list_keys(store)
+    assert (first.team, first.limits) == ("web", limits)
+    assert (second.team, second.limits) == ("", KeyLimits(minute_tokens=5))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        KeyLimits(minute_requests=0),
+        KeyLimits(minute_tokens=-1),
+        KeyLimits(parallel_requests=10**13),
+        KeyLimits(day_usd=Decimal(0)),
+        KeyLimits(month_usd=Decimal("NaN")),
+        KeyLimits(month_usd=Decimal("Infinity")),
+    ],
+)
+def test_limits_that_are_none_are_refused(store: Path, limits: KeyLimits) -> None:
+    with pytest.raises(InputError, match="The key 'a' is given"):
+        create_key(store, "a", now_s=NOW_S, limits=limits)
+    with pytest.raises(InputError, match="no name for a team"):
+        create_key(store, "a", now_s=NOW_S, team="two words")
+    assert not store.exists()
+
+
+def test_a_rotated_key_has_a_new_secret_and_keeps_the_one_before_for_a_while(store: Path) -> None:
+    first = create_key(store, "a", now_s=NOW_S, team="web", tags="x=y")
+    second = rotate_key(store, "a", now_s=NOW_S + 10, overlap_s=60)
+    version, (key,) = read_keys(store)
+    assert version == 2
+    assert key.sha256 == hashlib.sha256(second.encode()).hexdigest()
+    assert (key.former_sha256, key.former_until_s) == (hashlib.sha256(first.encode()).hexdigest(), NOW_S + 70)
+    assert (key.team, key.tags, key.created_s) == ("web", "x=y", NOW_S)
+    assert key.shown.endswith(second[-4:])
+    rotate_key(store, "a", now_s=NOW_S + 20, overlap_s=0)
+    (key,) = list_keys(store)
+    assert (key.former_sha256, key.former_until_s) == (hashlib.sha256(second.encode()).hexdigest(), NOW_S + 20)
+
+
+def test_what_cannot_be_rotated_is_refused(store: Path) -> None:
+    with pytest.raises(StoreMissingError):
+        rotate_key(store, "a", now_s=NOW_S, overlap_s=60)
+    create_key(store, "a", now_s=NOW_S)
+    create_key(store, "b", now_s=NOW_S, expires_s=NOW_S + 5)
+    with pytest.raises(UnknownNameError, match="There are a, b"):
+        rotate_key(store, "c", now_s=NOW_S, overlap_s=60)
+    with pytest.raises(InputError, match="has expired"):
+        rotate_key(store, "b", now_s=NOW_S + 5, overlap_s=60)
+    revoke_key(store, "a", now_s=NOW_S)
+    with pytest.raises(InputError, match="revoked already"):
+        rotate_key(store, "a", now_s=NOW_S, overlap_s=60)

@@ -191,7 +191,7 @@ def test_a_database_at_its_largest_size_is_full_and_goes_on_when_it_may_grow(tmp
     mover = mover_of(tmp_path)
     write(tmp_path, some(1))
     mover.step()
-    connection = mover._store._db
+    connection = mover._store.connection
     connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
     write(tmp_path, [{"number": n, "key": f"k{n % 3}", "episode": "e" * 120} for n in range(1, ROWS)])
     moved = mover.step()

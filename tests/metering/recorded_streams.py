@@ -47,6 +47,13 @@ def _delta(delta: str, finish: str = "null") -> str:
     return f'"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}]'
 
 
+def _completion(choice: str) -> bytes:
+    return event(
+        f'{{"choices":[{{{choice}}}],"created":1757389182,"model":"DeepSeek-V3.1:Q2_K_XL",'
+        '"system_fingerprint":"b6351-5d804a49","object":"text_completion","id":"chatcmpl-qzz1"}'
+    )
+
+
 OPENAI_USAGE = (
     '"usage":{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,'
     '"prompt_tokens_details":{"cached_tokens":1920,"audio_tokens":0},'
@@ -327,6 +334,33 @@ STREAMS = {
         (12, 319, 5, 0),
         usage_events=(1,),
         content_events=1,
+    ),
+    "llama.cpp's completions of text alone": Recorded(
+        "https://github.com/ikawrakow/ik_llama.cpp/issues/767; usage invented",
+        (
+            _completion('"text":"Hello","index":0,"logprobs":null,"finish_reason":null'),
+            _completion('"text":"!","index":0,"logprobs":null,"finish_reason":null'),
+            _completion('"text":" How","index":0,"logprobs":null,"finish_reason":null'),
+            _completion('"text":"","index":0,"logprobs":null,"finish_reason":"length"'),
+            event('{"choices":[],"usage":{"completion_tokens":3,"prompt_tokens":4,"total_tokens":7}}'),
+            DONE,
+        ),
+        (4, 3, 0, 0),
+        usage_events=(4,),
+        content_events=3,
+    ),
+    "completions of text alone without usage": Recorded(
+        "https://github.com/ikawrakow/ik_llama.cpp/issues/767",
+        (
+            _completion('"text":"Hello","index":0,"logprobs":null,"finish_reason":null'),
+            _completion('"text":"!","index":0,"logprobs":null,"finish_reason":null'),
+            _completion('"text":" How are you today","index":0,"logprobs":null,"finish_reason":null'),
+            _completion('"text":"","index":0,"logprobs":null,"finish_reason":"length"'),
+            DONE,
+        ),
+        (53, 6, 0, 0),  # ceil(210 / 4) and ceil((5 + 1 + 18) / 4)
+        estimated=True,
+        content_events=3,
     ),
     "event lines, ids and carriage returns": Recorded(
         "https://html.spec.whatwg.org/multipage/server-sent-events.html; invented",

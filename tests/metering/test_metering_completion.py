@@ -118,6 +118,15 @@ def test_text_in_parts_and_tool_calls_are_counted() -> None:
     assert read_completion(body, 0).output_tokens == 4
 
 
+def test_completions_of_text_alone_are_read_too() -> None:
+    # https://platform.openai.com/docs/api-reference/completions/object
+    choices = [{"text": "12345678", "index": 0, "logprobs": None, "finish_reason": "length"}]
+    found: dict[str, object] = {"id": "cmpl-1", "object": "text_completion", "choices": choices}
+    assert read_completion(json.dumps(found).encode(), 8) == Reading(2, 2, 0, 0, 0, estimated=True)
+    found["usage"] = told(5, 7, total_tokens=12)
+    assert read_completion(json.dumps(found).encode(), 8) == Reading(5, 7, 0, 0, 0, estimated=False)
+
+
 def test_each_choice_that_bears_content_counts_at_least_one() -> None:
     choices = [{"message": {"content": text}} for text in ("a", "b", "c", "")]
     assert read_completion(json.dumps({"choices": choices}).encode(), 0).output_tokens == 3

@@ -6,8 +6,9 @@ import pytest
 from recorded_streams import DONE, REQUEST_BYTES, STREAMS, Recorded, event
 
 from breakeven.metering.framing import MOST_EVENT_BYTES
+from breakeven.metering.meter import MOST_HELD_BYTES
 from breakeven.metering.reading import Reading
-from breakeven.metering.stream import MOST_HELD_BYTES, StreamMeter
+from breakeven.metering.stream import StreamMeter
 
 USAGE = event('{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}')
 
@@ -161,12 +162,41 @@ def test_explicit_zeros_are_believed() -> None:
     assert read(text("a"), zero) == Reading(0, 0, 0, 0, 0, estimated=False)
 
 
-@pytest.mark.parametrize("data", ["hello", "[]", "5", "null", '{"choices":', "{}}", '"a"'])
-def test_an_event_that_is_no_object_is_malformed_and_counts_as_one_of_content(data: str) -> None:
-    meter, passed = watch(event(data), hide_usage=True)
-    assert meter.malformed
-    assert passed == event(data)
-    assert meter.reading(0, complete=True) == Reading(0, 1, 0, 0, 0, estimated=True)
+MALFORMED = ("hello", "[]", "5", "null", '{"choices":', "{}}", '"a"')
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+@pytest.mark.parametrize("hide_usage", [False, True])
+def test_an_event_that_is_no_object_is_skipped_and_counts_as_one_of_content(data: str, hide_usage: bool) -> None:
+    for packets in ((text("a"), event(data), text("b") + DONE), (text("a") + event(data) + text("b"), DONE)):
+        meter, passed = watch(*packets, hide_usage=hide_usage)
+        assert (meter.malformed, meter.skipped_events) == (True, 1)
+        assert passed == text("a") + text("b")
+        assert meter.reading(0, complete=True) == Reading(0, 3, 0, 0, 0, estimated=True)
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+def test_of_an_event_that_is_no_object_the_rest_follows_what_has_gone_on(data: str) -> None:
+    whole = event(data)
+    meter, passed = watch(whole[:-1], whole[-1:])
+    assert (meter.malformed, meter.skipped_events, meter.content_events, passed) == (True, 0, 1, whole)
+    meter, passed = watch(whole[:-1], whole[-1:], hide_usage=True)
+    assert (meter.malformed, meter.skipped_events, meter.content_events, passed) == (True, 1, 1, b"")
+
+
+def test_of_a_skipped_event_that_ends_in_returns_not_even_a_line_feed_remains() -> None:
+    meter, passed = watch(b"data: hello\r\r", b"\n" + text("a"))
+    assert (meter.skipped_events, passed) == (1, text("a"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b": ping\n\n", b"data:\n\n", b"data\n\n", b"event: hello\n\n", b"retry: 1\n\n", b"\n\n", b'data: {"x":1}\n\n'],
+)
+def test_what_is_strange_but_not_malformed_passes_untouched(data: bytes) -> None:
+    for hide_usage in (False, True):
+        meter, passed = watch(text("a"), data, text("b"), hide_usage=hide_usage)
+        assert (meter.skipped_events, passed) == (0, text("a") + data + text("b"))
 
 
 @pytest.mark.parametrize(

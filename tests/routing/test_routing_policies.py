@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.routing.policies import POLICIES, REASONS, ordered, weighted
+from breakeven.routing.policies import (
+    EXPLORED_SHARE,
+    LATENCY_BAND,
+    POLICIES,
+    REASONS,
+    cheapest,
+    least_busy,
+    lowest_latency,
+    ordered,
+    weighted,
+)
 from breakeven.routing.view import Request, Targets
 
 if TYPE_CHECKING:
@@ -97,10 +107,116 @@ def test_weighted_draws_in_proportion_to_the_weights() -> None:
     assert counts == {0: 125, 1: 250, 2: 625}
 
 
+def chosen(policy: str, view: Targets, tried: Sequence[int] = (), uniform: float = 0.0) -> tuple[int, str]:
+    index, reason = POLICIES[policy](view, REQUEST, tried or [0] * len(view.serves), uniform)
+    return index, REASONS[reason]
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "queue_length", "weight", "tried", "expected"),
+    [
+        ([3, 1, 2], [0, 0, 0], [1.0] * 3, [0, 0, 0], (1, "least_busy")),
+        ([3, 1, 2], [0, 9, 0], [1.0] * 3, [0, 0, 0], (2, "least_busy")),
+        ([1, 1, 1], [0, 0, 0], [1.0] * 3, [0, 0, 0], (0, "least_busy")),
+        ([1, 1, 1], [0, 0, 0], [1.0, 2.0, 2.0], [0, 0, 0], (1, "least_busy")),
+        ([0, 1, 1], [0, 0, 0], [1.0, 2.0, 2.0], [0, 0, 0], (0, "least_busy")),
+        ([0, 1, 2], [0, 0, 0], [1.0] * 3, [1, 0, 0], (1, "fallback")),
+        ([0, 1, 2], [0, 0, 0], [1.0] * 3, [1, 1, 1], (-1, "none_eligible")),
+    ],
+)
+def test_least_busy_takes_the_one_with_the_fewest_requests(
+    in_flight: list[int], queue_length: list[int], weight: list[float], tried: list[int], expected: tuple[int, str]
+) -> None:
+    view = targets([1, 1, 1], weight)._replace(in_flight=in_flight, queue_length=queue_length)
+    assert chosen("least_busy", view, tried) == expected
+    assert chosen("least_busy", view._replace(serves=[0, 0, 1]))[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("price_usd", "tried", "expected"),
+    [
+        ([0.3, 0.1, 0.2], [0, 0, 0], (1, "cheapest")),
+        ([0.1, 0.1, 0.2], [0, 0, 0], (0, "cheapest")),
+        ([nan, 0.2, 0.1], [0, 0, 0], (2, "cheapest")),
+        ([0.2, nan, nan], [0, 0, 0], (0, "cheapest")),
+        ([nan, 0.0, nan], [0, 0, 0], (1, "cheapest")),
+        ([nan, nan, nan], [0, 0, 0], (0, "first_choice")),
+        ([0.3, 0.1, 0.2], [0, 1, 0], (2, "fallback")),
+        ([nan, 0.1, nan], [0, 1, 0], (0, "fallback")),
+        ([0.3, 0.1, 0.2], [1, 1, 1], (-1, "none_eligible")),
+    ],
+)
+def test_cheapest_takes_the_lowest_known_price(
+    price_usd: list[float], tried: list[int], expected: tuple[int, str]
+) -> None:
+    assert chosen("cheapest", targets([1, 1, 1])._replace(price_usd=price_usd), tried) == expected
+
+
+def test_cheapest_says_when_it_knows_no_price() -> None:
+    view = targets([0, 1, 1])._replace(price_usd=[0.1, nan, nan])
+    assert chosen("cheapest", view) == (1, "next_in_order")
+
+
+def shares(predicted_ttft_s: list[float], tried: Sequence[int] = (), serves: Sequence[int] = ()) -> list[float]:
+    """How often each target is chosen."""
+    view = targets(serves or [1] * len(predicted_ttft_s))._replace(predicted_ttft_s=predicted_ttft_s)
+    draws = 4000
+    counts = Counter(chosen("lowest_latency", view, tried, step / draws)[0] for step in range(draws))
+    return [counts[index] / draws for index in range(len(predicted_ttft_s))]
+
+
+def test_the_fastest_serves_and_those_that_are_much_slower_do_not() -> None:
+    assert shares([0.5, 0.2, 0.3]) == [0, 1, 0]
+    assert chosen("lowest_latency", targets([1, 1])._replace(predicted_ttft_s=[0.5, 0.2])) == (1, "lowest_latency")
+
+
+def test_those_that_are_nearly_as_fast_share_the_traffic_little_by_little() -> None:
+    assert shares([0.2, 0.2]) == [0.5, 0.5]
+    nearly = shares([0.2, 0.2 * (1 + LATENCY_BAND / 2)])
+    assert nearly == pytest.approx([2 / 3, 1 / 3], abs=0.001)
+    assert shares([0.2, 0.2 * (1 + LATENCY_BAND)]) == [1, 0]
+
+
+@given(st.floats(0.01, 10), st.floats(0.01, 10), st.floats(-0.01, 0.01))
+@settings(max_examples=50, deadline=None)
+def test_noise_never_moves_all_traffic_at_once(one_s: float, other_s: float, noise: float) -> None:
+    """A hundredth of noise moves less than a tenth of the requests, however close the targets are."""
+    before = shares([one_s, other_s])
+    after = shares([one_s * (1 + noise), other_s])
+    assert abs(before[0] - after[0]) < 0.1
+
+
+def test_targets_of_which_nothing_is_known_get_their_share_until_something_is() -> None:
+    assert shares([0.2, nan]) == pytest.approx([1 - EXPLORED_SHARE, EXPLORED_SHARE], abs=0.001)
+    assert shares([nan, 0.2, nan, 9.9]) == pytest.approx([0.025, 0.95, 0.025, 0], abs=0.001)
+    assert shares([inf, 0.2]) == pytest.approx([EXPLORED_SHARE, 1 - EXPLORED_SHARE], abs=0.001)
+    assert shares([nan, nan, nan, nan]) == [0.25] * 4
+    view = targets([1, 1])._replace(predicted_ttft_s=[nan, 0.2])
+    assert chosen("lowest_latency", view, uniform=0.0) == (0, "latency_unknown")
+    assert chosen("lowest_latency", view, uniform=0.9) == (1, "lowest_latency")
+
+
+def test_after_a_failure_nothing_is_tried_out() -> None:
+    assert shares([0.2, nan, 0.9], tried=[1, 0, 0]) == [0, 0, 1]
+    assert shares([0.2, nan, 0.9], tried=[1, 0, 1]) == [0, 1, 0]
+    assert shares([0.2, nan, 0.9], serves=[0, 1, 1]) == pytest.approx(
+        [0, EXPLORED_SHARE, 1 - EXPLORED_SHARE], abs=0.001
+    )
+    view = targets([1, 1])._replace(predicted_ttft_s=[0.1, 0.2])
+    assert chosen("lowest_latency", view, [1, 0]) == (1, "fallback")
+    assert chosen("lowest_latency", view, [1, 1]) == (-1, "none_eligible")
+
+
 def test_reasons_are_fit_for_a_header_and_policies_for_a_configuration() -> None:
     assert all(reason.isidentifier() and reason.islower() for reason in REASONS)
     assert len(set(REASONS)) == len(REASONS)
-    assert {"ordered": ordered, "weighted": weighted} == POLICIES
+    assert {
+        "ordered": ordered,
+        "weighted": weighted,
+        "least_busy": least_busy,
+        "lowest_latency": lowest_latency,
+        "cheapest": cheapest,
+    } == POLICIES
 
 
 @st.composite
@@ -115,11 +231,11 @@ def situations(draw: st.DrawFn) -> tuple[Targets, list[int], float]:
     view = Targets(
         serves=[int(bit) for bit in column(bits)],
         healthy=[int(bit) for bit in column(bits)],
-        in_flight=[int(bit) for bit in column(bits)],
-        queue_length=[int(bit) for bit in column(bits)],
+        in_flight=[int(number) for number in column(st.integers(0, 3))],
+        queue_length=[int(number) for number in column(st.integers(0, 3))],
         kv_use_fraction=column(st.floats(0, 1)),
-        predicted_ttft_s=column(st.floats()),
-        price_usd=column(st.floats()),
+        predicted_ttft_s=column(st.floats() | st.floats(0.1, 0.15)),
+        price_usd=column(st.floats() | st.sampled_from([0.0, 0.1, nan])),
         weight=column(weights),
     )
     return view, [int(bit) for bit in column(bits)], draw(st.floats(0, 1, exclude_max=True))

@@ -41,6 +41,39 @@ def check(
         typer.echo("\n".join(lines(settings, snapshot, cards)))
 
 
+@app.command()
+def reload(
+    file: Annotated[
+        Path | None, typer.Argument(help="The settings that the gateway was started with; default: as for `up`.")
+    ] = None,
+) -> None:
+    """Check the settings and let the running gateway take them; requests under way end as they began."""
+    from breakeven.wiring.reread import tell_gateway
+
+    process = tell_gateway(file)
+    typer.echo(f"told the gateway (process {process}) to take the settings; its log says what became of it")
+
+
+@app.command("import")
+def import_settings(
+    file: Annotated[Path, typer.Argument(help="A config.yaml of LiteLLM.")],
+    output: Annotated[Path | None, typer.Option("--out", "--output", help="Write it here; default: print it.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Turn a configuration of LiteLLM into a breakeven.yaml; say on stderr what is not carried over, and why."""
+    from breakeven.settings.litellm import read_litellm
+    from breakeven.wiring.init import write_files
+
+    found = read_litellm(file)
+    for problem in found.left_out:
+        typer.echo(f"not carried over: {problem}", err=True)
+    if output is None:
+        typer.echo(found.text, nl=False)
+        return
+    write_files({output: found.text}, overwrite=force)
+    typer.echo(f"wrote {output}; next: breakeven config check {output}", err=True)
+
+
 def understood(settings: Settings, snapshot: Snapshot, cards: tuple[CardNow, ...]) -> dict[str, object]:
     """Return what the settings say, references in place of secrets."""
     file = settings.file
@@ -63,13 +96,16 @@ def understood(settings: Settings, snapshot: Snapshot, cards: tuple[CardNow, ...
 def lines(settings: Settings, snapshot: Snapshot, cards: tuple[CardNow, ...]) -> list[str]:
     """Return the same for people, what needs attention last."""
     from breakeven.cli.up import announcement
+    from breakeven.settings.reach import reach
 
     found = [f"{settings.source}: {announcement(settings)}"]
     found += [_model_line(route) for route in snapshot.routes]
     for name, entry in settings.file.targets.items():
         key = f"key from {entry.key}" if entry.key else "no key"
         model = f", as {entry.model}" if entry.model else ""
-        found.append(f"target {name}: {entry.url}{model}, {key}")
+        way = reach(entry)
+        sent = f" in {way.key_header}" if entry.key and way.key_header != "authorization" else ""
+        found.append(f"target {name}: {way.url}{model}, {key}{sent}; speaks {', '.join(way.protocols)}")
         found += [f"  {_price_line(item)}" for item in cards if item.found.target == name]
     for held in settings.file.keys:
         models = ", ".join(held.models) or "all models"
@@ -81,11 +117,18 @@ def lines(settings: Settings, snapshot: Snapshot, cards: tuple[CardNow, ...]) ->
 
 
 def _target_row(name: str, settings: Settings, cards: tuple[CardNow, ...]) -> dict[str, object]:
+    from breakeven.settings.reach import reach
+
     entry = settings.file.targets[name]
+    way = reach(entry)
     return {
         "name": name,
-        "url": entry.url,
+        "provider": way.provider.id if way.provider else None,
+        "url": way.url,
+        "protocols": way.protocols,
+        "prefill": way.prefill,
         "key": entry.key,
+        "key_header": way.key_header,
         "headers": sorted(entry.headers),
         "model": entry.model,
         "proxy": entry.proxy.url if entry.proxy else None,

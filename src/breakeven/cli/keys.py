@@ -1,20 +1,25 @@
-"""``breakeven keys``: virtual keys, made and revoked while the gateway runs."""
+"""``breakeven keys``: virtual keys, made, rotated and revoked while the gateway runs."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from breakeven.errors import InputError
 
 if TYPE_CHECKING:
-    from breakeven.ledger.keys import StoredKey
+    from breakeven.ledger.keys import KeyLimits, StoredKey
+
+_DURATION: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 app = typer.Typer(
-    help="Make, list and revoke virtual keys; a running gateway follows within a second.",
+    help="Make, rotate, list and revoke virtual keys; a running gateway follows within a second.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,25 +35,76 @@ def create(
     models: Annotated[str | None, typer.Option(help="Models it may ask for, A,B,C; default: all.")] = None,
     tags: Annotated[str, typer.Option(help="Tags of its requests that bring none, such as team=search.")] = "",
     expires: Annotated[str | None, typer.Option(help="Day (YYYY-MM-DD, UTC) from whose start it is refused.")] = None,
+    team: Annotated[str, typer.Option(help="Team whose quotas it shares: one word.")] = "",
+    requests_per_minute: Annotated[int | None, typer.Option(help="Most requests in any 60 seconds.")] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(help="Most tokens, in and out, in any 60 seconds.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="Most requests at once.")] = None,
+    budget_day: Annotated[str | None, typer.Option(help="Most US dollars a day (UTC), such as 2.50.")] = None,
+    budget_month: Annotated[str | None, typer.Option(help="Most US dollars a calendar month (UTC).")] = None,
     ledger: Ledger = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and show it: this once, because only its hash is kept."""
-    from breakeven.ledger.keys import create_key
+    from breakeven.ledger.keys import KeyLimits, create_key
     from breakeven.wiring.ledger import current_s, find_ledger
 
     place = find_ledger(ledger, config)
     allowed = tuple(dict.fromkeys(item.strip() for item in models.split(","))) if models is not None else ()
     expires_s = _start_of_day_s(expires) if expires is not None else None
-    secret = create_key(place.store, name, now_s=current_s(), models=allowed, tags=tags, expires_s=expires_s)
+    limits = KeyLimits(
+        minute_requests=requests_per_minute,
+        minute_tokens=tokens_per_minute,
+        parallel_requests=parallel,
+        day_usd=_dollars("--budget-day", budget_day),
+        month_usd=_dollars("--budget-month", budget_month),
+    )
+    secret = create_key(
+        place.store,
+        name,
+        now_s=current_s(),
+        models=allowed,
+        tags=tags,
+        expires_s=expires_s,
+        team=team,
+        limits=limits,
+    )
     if as_json:
         from breakeven.reports.as_json import to_json
 
-        typer.echo(to_json({"name": name, "key": secret, "models": allowed, "tags": tags, "expires": expires}))
+        said = {"name": name, "key": secret, "models": allowed, "tags": tags, "expires": expires, "team": team}
+        typer.echo(to_json({**said, "limits": _limits_record(limits)}))
         return
     typer.echo(secret)
     typer.echo(f"The key {name!r}. It is shown this once; only its hash is kept in {place.store}.", err=True)
+
+
+@app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    overlap: Annotated[str, typer.Option(help="How long the secret so far works on: 0s, 30m, 24h, 7d.")] = "24h",
+    ledger: Ledger = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Give a key a new secret and show it; name, limits and what was used of them stay."""
+    from breakeven.ledger.keys import rotate_key
+    from breakeven.wiring.ledger import current_s, find_ledger
+
+    place, overlap_s, now_s = find_ledger(ledger, config), _duration_s(overlap), current_s()
+    secret = rotate_key(place.store, name, now_s=now_s, overlap_s=overlap_s)
+    until = _moment(now_s + overlap_s)
+    if as_json:
+        from breakeven.reports.as_json import to_json
+
+        typer.echo(to_json({"name": name, "key": secret, "former_until": until}))
+        return
+    typer.echo(secret)
+    typer.echo(
+        f"The new secret of {name!r}. It is shown this once; the one so far works until {until}, "
+        "and one before it no longer.",
+        err=True,
+    )
 
 
 @app.command("list")
@@ -70,11 +126,13 @@ def list_(ledger: Ledger = None, config: Config = None, as_json: Json = False) -
 
     from breakeven.cli.output import console
 
-    table = Table("key", "shown as", "state", "models", "tags", "made", "until", box=None, pad_edge=False)
+    headings = ("key", "shown as", "state", "team", "models", "tags", "limits", "made", "until")
+    table = Table(*headings, box=None, pad_edge=False)
     for key in keys:
         until = _day(key.expires_s) if key.expires_s is not None else ""
         models = ", ".join(key.models) or "all"
-        table.add_row(key.name, key.shown, _state(key, now_s), models, key.tags, _day(key.created_s), until)
+        state, limits = _state(key, now_s), _limits_in_words(key.limits)
+        table.add_row(key.name, key.shown, state, key.team, models, key.tags, limits, _day(key.created_s), until)
     console().print(table)
 
 
@@ -106,10 +164,34 @@ def _record(key: StoredKey, now_s: float) -> dict[str, object]:
         "state": _state(key, now_s),
         "models": key.models,
         "tags": key.tags,
+        "team": key.team,
+        "limits": _limits_record(key.limits),
+        "former_until": _moment(key.former_until_s) if key.former_until_s > now_s else None,
         "created": _day(key.created_s),
         "expires": _day(key.expires_s) if key.expires_s is not None else None,
         "revoked": _day(key.revoked_s) if key.revoked_s is not None else None,
     }
+
+
+def _limits_record(limits: KeyLimits) -> dict[str, int | Decimal | None]:
+    return {
+        "requests_per_minute": limits.minute_requests,
+        "tokens_per_minute": limits.minute_tokens,
+        "parallel": limits.parallel_requests,
+        "budget_day_usd": limits.day_usd,
+        "budget_month_usd": limits.month_usd,
+    }
+
+
+def _limits_in_words(limits: KeyLimits) -> str:
+    said = (
+        (limits.minute_requests, "{:,} requests/min"),
+        (limits.minute_tokens, "{:,} tokens/min"),
+        (limits.parallel_requests, "{:,} at once"),
+        (limits.day_usd, "{:,} USD/day"),
+        (limits.month_usd, "{:,} USD/month"),
+    )
+    return ", ".join(text.format(amount) for amount, text in said if amount is not None)
 
 
 def _state(key: StoredKey, now_s: float) -> str:
@@ -120,6 +202,26 @@ def _state(key: StoredKey, now_s: float) -> str:
 
 def _day(moment_s: float) -> str:
     return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d}"
+
+
+def _moment(moment_s: float) -> str:
+    return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _dollars(option: str, text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise InputError(f"{option} {text!r} is no amount: write US dollars as a number, such as 2.50.") from error
+
+
+def _duration_s(text: str) -> float:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise InputError(f"--overlap {text!r} is no time: write a whole number and s, m, h or d, such as 24h.")
+    return float(int(found[1]) * _UNIT_S[found[2]])
 
 
 def _start_of_day_s(text: str) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from breakeven.cli import ledger_upkeep
+from breakeven.cli.ledger_options import Config, Json, Ledger, moment
 from breakeven.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,15 +20,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Ledger = Annotated[Path | None, typer.Option(help="Folder of the ledger; default: as the settings say.")]
-Config = Annotated[Path | None, typer.Option(help="Settings that say where the ledger is; default: breakeven.yaml.")]
-
 
 @app.command()
 def query(
     by: Annotated[
         str,
-        typer.Option(help="Group by these, A,B: key, task, tags, model, target, priced_as, outcome, hour, day, …"),
+        typer.Option(help="Group by these, A,B: key, task, tags, tag:NAME, model, target, outcome, hour, day, …"),
     ] = "model",
     since: Annotated[
         str | None, typer.Option(help="From this day or hour (UTC): 2026-11-21, 2026-11-21T14:00.")
@@ -37,30 +35,33 @@ def query(
         list[str] | None,
         typer.Option(help="Only rows with LABEL=VALUE, such as key=search; repeat for more; VALUE none: without one."),
     ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many groups, the largest first.")] = None,
+    order: Annotated[str, typer.Option(help="What is largest: cost, requests, attempts, input or output.")] = "cost",
     ledger: Ledger = None,
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Sum up requests, attempts, tokens and cost, from the hourly roll-ups."""
-    from breakeven.ledger.query import Question, ask, sum_of
+    from breakeven.ledger.query import Question, ask, ranked, sum_of
     from breakeven.wiring.ledger import find_ledger, waiting_note
 
     question = Question(
         by=tuple(item.strip() for item in by.split(",")) if by else (),
-        since=_moment("--since", since) if since else None,
-        until=_moment("--until", until) if until else None,
+        since=moment("--since", since) if since else None,
+        until=moment("--until", until) if until else None,
         where=tuple(_pair(item) for item in where or []),
     )
     place = find_ledger(ledger, config)
     totals = ask(place.store, question)
     whole, note = sum_of(totals), waiting_note(place)
+    shown = ranked(totals, order)[:top] if top is not None else totals
     if as_json:
         from breakeven.reports.as_json import to_json
 
-        rows = [_record(question, total) for total in totals]
+        rows = [_record(question, total) for total in shown]
         typer.echo(to_json({"by": question.by, "rows": rows, "total": _record(question, whole), "note": note}))
     else:
-        show_totals(question.by, totals)
+        show_totals(question.by, shown, whole)
         if note:
             typer.echo(note, err=True)
 
@@ -70,7 +71,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="File to write: .csv, .jsonl or .parquet.")],
     ledger: Ledger = None,
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write one row an attempt, with its texts, times and exact cost; `breakeven plan` reads such a file."""
     from breakeven.cli.output import working
@@ -91,14 +92,14 @@ def export(
             typer.echo(note, err=True)
 
 
-def show_totals(by: tuple[str, ...], totals: tuple[Total, ...]) -> None:
-    """Print a table of totals, grouped by those labels."""
+def show_totals(by: tuple[str, ...], totals: tuple[Total, ...], whole: Total | None = None) -> None:
+    """Print a table of totals, grouped by those labels, and the sum of all, also of those that are not shown."""
     from rich.table import Table
 
     from breakeven.cli.output import console
     from breakeven.ledger.query import sum_of
 
-    whole = sum_of(totals)
+    whole = whole or sum_of(totals)
     if not totals:
         typer.echo("No attempts match.")
         return
@@ -109,7 +110,7 @@ def show_totals(by: tuple[str, ...], totals: tuple[Total, ...]) -> None:
         table.add_column(name, justify="right")
     for total in totals:
         table.add_row(*[label if label is not None else "–" for label in total.labels], *_figures(total))
-    if len(totals) > 1:
+    if len(totals) > 1 or whole.attempt_count > totals[0].attempt_count:
         table.add_row(*["all", *[""] * len(by)][: len(by)], *_figures(whole))
     console().print(table)
     if whole.is_partial:
@@ -152,9 +153,8 @@ def _pair(item: str) -> tuple[str, str]:
     return label, value
 
 
-def _moment(option: str, text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{option} {text!r} is no time: write 2026-11-21 or 2026-11-21T14:00, in UTC.") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+app.command()(ledger_upkeep.last)
+app.command()(ledger_upkeep.close)
+app.command()(ledger_upkeep.prune)
+app.command("import")(ledger_upkeep.import_)
+app.command()(ledger_upkeep.reprice)

@@ -23,15 +23,17 @@ def up(
     """Serve one OpenAI-compatible address: check, route, meter and keep every request."""
     from breakeven.settings import Overrides
     from breakeven.wiring.gateway import hand_over
+    from breakeven.wiring.reread import Origin
     from breakeven.wiring.settings import load_settings
     from breakeven.wiring.snapshot import build_snapshot
 
-    settings = load_settings(config, Overrides(host=host, port=port, workers=workers))
+    overrides = Overrides(host=host, port=port, workers=workers)
+    settings = load_settings(config, overrides)
     snapshot = build_snapshot(settings)
     for warning in settings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(announcement(settings), err=True)
-    hand_over(snapshot)
+    hand_over(snapshot, Origin(config=config, overrides=overrides))
 
 
 def announcement(settings: Settings) -> str:

@@ -7,17 +7,16 @@ received an answer whole must find its row in the ledger.
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from breakeven.gateway import replies
 from breakeven.gateway.failures import ERROR_EVENT, NO_DONE
-from breakeven.metering.completion import read_completion
-from breakeven.metering.stream import StreamMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from breakeven.gateway.connection import ClientConnection
+    from breakeven.metering.meter import EventMeter
     from breakeven.metering.reading import Reading
 
 HELD_BYTES: Final = 96 * 1024
@@ -27,6 +26,7 @@ replaced by another target's; larger ones flow, or a slow client would hold more
 WATCHED_BYTES: Final = 64 * 1024
 """Of a body that flows, so much of its beginning and of its end is searched for the usage."""
 
+_DONE: Final = b"data: [DONE]"
 CLOSE: Final = b"connection: close\r\n"
 _PASSED: Final = frozenset(
     {
@@ -64,16 +64,29 @@ def is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
 class WholeAnswer:
     """An answer that is sent when it is whole, or flows when it grows past ``HELD_BYTES``."""
 
-    def __init__(self, client: ClientConnection, status: int, headers: Mapping[bytes, bytes], own_lines: bytes) -> None:
+    skipped_events = 0
+
+    def __init__(
+        self, client: ClientConnection, status: int, lines: bytes, headers: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """Send an answer behind a head with these lines; ``headers`` are the target's own."""
+        self._read = client.dialect.read_answer
+        self.headers = dict(headers) if headers and status >= 400 else {}
+        """Of an error."""
+
         self.status = status
         self.started = False
         """Whether the client has received any of it."""
 
-        self.lines = passed_headers(headers) + own_lines
+        self.lines = lines
         self._client = client
         self._parts: list[bytes] = []
         self._held_bytes = 0
         self._first = self._last = b""
+
+    def so_far(self) -> bytes:
+        """Return what is held of the body."""
+        return b"".join(self._parts)
 
     def body(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -89,13 +102,13 @@ class WholeAnswer:
     def reading(self, request_body_bytes: int, *, complete: bool) -> Reading:
         """Return what it used."""
         del complete  # a cut body is no JSON, which tells
-        return read_completion(self._first + self._last + b"".join(self._parts), request_body_bytes)
+        return self._read(self._first + self._last + b"".join(self._parts), request_body_bytes)
 
     def finish(self, *, close: bool, line: bytes = b"") -> bytes:
         """Return the bytes that end it; ``line``: one more header, if the head has not been sent."""
         body = b"".join(self._parts)
         if self.started:
-            return _framed(self._client, body) + _end(self._client)
+            return framed(self._client, body) + _end(self._client)
         return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
             replies.status_line(self.status),
             self.lines,
@@ -124,23 +137,24 @@ class WholeAnswer:
             data_after = data
         self._last = (self._last + data_after)[-WATCHED_BYTES:]
         if data:
-            self._client.write(_framed(self._client, data))
+            self._client.write(framed(self._client, data))
 
 
 class StreamedAnswer:
     """A stream of events, passed on as they come; its ``[DONE]`` waits for the row."""
 
     status = 200
+    headers: ClassVar[Mapping[bytes, bytes]] = {}
 
-    def __init__(
-        self, client: ClientConnection, headers: Mapping[bytes, bytes], own_lines: bytes, *, hide_usage: bool
-    ) -> None:
-        self.started = False
-        self._meter = StreamMeter(hide_usage=hide_usage)
+    def __init__(self, client: ClientConnection, lines: bytes, meter: EventMeter, *, started: bool = False) -> None:
+        """Pass on what ``meter`` watches, behind a head with these lines, or without one where it has ``started``."""
+        self.started = started
+        self._dialect = client.dialect
+        self._meter = meter
         self._client = client
         self._chunks = client.takes_chunks
         self._write = client.transport.write if client.transport is not None else client.write
-        self._lines = passed_headers(headers) + own_lines
+        self._lines = lines
         self._rest = b""
 
     def body(self, data: bytes) -> None:
@@ -150,7 +164,25 @@ class StreamedAnswer:
             if data:
                 self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
         elif data:
-            self._client.write(self._head() + _framed(self._client, data))
+            self._client.write(self._head() + framed(self._client, data))
+
+    @property
+    def skipped_events(self) -> int:
+        """Events that were no JSON and did not go on."""
+        return self._meter.skipped_events
+
+    @property
+    def continuable(self) -> bool:
+        """Whether what its client has read is text that another answer can begin with."""
+        return self._meter.continuable
+
+    def text(self) -> str:
+        """Return the text that its client has read."""
+        return self._meter.text()
+
+    def so_far(self) -> bytes:
+        """Return nothing: no error comes as events."""
+        return b""
 
     def end(self) -> str:
         """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
@@ -167,15 +199,18 @@ class StreamedAnswer:
         """Return the bytes that end it; a stream that broke gets no ``[DONE]``."""
         del close, line
         head = b"" if self.started else self._head()
-        rest = self._rest if self._meter.error else self._rest + self._meter.held
-        return head + (_framed(self._client, rest) if rest else b"") + _end(self._client)
+        held = self._meter.held
+        if self._meter.error:  # what is held is the error itself, where it might have been mended; never a clean end
+            held = b"" if self._meter.done else held.partition(_DONE)[0]
+        rest = self._rest + held
+        return head + (framed(self._client, rest) if rest else b"") + _end(self._client)
 
     def cut(self, message: str, code: str) -> bytes:
         """Return the event that tells the client that the stream broke, and the end of the body.
 
         The blank line before it ends what may have passed of an event that will not be finished.
         """
-        return _framed(self._client, b"\n\n" + replies.error_event(message, code)) + _end(self._client)
+        return framed(self._client, b"\n\n" + self._dialect.error_event(message, code)) + _end(self._client)
 
     def _head(self) -> bytes:
         self.started = True
@@ -197,7 +232,8 @@ def _stream_head(client: ClientConnection, status: int, lines: bytes) -> bytes:
     return b"%b%b%b\r\n" % (replies.status_line(status), lines, CLOSE)
 
 
-def _framed(client: ClientConnection, data: bytes) -> bytes:
+def framed(client: ClientConnection, data: bytes) -> bytes:
+    """Return bytes of a body as this client takes them."""
     return b"%x\r\n%b\r\n" % (len(data), data) if client.takes_chunks else data
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import nan
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from breakeven.gateway import replies
 from breakeven.ledger import rows
-from breakeven.routing.eligible import CHAT, Asked, Candidates, eligible, why_excluded
-from breakeven.routing.policies import POLICIES, ordered
+from breakeven.limits.rules import NANO
+from breakeven.metering.reading import Reading
+from breakeven.routing.eligible import Asked, Candidates, eligible, why_excluded
+from breakeven.routing.latency import Latency
+from breakeven.routing.policies import POLICIES, cheapest, lowest_latency, ordered
+from breakeven.routing.retries import Retries
 from breakeven.routing.view import Targets
 
 if TYPE_CHECKING:
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 
 MAX_LABEL_BYTES: Final = 128
 """Labels are cut to this length."""
+
+EXPECTED_OUTPUT_TOKENS: Final = 256
+"""Of a request that does not say: for the comparison of prices alone."""
 
 _MOST_SETTLED: Final = 1000
 MAX_ATTEMPTS: Final = 15
@@ -51,15 +58,24 @@ class InFlight(Sequence[int]):
         return len(self._targets)
 
 
+class Moment(NamedTuple):
+    """When a choice is made: the stopwatch, the time of day, and a number drawn for it in [0, 1)."""
+
+    monotonic_s: float
+    unix_s: float
+    uniform: float
+
+
 class Labels:
     """What a client says about a request: coded for the ledger, and the kind of data for the filter."""
 
-    __slots__ = ("episode", "sensitivity", "tags", "task")
+    __slots__ = ("episode", "sensitivity", "tag_text", "tags", "task")
 
     def __init__(self, headers: dict[bytes, bytes], key: KeyState, spool: Spool) -> None:
         self.task = spool.code(rows.TASK, _text(headers.get(b"x-breakeven-task", b"")))
         tags = headers.get(b"x-breakeven-tags")
-        self.tags = key.tags if tags is None else spool.code(rows.TAGS, _text(tags))
+        self.tag_text = key.tag_text if tags is None else _text(tags)
+        self.tags = key.tags if tags is None else spool.code(rows.TAGS, self.tag_text)
         self.episode = _text(headers.get(b"x-breakeven-episode", b""))
         self.sensitivity = _text(headers.get(b"x-breakeven-sensitivity", b""))
 
@@ -71,18 +87,26 @@ class RouteState:
         count = len(offers)
         self.model = model
         self.offers = offers
-        self.max_attempts = min(route.max_attempts, MAX_ATTEMPTS)
+        self.retries = Retries(max_attempts=min(route.max_attempts, MAX_ATTEMPTS))
         self.policy = POLICIES[route.policy]
         self.candidates = Candidates(
             model=model,
             names=tuple(offer.target.name for offer in offers),
-            protocols=(CHAT,) * count,
+            protocols=tuple(offer.target.protocols for offer in offers),
             sensitivities=tuple(frozenset(offer.target.sensitivities) for offer in offers),
         )
+        self.healths = tuple(offer.target.health for offer in offers)
         self.healthy = (1,) * count
         self.refuse_unpriced = route.refuse_unpriced
+        self.continues = route.continues_streams and any(offer.target.prefill for offer in offers)
+        """Whether a stream that breaks may go on at another target."""
+
+        if self.policy is lowest_latency:
+            for offer in offers:
+                offer.target.latency = offer.target.latency or Latency()
         self.settled: dict[Asked, tuple[int, int]] = {}
-        """First choices that cannot come out otherwise: of a policy that looks at nothing but who may serve."""
+        """First choices that cannot come out otherwise as long as their target is well: of a policy that looks at
+        nothing but who may serve."""
 
         self.untried = (0,) * count
         self._everyone = Targets(
@@ -96,16 +120,40 @@ class RouteState:
             weight=route.weights,
         )
 
-    def choose(self, asked: Asked, request: Request, tried: Sequence[int], uniform: float) -> tuple[int, int]:
-        """Return the index of an offer and the code of the reason; -1 when nobody may take the request."""
-        serves = eligible(self.candidates, self.healthy, asked)
+    def first(self, asked: Asked) -> tuple[int, int] | None:
+        """Return the first choice where it is settled and nothing is remembered against its target."""
+        chosen = self.settled.get(asked)
+        if chosen is None or (chosen[0] >= 0 and self.healths[chosen[0]].troubled):
+            return None
+        return chosen
+
+    def choose(self, asked: Asked, request: Request, tried: Sequence[int], now: Moment) -> tuple[int, int]:
+        """Return the index of an offer and the code of the reason; -1 when nobody may take the request.
+
+        Where all that may serve are down, they are asked all the same: one of them may be well again, and a refusal
+        never is an answer.
+        """
+        healthy = self._healthy(now.monotonic_s)
+        serves = eligible(self.candidates, healthy, asked)
+        if healthy is not self.healthy and not any(map(_left, serves, tried)):
+            serves = eligible(self.candidates, self.healthy, asked)
         targets = self._everyone
         if serves is not targets.serves:
             targets = targets._replace(serves=serves)
-        chosen = self.policy(targets, request, tried, uniform)
-        if self.policy is ordered and tried is self.untried and len(self.settled) < _MOST_SETTLED:
+        if self.policy is cheapest:
+            targets = targets._replace(price_usd=self._prices_usd(request, now))
+        elif self.policy is lowest_latency:
+            targets = targets._replace(predicted_ttft_s=self._predicted_s(now))
+        chosen = self.policy(targets, request, tried, now.uniform)
+        calm = healthy is self.healthy and tried is self.untried
+        if self.policy is ordered and calm and len(self.settled) < _MOST_SETTLED:
             self.settled[asked] = chosen
         return chosen
+
+    def small(self, index: int) -> tuple[bool, ...]:
+        """Return for each target whether it is not known to take longer prompts than that one."""
+        size_tokens = self.offers[index].target.context_tokens
+        return tuple(offer.target.context_tokens <= size_tokens for offer in self.offers)
 
     def unpriced(self, at_us: int) -> Reply | None:
         """Return the refusal of a request that some target could serve without a known price."""
@@ -121,6 +169,27 @@ class RouteState:
             return replies.unknown_model(self.model)
         why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)))
         return replies.refusal(403, f"No target of {self.model!r} may take this request: {why}.", "no_eligible_target")
+
+    def _healthy(self, now_s: float) -> tuple[int, ...]:
+        for health in self.healths:
+            if health.troubled:
+                return tuple(health.may_try(now_s) for health in self.healths)
+        return self.healthy
+
+    def _prices_usd(self, request: Request, now: Moment) -> tuple[float, ...]:
+        at_us = int(now.unix_s * 1_000_000)
+        expected = Reading(request.input_tokens, request.output_tokens or EXPECTED_OUTPUT_TOKENS, 0, 0, 0, True)  # noqa: FBT003 - estimated
+        return tuple(
+            offer.price.nano_usd(expected, at_us) / NANO if offer.price.known(at_us) else nan for offer in self.offers
+        )
+
+    def _predicted_s(self, now: Moment) -> tuple[float, ...]:
+        latencies = (offer.target.latency for offer in self.offers)
+        return tuple(latency.predicted_s(now.monotonic_s) if latency else nan for latency in latencies)
+
+
+def _left(serves: bool, tried: int) -> bool:  # noqa: FBT001 - two columns side by side
+    return serves and not tried
 
 
 def _text(value: bytes) -> str:

@@ -1,7 +1,7 @@
 """One client's connection: HTTP/1.1 in, bounded in every direction, one request at a time.
 
 It checks what can be checked before the body is read (path, method, key, size), reads the body, and hands
-a chat request to an ``Exchange``.  What the exchange gives back is written as it comes.
+a request for a model to an ``Exchange``.  What the exchange gives back is written as it comes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httptools
 
-from breakeven.gateway import replies
-from breakeven.gateway.heads import MAX_FRAMING_BYTES, MAX_REFUSED_BYTES, KnownHead, head_bytes, without_upgrade
+from breakeven.gateway import heads, replies
+from breakeven.gateway.dialects import CHAT_COMPLETIONS
 from breakeven.upstreams.heads import MAX_LESSONS, repeated_head
 
 if TYPE_CHECKING:
@@ -52,13 +52,7 @@ class Reception(Protocol):
         """Act on a whole request."""
 
     def carry(self, connection: ClientConnection, body: bytes) -> replies.Reply | None:
-        """Carry a chat request to a target."""
-
-    def head_too_large(self) -> replies.Reply:
-        """Return the refusal of a head beyond the bound."""
-
-    def body_too_large(self) -> replies.Reply:
-        """Return the refusal of a body beyond the bound."""
+        """Carry a request for a model to a target."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -80,7 +74,13 @@ class ClientConnection(asyncio.Protocol):
         self.received_s = 0.0
         """Unix seconds at which the head was complete."""
 
+        self.dialect = CHAT_COMPLETIONS
+        """The protocol in which it is asked and answered."""
+
         self.authorization = b""
+        self.passed = b""
+        """Header lines that its target is to see."""
+
         self.announced_bytes = 0
         """Of the body, where the head says so."""
 
@@ -99,11 +99,11 @@ class ClientConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
         self._keep_alive = True
-        self._upgrading = False
+        self._upgrading = self._passes = False
         self._blocked = False
         """Whether the client has not read what was sent to it."""
 
-        self._known: KnownHead | None = None
+        self._known: heads.KnownHead | None = None
         self._lessons = MAX_LESSONS
         self.on_message_begin = self._raw_headers.clear
         self.on_header = self._raw_headers.__setitem__
@@ -117,7 +117,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.since_s = self.shared.now_s
         if not self.desk.admit(self):
-            self.write(TOO_MANY.rendered(close=True))
+            self.write(TOO_MANY.rendered(replies.error_body, close=True))
             self.close()
             return
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
@@ -171,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
             self._check_body()
         elif self.phase == HEAD:
             if self._fed_bytes > self.shared.limits.header_bytes:
-                self._refuse_now(self.desk.head_too_large())
+                self._refuse_now(heads.head_too_large(self.shared.limits))
         elif self.phase == IDLE:
             if not self._keep_alive:  # it was answered at once, and another had come behind it
                 self.close()
@@ -200,13 +200,16 @@ class ClientConnection(asyncio.Protocol):
         spelled = self._spelled
         self.received_s = shared.clock.now()
         self.authorization = raw[spelled[b"authorization"]] if b"authorization" in spelled else b""
+        if b"x-api-key" in spelled and not self.authorization:  # as Anthropic's clients send it
+            self.authorization = b"Bearer " + raw[spelled[b"x-api-key"]]
+        self.passed = heads.passed_lines(spelled, raw) if self._passes else b""
         self.announced_bytes = int(raw[spelled[b"content-length"]]) if b"content-length" in spelled else 0
         self.labels = {name.lower(): raw[name] for name in self._label_names} if self._label_names else _NO_LABELS
         self._keep_alive = parser.should_keep_alive()
         url, limit = self._url, shared.limits.header_bytes
         self._url = url.partition(b"?")[0]
-        if self._fed_bytes > limit and len(url) + head_bytes(raw) > limit:
-            self._refusal = self.desk.head_too_large()
+        if self._fed_bytes > limit and len(url) + heads.head_bytes(raw) > limit:
+            self._refusal = heads.head_too_large(self.shared.limits)
         else:
             self._refusal = self.desk.check_head(self, parser.get_method(), self._url)
         if self._refusal is not None and (self._refusal.close or b"expect" in spelled):
@@ -238,7 +241,7 @@ class ClientConnection(asyncio.Protocol):
 
     def reply(self, reply: replies.Reply) -> None:
         """Send an answer of the gateway's own, and be ready for the next request."""
-        self.write(reply.rendered(close=not self.keeps_alive))
+        self.write(reply.rendered(self.dialect.error_body, close=not self.keeps_alive))
         self.done(close=reply.close)
 
     def done(self, *, close: bool = False) -> None:
@@ -326,7 +329,7 @@ class ClientConnection(asyncio.Protocol):
 
         The JDK's client, for one, brings such a wish by default.
         """
-        head = without_upgrade(self._parser.get_method(), self._url, self._raw_headers)
+        head = heads.without_upgrade(self._parser.get_method(), self._url, self._raw_headers)
         self._parser = httptools.HttpRequestParser(self)
         if self.phase == BODY:
             self.phase = HEAD
@@ -339,6 +342,7 @@ class ClientConnection(asyncio.Protocol):
         """Learn how this client writes the names of its headers: it seldom changes from request to request."""
         self._names = names
         self._spelled = {name.lower(): name for name in names}
+        self._passes = not self._spelled.keys().isdisjoint(heads.PASSED)
         self._label_names = [name for lower, name in self._spelled.items() if lower.startswith(b"x-breakeven-")]
 
     def _remember(self, data: bytes) -> None:
@@ -346,18 +350,18 @@ class ClientConnection(asyncio.Protocol):
         self._lessons -= 1
         head = repeated_head(data, self.announced_bytes)
         if head is not None and self._keep_alive:
-            self._known = KnownHead(head, self.authorization, self.labels)
+            self._known = heads.KnownHead(head, self.dialect, self.authorization, self.labels, self.passed)
 
-    def _begin_known(self, known: KnownHead, body: bytes) -> None:
+    def _begin_known(self, known: heads.KnownHead, body: bytes) -> None:
         """Act on a request whose head is the remembered one: only what may have changed is checked again."""
-        _, self.authorization, self.labels = known
+        _, self.dialect, self.authorization, self.labels, self.passed = known
         self._lessons = MAX_LESSONS
         self.received_s = self.shared.clock.now()
         self.phase = ANSWERING
         refusal = self.desk.check_now(self)
         if refusal is None:
             too_large = len(body) > self.shared.limits.body_bytes
-            refusal = self.desk.body_too_large() if too_large else self.desk.carry(self, body)
+            refusal = heads.body_too_large(self.shared.limits) if too_large else self.desk.carry(self, body)
         if refusal is not None:
             self.reply(refusal)
 
@@ -366,19 +370,19 @@ class ClientConnection(asyncio.Protocol):
         limits = self.shared.limits
         if self._refusal is not None:
             self._pieces.clear()
-            if self._fed_bytes > MAX_REFUSED_BYTES:
+            if self._fed_bytes > heads.MAX_REFUSED_BYTES:
                 self._refuse_now(self._refusal)
         elif (
             sum(map(len, self._pieces)) > limits.body_bytes
-            or self._fed_bytes > 2 * limits.body_bytes + MAX_FRAMING_BYTES
+            or self._fed_bytes > 2 * limits.body_bytes + heads.MAX_FRAMING_BYTES
         ):
-            self._refuse_now(self.desk.body_too_large())
+            self._refuse_now(heads.body_too_large(self.shared.limits))
         if (
             self.phase == BODY
             and len(self._raw_headers) > len(self._names)
-            and head_bytes(self._raw_headers) > limits.header_bytes
+            and heads.head_bytes(self._raw_headers) > limits.header_bytes
         ):
-            self._refuse_now(self.desk.head_too_large())  # trailers count as well
+            self._refuse_now(heads.head_too_large(self.shared.limits))  # trailers count as well
 
     def _refuse_now(self, reply: replies.Reply) -> None:
         """Answer before the request is whole; what still comes of it is thrown away until the client closes."""
@@ -389,7 +393,7 @@ class ClientConnection(asyncio.Protocol):
         self._keep_alive = False
         self.phase = CLOSING
         self.since_s = self.shared.now_s
-        self.write(reply.rendered(close=True))
+        self.write(reply.rendered(self.dialect.error_body, close=True))
         if self.transport is not None and self.transport.can_write_eof():
             self.transport.write_eof()
         else:

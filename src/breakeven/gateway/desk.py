@@ -11,8 +11,10 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from breakeven.gateway import replies
+from breakeven.gateway.dialects import BY_PATH, CHAT_COMPLETIONS
 from breakeven.gateway.exchange import Exchange
-from breakeven.gateway.requests import BadRequestError, read_chat_request
+from breakeven.gateway.heads import body_too_large
+from breakeven.gateway.requests import BadRequestError, read_request
 
 if TYPE_CHECKING:
     from breakeven.gateway.connection import ClientConnection
@@ -20,12 +22,11 @@ if TYPE_CHECKING:
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.shared import Shared
 
-CHAT: Final = b"/v1/chat/completions"
 MODELS: Final = b"/v1/models"
 ONE_MODEL: Final = b"/v1/models/"
 HEALTH: Final = b"/health"
 
-_METHODS: Final = {CHAT: b"POST", MODELS: b"GET", HEALTH: b"GET"}
+_METHODS: Final = dict.fromkeys(BY_PATH, b"POST") | {MODELS: b"GET", HEALTH: b"GET"}
 
 _STOPPING: Final = replies.refusal(
     503, "The gateway is stopping; send the request again.", "stopping", close=True, extra=replies.RETRY_LATER
@@ -38,7 +39,7 @@ _FULL: Final = replies.refusal(
 )
 _NO_KEY: Final = replies.refusal(
     401,
-    "This key is not known here. Send 'Authorization: Bearer KEY' with a key of this gateway.",
+    "This key is not known here. Send 'Authorization: Bearer KEY' (or 'x-api-key: KEY') with a key of this gateway.",
     "invalid_api_key",
     extra=b"www-authenticate: Bearer\r\n",
 )
@@ -68,7 +69,8 @@ class Desk:
         self.connections.discard(connection)
 
     def check_head(self, connection: ClientConnection, method: bytes, path: bytes) -> Reply | None:
-        """Return why the request is refused, or None; the key that it brings goes to ``connection.key``."""
+        """Return why the request is refused, or None; its protocol and its key go to the connection."""
+        connection.dialect = BY_PATH.get(path, CHAT_COMPLETIONS)
         wanted = _METHODS.get(path) or (b"GET" if path.startswith(ONE_MODEL) else None)
         if wanted is None:
             return replies.refusal(404, f"There is nothing at {_shown(path)}.", "unknown_path")
@@ -78,7 +80,7 @@ class Desk:
         if path == HEALTH:
             return _STOPPING if self.shared.draining else None
         if connection.announced_bytes > self.shared.limits.body_bytes:
-            return self.body_too_large()
+            return body_too_large(self.shared.limits)
         return self.check_now(connection)
 
     def check_now(self, connection: ClientConnection) -> Reply | None:
@@ -92,7 +94,7 @@ class Desk:
 
     def act(self, connection: ClientConnection, path: bytes, body: bytes) -> None:
         """Act on a request that was not refused."""
-        if path == CHAT:
+        if path in BY_PATH:
             refused = self.carry(connection, body)
             if refused is not None:
                 connection.reply(refused)
@@ -101,21 +103,10 @@ class Desk:
         else:
             connection.reply(self._models(connection, path))
 
-    def head_too_large(self) -> Reply:
-        """Return the refusal of a head beyond the bound."""
-        return replies.refusal(
-            431, f"The head has more than {self.shared.limits.header_bytes:,} bytes.", "head_too_large"
-        )
-
-    def body_too_large(self) -> Reply:
-        """Return the refusal of a body beyond the bound."""
-        message = f"The body has more than {self.shared.limits.body_bytes:,} bytes."
-        return replies.refusal(413, message, "body_too_large", close=True)
-
     def carry(self, connection: ClientConnection, body: bytes) -> Reply | None:
-        """Carry a chat request to a target; return why not, if it is refused."""
+        """Carry a request for a model to a target; return why not, if it is refused."""
         try:
-            request = read_chat_request(body)
+            request = read_request(body, connection.dialect.what)
         except BadRequestError as error:
             return replies.refusal(400, str(error), "invalid_request")
         route = self.shared.state.route(request.model)

@@ -7,66 +7,51 @@ leaves, and ten times a second to look at the clock.  Each attempt leaves one ro
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from breakeven.gateway.answer import CLOSE, StreamedAnswer, WholeAnswer, is_event_stream, passed_headers
-from breakeven.gateway.choice import Labels
+from breakeven.gateway.answer import StreamedAnswer, WholeAnswer
+from breakeven.gateway.choice import Labels, Moment
+from breakeven.gateway.course import able_to_continue, after
 from breakeven.gateway.failures import (
-    BETWEEN_TOKENS_TIMEOUT,
-    FIRST_TOKEN_TIMEOUT,
     LEFT,
-    TOTAL_TIMEOUT,
+    OVER_BUDGET,
     Failure,
-    answered,
 )
-from breakeven.gateway.requests import named_once, rewritten
-from breakeven.ledger.rows import CLIENT_LEFT, CUT, ESTIMATED, FAILED, OK, STREAMED, UNKNOWN_US, Attempt
-from breakeven.metering.completion import read_completion
-from breakeven.metering.reading import Reading, tokens_of_bytes
+from breakeven.gateway.quota import Holding, expected_of, over_limit
+from breakeven.gateway.relay import CONNECTING, ENDED, NOTHING, WAITING, Relay
+from breakeven.gateway.sending import going_on, outgoing
+from breakeven.ledger.rows import CLIENT_LEFT, CUT, FAILED, OK
+from breakeven.routing.retries import next_round
 from breakeven.routing.view import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from breakeven.clock import Timer
     from breakeven.gateway.choice import RouteState
     from breakeven.gateway.connection import ClientConnection
     from breakeven.gateway.replies import Reply
-    from breakeven.gateway.requests import ChatRequest
+    from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
+    from breakeven.limits.reserve import Refused
+    from breakeven.metering.reading import Reading
     from breakeven.routing.eligible import Asked
-    from breakeven.upstreams.connection import UpstreamConnection
-
-CONNECTING, SENT, FLOWING, ENDED = range(4)
-"""Waiting for a connection; for the first byte of the body; for the rest; the last row is written."""
-
-NOTHING: Final = Reading(0, 0, 0, 0, 0, estimated=False)
-"""Used by an attempt that did not get as far as to be read by a target."""
-
-_OWN_LINES: Final = b"%bx-breakeven-request-id: %015x\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n"
-_WHOLE: Final = b"HTTP/1.1 200 OK\r\n%b" + _OWN_LINES + b"%b%bcontent-length: %d\r\n\r\n%b"
-
-_new: Final = tuple.__new__
-"""Makes a named tuple of its values; the class itself takes 0.3 µs longer, having to pass through Python."""
-
-SPLIT_BYTES: Final = 32 * 1024
-"""Larger bodies are written after their head instead of being copied behind it."""
 
 
-class Exchange:
+class Exchange(Relay):
     """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
 
     __slots__ = (
-        "answer", "client", "closes", "decision", "fallback", "first_byte_s", "hides_usage", "index", "key", "labels",
-        "number", "offer", "paused", "payload", "phase", "quiet_since_s", "ready_s", "received_us", "request",
-        "request_id", "retried_stale", "route", "sent_s", "shared", "tail", "tried", "upstream",
+        "closes", "holding", "index", "probe", "text", "timer", "tried",
     )  # fmt: skip
 
     def __init__(
-        self, shared: Shared, client: ClientConnection, route: RouteState, request: ChatRequest, body: bytes
+        self, shared: Shared, client: ClientConnection, route: RouteState, request: ClientRequest, body: bytes
     ) -> None:
         received_s = client.received_s
         self.shared = shared
         self.client = client
+        self.dialect = client.dialect
         assert client.key is not None  # checked before the body was read
         self.key = client.key
         self.route = route
@@ -79,11 +64,18 @@ class Exchange:
         self.tried: Sequence[int] = route.untried
         self.number = 0
         self.fallback = ""
-        self.hides_usage = self.paused = self.closes = False
+        self.paused = self.closes = False
         self.tail = b""
-        self.answer: WholeAnswer | StreamedAnswer | None = None
-        self.upstream: UpstreamConnection | None = None
-        self.retried_stale = False
+        self.answer = self.upstream = None
+        self.retried_stale = self.probe = False
+        self.begun = None
+        self.text = ""
+        """What the client has read of a stream that is being continued."""
+
+        self.holding: Holding | None = None
+        """What it holds of its limits, if it has any."""
+
+        self.timer: Timer | None = None
 
     # From the desk and the client's connection
 
@@ -92,32 +84,29 @@ class Exchange:
         route = self.route
         if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
             return refused
-        asked = self._asked() if self.labels is not None else self.key.asked
-        index, reason = route.settled.get(asked) or self._choose(asked, 0)
+        asked = self._asked() if self.labels is not None else self.key.asked[self.dialect.place]
+        index, reason = route.first(asked) or self._choose(asked, 0)
         if index < 0:
             return route.refusal(asked)
         self.client.exchange = self
-        self._attempt(index, reason)
-        return None
+        if not self.key.limited:
+            self._attempt(index, reason)
+            return None
+        return self._admit(index, reason)
 
     def client_left(self) -> None:
         """Stop the target's work and keep the row of what has passed."""
-        if self.phase != ENDED:
-            reading = self._used()
-            self._stop_upstream()
-            self._keep(CLIENT_LEFT, LEFT, reading, status=self.answer.status if self.answer is not None else 0)
-
-    def pause(self) -> None:
-        """Let the target wait for the client."""
-        self.paused = True
-        if self.upstream is not None:
-            self.upstream.pause()
-
-    def resume(self) -> None:
-        """Read on from the target."""
-        self.paused = False
-        if self.upstream is not None:
-            self.upstream.resume()
+        if self.phase == WAITING:
+            self.phase = ENDED  # between two attempts, or before the first
+            if self.timer is not None:
+                self.timer.cancel()
+            if self.holding is not None:
+                self.holding.end()
+        elif self.phase != ENDED:
+            reading = self.used()
+            self.stop_upstream()
+            self.offer.target.health.abandoned(probe=self.probe)
+            self.keep(CLIENT_LEFT, LEFT, reading, status=self.answer.status if self.answer is not None else 0)
 
     def release(self) -> None:
         """Send the last bytes: the row is kept."""
@@ -126,130 +115,47 @@ class Exchange:
             client.write(self.tail)
             client.done(close=self.closes)
 
-    # From the upstream connection
+    # Limits
 
-    def connected(self, connection: UpstreamConnection) -> None:
-        """Send the request."""
-        offer, request = self.offer, self.request
-        body = self.payload
-        if request.stream:
-            options = request.stream_options
-            self.hides_usage = offer.target.stream_usage and (options is None or not options.include_usage)
-        if self.hides_usage or offer.renamed or not named_once(body):
-            body = rewritten(body, request, model=offer.model, ask_for_usage=self.hides_usage)
-        self.upstream = connection
-        self.phase = SENT
-        self.sent_s = self.shared.clock.monotonic()
-        if len(body) < SPLIT_BYTES:
-            connection.send(self, b"%b%d\r\n\r\n%b" % (offer.target.request_head, len(body), body))
-        else:
-            connection.send(self, b"%b%d\r\n\r\n" % (offer.target.request_head, len(body)))
-            connection.send_more(body)
+    def _admit(self, index: int, reason: int) -> Reply | None:
+        """Reserve what the request may take, then send it; return why it is refused, if that is certain now."""
+        shared, key, labels = self.shared, self.key, self.labels
+        tags = labels.tag_text if labels is not None else key.tag_text
+        subject = shared.quotas.subject(key.name, key.team, tags, self.request.model)
+        if subject is None:
+            self._attempt(index, reason)
+            return None
+        self.phase = WAITING
+        refusals: list[Reply] = []
+        at_once = True
 
-    def not_connected(self, reason: str, detail: str) -> None:
-        """Go on with another target."""
-        if self.phase == CONNECTING:
-            self._failed(Failure(reason, detail), NOTHING)
+        def answered(refused: Refused | None) -> None:
+            if refused is None:
+                if self.phase == WAITING:
+                    self._attempt(index, reason)
+            elif at_once:
+                refusals.append(over_limit(refused))
+            elif self.phase == WAITING:
+                self.phase = ENDED
+                self.client.reply(over_limit(refused))
 
-    def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        """Take an answer that came in one piece."""
-        self.upstream = None
-        if status != 200 or (self.request.stream and is_event_stream(headers)):
-            self._prepare(status, headers)
-            self._first_bytes(body)
-            self.complete()
-            return
-        self.first_byte_s = self.shared.clock.monotonic()
-        reading = read_completion(body, len(self.payload))
-        cost = self.offer.price.line(reading, self.received_us)
-        self.tail = _WHOLE % (
-            passed_headers(headers),
-            *self._own_values(),
-            cost,
-            b"" if self.client.keeps_alive else CLOSE,
-            len(body),
-            body,
-        )
-        self._keep(OK, "", reading, status=200)
+        self._hold().reserve(subject, self.route.offers[index], self.client.received_s, answered)
+        at_once = False
+        if refusals:
+            self.client.exchange = None
+        return refusals[0] if refusals else None
 
-    def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        """Prepare for what comes."""
-        self._prepare(status, headers)
-        assert self.upstream is not None  # it is what speaks
-        self.upstream.sink = self._first_bytes
-
-    def complete(self) -> None:
-        """Keep the row, then let the last bytes go; or go on with another target when this one failed."""
-        answer = self.answer
-        assert answer is not None
-        self.upstream = None
-        close = not self.client.keeps_alive
-        if not 200 <= answer.status < 300:
-            failure = answered(self.offer.target.name, answer.status)
-            if answer.started:  # too large to be held back for another target
-                self.tail = answer.finish(close=close)
-                self._keep(FAILED, failure.reason, NOTHING, status=answer.status)
-            else:
-                self._failed(failure, NOTHING)
-            return
-        broken = answer.end()
-        if broken:
-            self.tail = answer.finish(close=close)
-            self._keep(CUT, broken, self._used(), status=answer.status)
-        else:
-            reading = answer.reading(len(self.payload), complete=True)
-            self.tail = answer.finish(close=close, line=self.offer.price.line(reading, self.received_us))
-            self._keep(OK, "", reading, status=answer.status)
-
-    def lost(self, reason: str, *, stale: bool) -> None:
-        """Send again over a new connection when a kept one had gone stale; otherwise this attempt has failed."""
-        self.upstream = None
-        if stale and not self.retried_stale:
-            self.retried_stale = True
-            self.phase = CONNECTING
-            self.offer.target.pool.connect(self)
-            return
-        self._failed(Failure(reason, f"{self.offer.target.name} broke off its answer"), self._used())
-
-    # From the clock
-
-    def tick(self, now_s: float) -> None:
-        """Give up on a target that takes too long."""
-        if self.phase == ENDED:
-            return
-        upstream = self.upstream
-        if self.paused or (upstream is not None and upstream.arrived):
-            self.quiet_since_s = now_s
-            if upstream is not None:
-                upstream.arrived = False
-        limits = self.offer.target.timeouts
-        if now_s - self.ready_s > limits.total_s:
-            self._timed_out(TOTAL_TIMEOUT, limits.total_s)
-        elif self.phase == SENT and now_s - self.sent_s > limits.first_token_s:
-            self._timed_out(FIRST_TOKEN_TIMEOUT, limits.first_token_s)
-        elif self.phase == FLOWING and now_s - self.quiet_since_s > limits.between_tokens_s:
-            self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
+    def _hold(self) -> Holding:
+        if self.holding is None:
+            shared = self.shared
+            expected = expected_of(self.payload, shared.reserved_output_tokens)
+            self.holding = Holding(shared.quotas, expected, self.received_us)
+        return self.holding
 
     # Its own steps
 
-    def _prepare(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        lines = self._own_lines()
-        if status == 200 and self.request.stream and is_event_stream(headers):
-            self.answer = StreamedAnswer(self.client, headers, lines, hide_usage=self.hides_usage)
-        else:
-            self.answer = WholeAnswer(self.client, status, headers, lines)
-
-    def _first_bytes(self, data: bytes) -> None:
-        """Note when the body began; what follows goes straight to the answer."""
-        assert self.answer is not None  # the head has come
-        self.phase = FLOWING
-        self.first_byte_s = self.quiet_since_s = self.shared.clock.monotonic()
-        if self.upstream is not None:
-            self.upstream.sink = self.answer.body
-        self.answer.body(data)
-
     def _asked(self) -> Asked:
-        asked = self.key.asked
+        asked = self.key.asked[self.dialect.place]
         if self.labels is not None and self.labels.sensitivity:
             asked = asked._replace(sensitivity=self.labels.sensitivity)
         return asked
@@ -258,117 +164,136 @@ class Exchange:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
         task = self.labels.task if self.labels is not None else 0
         request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts)
-        return self.route.choose(asked, request, self.tried, self.shared.uniform())
+        shared = self.shared
+        now = Moment(shared.clock.monotonic(), self.received_us / 1e6, shared.uniform())
+        return self.route.choose(asked, request, self.tried, now)
 
     def _attempt(self, index: int, reason: int) -> None:
         offer = self.offer = self.route.offers[index]
         self.decision = self.shared.state.decisions[reason]
         self.index = index
-        offer.target.in_flight += 1
+        target = offer.target
+        target.in_flight += 1
         self.answer = None
         self.upstream = None
         self.phase = CONNECTING
         self.sent_s = self.first_byte_s = 0.0
         self.retried_stale = False
-        connection = offer.target.pool.idle()
+        self.probe = target.health.troubled and target.health.started(self.shared.clock.monotonic())
+        refused = self._hold().reserve_there(offer, self.shared.clock.now()) if target.limited else None
+        if refused is not None:
+            self.failed(Failure(OVER_BUDGET, refused.message), NOTHING)
+            return
+        if self.begun is None:
+            out = outgoing(self.dialect, offer, self.request, self.payload)
+        else:
+            out = going_on(self.dialect, offer, self.request, self.payload, self.text)
+        if isinstance(out, Failure):
+            self.failed(out, NOTHING)
+            return
+        self.out = out
+        connection = target.pool.idle()
         if connection is None:
-            offer.target.pool.connect(self)
+            target.pool.connect(self)
         else:
             self.connected(connection)
 
-    def _timed_out(self, reason: str, limit_s: float) -> None:
-        reading = self._used()
-        self._stop_upstream()
-        self._failed(Failure(reason, f"{self.offer.target.name} took more than {limit_s:g} s"), reading)
-
-    def _failed(self, failure: Failure, reading: Reading) -> None:
+    def failed(self, failure: Failure, reading: Reading) -> None:
         """Go on with another target where that is possible; otherwise tell the client."""
         answer = self.answer
         status = answer.status if answer is not None else 0
+        self.note_failure(failure)
         if answer is not None and answer.started:
-            self.tail = answer.cut(f"The stream broke: {failure.detail}.", failure.reason)
-            self.closes = True
-            self._keep(CUT, failure.reason, reading, status=status)
+            self.begun = answer
+        if self._goes_on(failure, reading, status):
             return
-        index = reason = -1
-        if failure.retried and self.number + 1 < self.route.max_attempts:
-            self.tried = *self.tried[: self.index], 1, *self.tried[self.index + 1 :]
-            index, reason = self._choose(self._asked(), self.number + 1)
-        if index >= 0:
-            self._keep(FAILED, failure.reason, reading, status=status, last=False)
-            self.fallback = failure.reason
-            self.number += 1
-            self._attempt(index, reason)
+        close = not self.client.keeps_alive
+        if self.begun is not None:
+            self.tail = self.begun.cut(f"The stream broke: {failure.detail}.", failure.reason)
+            self.closes = True
+            self.keep(CUT, failure.reason, reading, status=status)
+            return
+        if failure.passed_on and answer is not None:
+            self.tail = answer.finish(close=close)
         else:
-            close = not self.client.keeps_alive
-            if failure.passed_on and answer is not None:
-                self.tail = answer.finish(close=close)
-            else:
-                self.tail = failure.reply(self._own_lines()).rendered(close=close)
-            self._keep(FAILED, failure.reason, reading, status=status)
+            self.tail = failure.reply(self.own_lines()).rendered(self.dialect.error_body, close=close)
+        self.keep(FAILED, failure.reason, reading, status=status)
 
-    def _keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
-        """Hand the row of this attempt to the recorder; with the last one the answer is released."""
-        shared, offer, labels, key = self.shared, self.offer, self.labels, self.key
-        ready_s = self.ready_s
-        offer.target.in_flight -= 1
-        input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, processing, estimated = reading
-        reason = shared.state.reason
-        row = _new(
-            Attempt,
-            (
-                self.request_id | self.number,
-                self.received_us,
-                int((self.sent_s - ready_s) * 1e6) if self.sent_s else UNKNOWN_US,
-                int((self.first_byte_s - ready_s) * 1e6) if self.first_byte_s else UNKNOWN_US,
-                int((shared.clock.monotonic() - ready_s) * 1e6),
-                key.code,
-                labels.task if labels is not None else 0,
-                labels.tags if labels is not None else key.tags,
-                offer.model_code,
-                offer.target.code,
-                offer.priced_code,
-                self.decision[1],
-                reason(self.fallback) if self.fallback else 0,
-                reason(failure) if failure else 0,
-                status,
-                outcome,
-                processing,
-                (ESTIMATED if estimated else 0) | (STREAMED if self.request.stream else 0),
-                input_tokens,
-                cached_input_tokens,
-                cache_write_tokens,
-                output_tokens,
-                labels.episode if labels is not None else "",
-            ),
+    def broken(self, answer: WholeAnswer | StreamedAnswer, why: str) -> None:
+        """Go on elsewhere with what ended, but not as an answer ends, if it can be continued; otherwise pass it on."""
+        failure = Failure(why, f"{self.offer.target.name} ended its answer with an error, or without its end")
+        self.note_failure(failure)
+        self.begun = answer if answer.started else self.begun
+        if not self._goes_on(failure, self.used(), answer.status):
+            self.tail = answer.finish(close=not self.client.keeps_alive)
+            self.keep(CUT, why, self.used(), status=answer.status)
+
+    def note_failure(self, failure: Failure) -> None:
+        """Remember what the failure says of its target, for this request and for all."""
+        self.tried = after(self.route, self.tried, self.index, failure)
+        shared = self.shared
+        self.offer.target.health.failed(
+            shared.clock.monotonic(), failure.kind, failure.retry_after_s, uniform=shared.uniform(), probe=self.probe
         )
+
+    def _goes_on(self, failure: Failure, reading: Reading, status: int) -> bool:
+        """Try another target, or the same ones again a little later, if that may help; return whether it is tried."""
+        attempts, retries = self.number + 1, self.route.retries
+        left_s = self.offer.target.timeouts.total_s - (self.shared.clock.monotonic() - self.ready_s)
+        begun = self.begun
+        if begun is not None and not self._continues(begun):
+            return False
+        if not (failure.retried or failure.needs_larger) or not retries.may_go_on(attempts, left_s):
+            return False
+        index, reason = self._choose(self._asked(), attempts)
+        if index < 0:
+            return begun is None and self._tries_again_later(failure, reading, status, left_s)
+        self.keep(FAILED if begun is None else CUT, failure.reason, reading, status=status, last=False)
+        self.fallback = failure.reason
+        self.number += 1
+        self._attempt(index, reason)
+        return True
+
+    def _tries_again_later(self, failure: Failure, reading: Reading, status: int, left_s: float) -> bool:
+        """Ask those again, after a pause, that may do better then; return whether there are any."""
+        again = next_round(self.tried)
+        uniform = self.shared.uniform()
+        delay_s = self.route.retries.delay_s(self.number + 1, uniform, failure.retry_after_s, left_s)
+        if again == self.tried or delay_s is None:
+            return False
+        self.tried = again
+        self.keep(FAILED, failure.reason, reading, status=status, last=False)
+        self.fallback = failure.reason
+        self.number += 1
+        self.phase = WAITING
+        self.timer = self.shared.clock.call_later(delay_s, self._again)
+        return True
+
+    def _continues(self, begun: WholeAnswer | StreamedAnswer) -> bool:
+        """Whether a stream of which the client has seen a part may go on elsewhere; note what it has read."""
+        if not isinstance(begun, StreamedAnswer) or not begun.continuable or self.out.crossing is not None:
+            return False
+        if begun is self.answer:
+            self.text += begun.text()
+        self.tried = able_to_continue(self.route, self.tried)
+        return True
+
+    def _again(self) -> None:
+        """Send the request again after a pause."""
+        index, reason = self._choose(self._asked(), self.number)
+        self._attempt(index, reason)
+
+    def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
+        """Hand the row of this attempt to the recorder; with the last one the answer is released."""
+        target = self.offer.target
+        target.in_flight -= 1
+        if outcome == OK and target.health.troubled:
+            target.health.succeeded(self.shared.clock.monotonic(), probe=self.probe)
+        if self.answer is not None:
+            self.shared.skipped_events += self.answer.skipped_events
+        if self.holding is not None:
+            self.holding.settle(self.offer, reading, last=last)
+        row = self.row(outcome=outcome, failure=failure, reading=reading, status=status)
         if last:
             self.phase = ENDED
-        shared.recorder.keep(row, self if last else None)
-
-    def _used(self) -> Reading:
-        """Return what an attempt that did not end well has used: what was sent, and what has passed."""
-        if self.answer is not None and self.answer.status < 300:
-            return self.answer.reading(len(self.payload), complete=False)
-        if self.phase != SENT:
-            return NOTHING
-        return Reading(tokens_of_bytes(len(self.payload)), 0, 0, 0, 0, estimated=True)
-
-    def _own_lines(self) -> bytes:
-        """Return the header lines that say what the gateway did."""
-        return _OWN_LINES % self._own_values()
-
-    def _own_values(self) -> tuple[bytes, int, bytes, int]:
-        return (
-            self.offer.target.reply_header,
-            self.request_id >> 4,  # as ledger.ids.request_text writes it
-            self.decision[0],
-            int((self.sent_s - self.ready_s) * 1e6) if self.sent_s else 0,
-        )
-
-    def _stop_upstream(self) -> None:
-        if self.upstream is not None:
-            self.upstream.drop()
-            self.upstream = None
-        elif self.phase == CONNECTING:
-            self.offer.target.pool.forget(self)
+        self.shared.recorder.keep(row, self if last else None)

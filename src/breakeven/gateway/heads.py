@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from breakeven.gateway.replies import refusal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from breakeven.gateway.dialects import Dialect
+    from breakeven.gateway.replies import Reply
+    from breakeven.gateway.snapshot import Limits
     from breakeven.upstreams.heads import RepeatedHead
 
 MAX_REFUSED_BYTES: Final = 1024 * 1024
@@ -15,6 +20,9 @@ MAX_REFUSED_BYTES: Final = 1024 * 1024
 MAX_FRAMING_BYTES: Final = 1024 * 1024
 """A chunked body may take so much more on the wire than twice its limit, and no more."""
 
+PASSED: Final = (b"anthropic-beta", b"openai-beta")
+"""Headers of a client that its target is to see; no other one leaves this gateway."""
+
 _UPGRADING: Final = (b"upgrade", b"http2-settings", b"connection")
 
 
@@ -22,8 +30,26 @@ class KnownHead(NamedTuple):
     """A head that was accepted, and what it says."""
 
     head: RepeatedHead
+    dialect: Dialect
     authorization: bytes
     labels: dict[bytes, bytes]
+    passed: bytes
+
+
+def passed_lines(spelled: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the header lines that go on to the target; ``spelled`` maps lower-case names to those of the client."""
+    lines = [b"%b: %b\r\n" % (name, headers[spelled[name]]) for name in PASSED if name in spelled]
+    return b"".join(lines)
+
+
+def head_too_large(limits: Limits) -> Reply:
+    """Return the refusal of a head beyond the bound."""
+    return refusal(431, f"The head has more than {limits.header_bytes:,} bytes.", "head_too_large")
+
+
+def body_too_large(limits: Limits) -> Reply:
+    """Return the refusal of a body beyond the bound."""
+    return refusal(413, f"The body has more than {limits.body_bytes:,} bytes.", "body_too_large", close=True)
 
 
 def head_bytes(headers: Mapping[bytes, bytes]) -> int:

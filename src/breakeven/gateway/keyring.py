@@ -6,8 +6,9 @@ import hashlib
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from breakeven.gateway.dialects import DIALECTS
 from breakeven.ledger import rows
-from breakeven.routing.eligible import CHAT, Asked
+from breakeven.routing.eligible import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,16 +23,23 @@ class KeyState:
     """A key, with its texts coded for the ledger."""
 
     def __init__(self, key: Key | None, spool: Spool) -> None:
+        self.name = key.name if key else ""
+        self.team = key.team if key else ""
+        self.tag_text = key.tags if key else ""
+        self.limited = False
+        """Whether any limit may hold for its requests."""
+
         self.code = spool.code(rows.KEY, key.name) if key else 0
         self.tags = spool.code(rows.TAGS, key.tags) if key else 0
-        self.asked = Asked(frozenset(key.models if key else ()), "", CHAT, inf)
-        """What its requests ask for as long as they say nothing else."""
+        models = frozenset(key.models if key else ())
+        self.asked = tuple(Asked(models, "", dialect.protocol, inf) for dialect in DIALECTS)
+        """By dialect, what its requests ask for as long as they say nothing else."""
 
         self.expires_s = key.expires_s if key else None
 
     def may_use(self, model: str) -> bool:
         """Whether it may ask for that model."""
-        models = self.asked.allowed_models
+        models = self.asked[0].allowed_models
         return not models or model in models
 
 
@@ -42,6 +50,8 @@ class Keyring:
         self._by_digest = {bytes.fromhex(key.sha256): KeyState(key, spool) for key in keys}
         self._by_header: dict[bytes, KeyState] = {}
         self._anybody = KeyState(None, spool) if open_to_all else None
+        self.states = (*self._by_digest.values(), *([self._anybody] if self._anybody else ()))
+        """All that can be found."""
 
     def find(self, authorization: bytes, now_s: float) -> KeyState | None:
         """Return the key of an ``Authorization`` value, or None when it is unknown or has expired.

@@ -1,4 +1,4 @@
-"""Answers that the gateway gives itself: errors in the shape of OpenAI's, the list of models, health."""
+"""Answers that the gateway gives itself: errors, in OpenAI's shape unless a dialect has its own, models, health."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -37,29 +37,36 @@ def error_body(status: int, message: str, code: str) -> bytes:
 
 
 class Reply(NamedTuple):
-    """A whole JSON answer, before it is known whether the connection stays open."""
+    """A whole JSON answer, before it is known whether the connection stays open and what protocol its client speaks."""
 
     status: int
-    body: bytes
+    body: bytes = b""
+    """Of an answer that is no error."""
+
+    message: str = ""
+    code: str = ""
+    """Of an error: what happened, and a word for programs."""
+
     close: bool = False
     extra: bytes = b""
     """Further header lines, each with its line end."""
 
-    def rendered(self, *, close: bool) -> bytes:
-        """Return the answer as bytes."""
+    def rendered(self, error_body: Callable[[int, str, str], bytes], *, close: bool) -> bytes:
+        """Return the answer as bytes, an error in the shape that ``error_body`` gives it."""
+        body = error_body(self.status, self.message, self.code) if self.code else self.body
         closing = b"connection: close\r\n" if close or self.close else b""
         return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
             status_line(self.status),
-            len(self.body),
+            len(body),
             closing,
             self.extra,
-            self.body,
+            body,
         )
 
 
 def refusal(status: int, message: str, code: str, *, close: bool = False, extra: bytes = b"") -> Reply:
-    """Return an error in the shape that OpenAI's clients expect."""
-    return Reply(status, error_body(status, message, code), close, extra)
+    """Return an error."""
+    return Reply(status, message=message, code=code, close=close, extra=extra)
 
 
 def unknown_model(name: str) -> Reply:

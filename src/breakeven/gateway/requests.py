@@ -1,4 +1,4 @@
-"""What the gateway reads of a chat request, and the two places in which it may change one.
+"""What the gateway reads of a request, and the two places in which it may change one.
 
 A body goes to the target as it came, byte for byte.  The model's name is replaced where the target knows
 the model by another one, and ``stream_options.include_usage`` is asked for where the client did not.
@@ -21,7 +21,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class ChatRequest(msgspec.Struct):
+class ClientRequest(msgspec.Struct):
     """The fields that checking, routing and metering need; every other one is passed on unread."""
 
     model: str
@@ -30,10 +30,10 @@ class ChatRequest(msgspec.Struct):
 
 
 class BadRequestError(Exception):
-    """The body is not a chat request; ``str()`` says why, fit for the client."""
+    """The body is not the request that it should be; ``str()`` says why, fit for the client."""
 
 
-_DECODER: Final = msgspec.json.Decoder(ChatRequest)
+_DECODER: Final = msgspec.json.Decoder(ClientRequest)
 _NAME: Final = re.compile(rb'"model"')
 """A pattern, because on long bodies it is found twice as fast as by ``bytes.find``."""
 
@@ -41,12 +41,12 @@ _MODEL: Final = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def read_chat_request(body: bytes) -> ChatRequest:
-    """Decode what is needed.  Raises ``BadRequestError``."""
+def read_request(body: bytes, what: str) -> ClientRequest:
+    """Decode what is needed of a request that is called so to its client.  Raises ``BadRequestError``."""
     try:
         request = _DECODER.decode(body)
     except msgspec.ValidationError as error:
-        raise BadRequestError(f"The request is not a chat completion request: {error}.") from None
+        raise BadRequestError(f"The request is not a {what}: {error}.") from None
     except msgspec.DecodeError as error:
         raise BadRequestError(f"The body is not JSON: {error}.") from None
     except RecursionError:
@@ -71,7 +71,7 @@ def named_once(body: bytes) -> bool:
     return body.find(b"\\") < 0 or body.find(b"\\u006") < 0
 
 
-def rewritten(body: bytes, request: ChatRequest, *, model: str, ask_for_usage: bool) -> bytes:
+def rewritten(body: bytes, request: ClientRequest, *, model: str, ask_for_usage: bool) -> bytes:
     """Return the body with the model's name and the wish for usage put in; all other values byte for byte.
 
     A body that names its model once is spliced; any other is written anew from its fields, which leaves

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
     from breakeven.clock import Clock
     from breakeven.gateway.recorder import Recorder
-    from breakeven.gateway.snapshot import Limits
+    from breakeven.gateway.snapshot import Snapshot
     from breakeven.gateway.state import State
     from breakeven.ledger.ids import RequestIds
+    from breakeven.limits.reserve import Limits as Quotas
 
 
 class Carried(Protocol):
@@ -33,7 +34,10 @@ class Carried(Protocol):
 class Shared:
     """One worker's lookups, recorder, ids, clock and chance; and whether it is stopping."""
 
-    __slots__ = ("clock", "draining", "ids", "limits", "now_s", "recorder", "state", "uniform")
+    __slots__ = (
+        "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens", "skipped_events", "state",
+        "uniform",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,7 +46,8 @@ class Shared:
         recorder: Recorder,
         ids: RequestIds,
         clock: Clock,
-        limits: Limits,
+        snapshot: Snapshot,
+        quotas: Quotas,
         uniform: Callable[[], float],
     ) -> None:
         """Take them; ``uniform`` returns numbers in [0, 1) for policies that draw."""
@@ -50,8 +55,17 @@ class Shared:
         self.recorder = recorder
         self.ids = ids
         self.clock = clock
-        self.limits = limits
+        self.quotas = quotas
+        self.take(snapshot)
         self.uniform = uniform
         self.draining = False
+        self.skipped_events = 0
+        """Events of streams that were no JSON and did not reach their client."""
+
         self.now_s = clock.monotonic()
         """The stopwatch as of the last tick: good enough for what is measured in seconds."""
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Go by these settings from now on."""
+        self.limits = snapshot.limits
+        self.reserved_output_tokens = snapshot.reserved_output_tokens

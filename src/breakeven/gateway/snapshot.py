@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from breakeven.catalog.rate_card import PriceList  # noqa: TC001 - msgspec reads these annotations at run time
+from breakeven.limits.rules import Rule  # noqa: TC001 - likewise
+from breakeven.routing.eligible import CHAT
+from breakeven.routing.health import Breaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class Target:
     """``host`` or ``host:port`` as the URL has it."""
 
     base_path: str
-    """Path before ``/chat/completions``: ``/v1``, or empty."""
+    """Path before ``/chat/completions`` and the like: ``/v1``, or empty."""
 
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     """What every request to it carries: credentials, mostly."""
@@ -65,6 +68,16 @@ class Target:
     sensitivities: tuple[str, ...] = ()
     """Kinds of data that may be sent there; a request that is marked with a kind goes nowhere else."""
 
+    protocols: int = CHAT
+    """What it speaks: a sum of ``routing.eligible``'s constants."""
+
+    context_tokens: int = 0
+    """Longest prompt and answer together that it takes; 0: not known."""
+
+    prefill: str = ""
+    """How it is told to continue what the assistant began: ``plain``, ``prefix`` or ``continue_final_message``; empty:
+    it does not, or that is not known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -81,6 +94,12 @@ class Route:
     max_attempts: int
     listed: tuple[str, ...] = ()
     """Names that ``GET /v1/models`` shows for ``*``, which takes others too."""
+
+    names: tuple[str, ...] = ()
+    """By target, the model that it is asked for where it has no name of its own for it; empty: the one asked for."""
+
+    continues_streams: bool = True
+    """Let another target go on where a stream broke off, if it can."""
 
     refuse_unpriced: bool = False
     """Refuse a request whose target has no known price, instead of recording it without one."""
@@ -102,6 +121,10 @@ class Key:
 
     expires_s: float | None = None
     """Unix seconds from which it is refused."""
+
+    team: str = ""
+    rules: tuple[Rule, ...] = ()
+    """Its own limits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +173,17 @@ class LedgerPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedState:
+    """A Redis or Valkey through which limits are shared."""
+
+    url: str = field(repr=False)
+    """With credentials."""
+
+    slack_fraction: float
+    """Of each limit, that this gateway may spend beyond it while the server is away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One version of the whole configuration."""
 
@@ -165,3 +199,19 @@ class Snapshot:
     limits: Limits
     ledger: LedgerPlan
     price_lists: tuple[PriceList, ...]
+    breaker: Breaker = field(default_factory=Breaker)
+    rules: tuple[Rule, ...] = ()
+    """Limits of teams, tags, models and targets."""
+
+    reserved_output_tokens: int = 1024
+    """For a request that says no largest output."""
+
+    shared_state: SharedState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a supervisor tells its workers: what has changed."""
+
+    keys: StoredKeys | None = None
+    snapshot: Snapshot | None = None

@@ -1,6 +1,7 @@
 """A snapshot as a worker uses it: lookups that cost one dictionary access, and texts rendered once.
 
-Built from a ``Snapshot`` at start; only the keys change later, and they are swapped whole.
+Built from a ``Snapshot``, at start and when the settings were read again; keys change by themselves and are swapped
+whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from breakeven.ledger.cards import CardSchedule
 from breakeven.routing.policies import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from breakeven.clock import Clock
     from breakeven.gateway.keyring import KeyState
     from breakeven.gateway.snapshot import Route, Snapshot
@@ -28,11 +31,20 @@ _MAX_NAMED: Final = 1_000
 class State:
     """Everything a worker looks up."""
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, spool: Spool) -> None:
+    def __init__(
+        self, snapshot: Snapshot, clock: Clock, spool: Spool, kept: Mapping[str, TargetState] | None = None
+    ) -> None:
+        """Build it; ``kept`` are targets that have not changed since the last one, with their connections."""
         self._snapshot = snapshot
+        self._clock = clock
+        self._stored = StoredKeys()
         self.spool = spool
         self._schedule = CardSchedule(snapshot.price_lists)
-        self.targets = {target.name: TargetState(target, clock, spool) for target in snapshot.targets}
+        kept = kept or {}
+        self.targets = {
+            target.name: kept.get(target.name) or TargetState(target, clock, spool, snapshot.breaker)
+            for target in snapshot.targets
+        }
         self.routes = {
             route.model: self._route_state(route, route.model) for route in snapshot.routes if route.model != ANY_MODEL
         }
@@ -42,7 +54,7 @@ class State:
         self.decisions = tuple((text.encode(), spool.code(rows.REASON, text)) for text in REASONS)
         """Text and ledger code of a policy's reasons, by the policy's code."""
 
-        self.keyring = self._keyring(StoredKeys())
+        self.keyring = self._keyring(self._stored)
 
     def route(self, model: str) -> RouteState | None:
         """Return the route of a model, or None when nobody serves it."""
@@ -63,10 +75,25 @@ class State:
 
     def swap_keys(self, stored: StoredKeys) -> None:
         """Take the store's keys beside those of the configuration, from the next request on."""
+        self._stored = stored
         self.keyring = self._keyring(stored)
 
+    def renewed(self, snapshot: Snapshot) -> State:
+        """Return the state of another snapshot, with the store's keys and every target that is the same in both."""
+        before = {target.name: target for target in self._snapshot.targets}
+        same = [target.name for target in snapshot.targets if before.get(target.name) == target]
+        new = State(snapshot, self._clock, self.spool, {name: self.targets[name] for name in same})
+        new.swap_keys(self._stored)
+        for name in self.targets.keys() - same:
+            self.targets[name].pool.retire()
+        return new
+
     def _route_state(self, route: Route, model: str) -> RouteState:
-        offers = (Offer(self.targets[name], model, self.spool, self._schedule) for name in route.targets)
+        names = [name or model for name in route.names or [""] * len(route.targets)]
+        offers = (
+            Offer(self.targets[target], model, asked_as, self.spool, self._schedule)
+            for target, asked_as in zip(route.targets, names, strict=True)
+        )
         return RouteState(route, model, tuple(offers))
 
     def _any_route(self, route: Route, model: str) -> RouteState:

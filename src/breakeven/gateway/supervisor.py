@@ -1,7 +1,8 @@
 """The first process of a running gateway: it keeps the workers and the mover alive, and serves nobody.
 
-It binds the address, forks the others, starts again what dies, reads the keys' version twice a second, and
-stops everything in order: the workers finish what is in flight, then the mover empties the spool.
+It binds the address, forks the others, starts again what dies, reads the keys' version twice a second, has the
+settings read again on SIGHUP, and stops everything in order: the workers finish what is in flight, then the mover
+empties the spool.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import logging
 import os
 import signal
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from breakeven.gateway.connection import SEND_BUFFER_BYTES
-from breakeven.gateway.snapshot import StoredKeys
+from breakeven.gateway.snapshot import StoredKeys, Told
 from breakeven.gateway.worker import BACKLOG
 
 if TYPE_CHECKING:
@@ -36,13 +38,18 @@ TELL_S: Final = 5.0
 WORKER_NUMBERS: Final = 64
 """Request ids have room for so many; a worker that is started again gets the next number."""
 
-_WAKING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+_STOPPING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+_WAKING: Final = _STOPPING | {signal.SIGCHLD, signal.SIGHUP}
 
 _log = logging.getLogger("breakeven.gateway")
 
 
 class AddressInUseError(Exception):
     """The address cannot be bound; ``str()`` says which and why."""
+
+
+class UnusableError(Exception):
+    """The settings were read again and cannot be used; ``str()`` says why."""
 
 
 class Supervisor:
@@ -53,21 +60,24 @@ class Supervisor:
         snapshot: Snapshot,
         *,
         clock: Clock,
-        work: Callable[[int, socket.socket, socket.socket], None],
-        move: Callable[[], None],
+        work: Callable[[Snapshot, int, socket.socket, socket.socket], None],
+        move: Callable[[Snapshot], None],
         keys: Callable[[], StoredKeys | None],
+        reread: Callable[[], Snapshot],
     ) -> None:
         """Take what the processes do.
 
-        ``work(number, listening, line)`` runs a worker, ``move()`` the mover until SIGTERM; both begin with the
-        signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``keys()`` returns the
-        store's keys when they have changed since it was last asked, else None.
+        ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot)`` the mover until SIGTERM; both
+        begin with the signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``keys()``
+        returns the store's keys when they have changed since it was last asked, else None.  ``reread()`` reads the
+        settings again, and raises ``UnusableError``.
         """
         self._snapshot = snapshot
         self._clock = clock
         self._work = work
         self._move = move
         self._keys = keys
+        self._reread = reread
         self._lines: dict[int, socket.socket] = {}
         self._numbers: dict[int, int] = {}
         self._mover = 0
@@ -89,8 +99,10 @@ class Supervisor:
     def _keep(self) -> None:
         while True:
             arrived = signal.sigtimedwait(_WAKING, POLL_S)
-            if arrived is not None and arrived.si_signo != signal.SIGCHLD:
+            if arrived is not None and arrived.si_signo in _STOPPING:
                 return
+            if arrived is not None and arrived.si_signo == signal.SIGHUP:
+                self._reload()
             self._reap()
             self._tell_keys()
             self._restart()
@@ -102,7 +114,7 @@ class Supervisor:
             os.kill(pid, signal.SIGTERM)
         while self._lines:
             arrived = signal.sigtimedwait(_WAKING, POLL_S)
-            if arrived is not None and arrived.si_signo != signal.SIGCHLD:
+            if arrived is not None and arrived.si_signo in _STOPPING:
                 for pid in self._lines:
                     os.kill(pid, signal.SIGKILL)
             self._reap()
@@ -119,13 +131,13 @@ class Supervisor:
             ours.close()
             for line in self._lines.values():
                 line.close()  # or a worker would keep its sibling's line open after the supervisor's death
-            self._work(number, self._listening, theirs)
+            self._work(self._snapshot, number, self._listening, theirs)
 
         pid = self._fork(work)
         theirs.close()
         self._lines[pid] = ours
         self._numbers[pid] = number
-        self._tell(ours)
+        self._tell(ours, Told(keys=self._latest))
 
     def _free_number(self) -> int:
         """Return the next number that no living worker has: ids of two with the same one would meet."""
@@ -141,7 +153,7 @@ class Supervisor:
             self._listening.close()  # or clients would still be let in, and not served, while it empties the spool
             for line in self._lines.values():
                 line.close()
-            self._move()
+            self._move(self._snapshot)
 
         return self._fork(move)
 
@@ -192,14 +204,37 @@ class Supervisor:
         changed = self._keys()
         if changed is not None:
             self._latest = changed
-            for line in self._lines.values():
-                self._tell(line)
+            self._tell_all(Told(keys=self._latest))
 
-    def _tell(self, line: socket.socket) -> None:
+    def _reload(self) -> None:
+        """Take the settings as they are now; where they cannot be used, those in force stay, and it is said why."""
         try:
-            line.sendall(msgspec.json.encode(self._latest) + b"\n")
+            found = self._reread()
+        except UnusableError as error:
+            _log.error("The settings in force stay, because the new ones cannot be used. %s", error)
+            return
+        old = self._snapshot
+        self._snapshot = replace(found, host=old.host, port=old.port, ledger=old.ledger)
+        if self._snapshot != found:
+            _log.warning("listen: and ledger: are taken at a start only; all else of the new settings is in force")
+        _log.info("new settings are in force")
+        self._tell_all(Told(snapshot=self._snapshot))
+        for pid in list(self._lines)[self._snapshot.workers :]:
+            os.kill(pid, signal.SIGTERM)
+        for _ in range(len(self._lines), self._snapshot.workers):
+            self._start_worker()
+        if self._mover:
+            os.kill(self._mover, signal.SIGTERM)  # it is started again with the new prices
+
+    def _tell_all(self, told: Told) -> None:
+        for line in self._lines.values():
+            self._tell(line, told)
+
+    def _tell(self, line: socket.socket, told: Told) -> None:
+        try:
+            line.sendall(msgspec.json.encode(told) + b"\n")
         except OSError:
-            _log.info("a worker ended before it took the keys")
+            _log.info("a worker ended before it took what it was told")
 
 
 def _listen(host: str, port: int) -> socket.socket:

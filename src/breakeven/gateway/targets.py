@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from breakeven.gateway.dialects import DIALECTS, reached, spoken_to
 from breakeven.gateway.price_tag import PriceTag
 from breakeven.ledger import rows
+from breakeven.routing.health import Health
 from breakeven.upstreams.dial import Address, tls_context
 from breakeven.upstreams.pool import Pool
 
@@ -16,22 +19,39 @@ if TYPE_CHECKING:
     from breakeven.gateway.snapshot import Target
     from breakeven.ledger.cards import CardSchedule
     from breakeven.ledger.spool import Spool
+    from breakeven.routing.health import Breaker
+    from breakeven.routing.latency import Latency
 
 
 class TargetState:
     """A target, its connections, and the head of every request to it."""
 
-    def __init__(self, target: Target, clock: Clock, spool: Spool) -> None:
+    def __init__(self, target: Target, clock: Clock, spool: Spool, breaker: Breaker) -> None:
         self.name = target.name
         self.model = target.model
         self.timeouts = target.timeouts
         self.stream_usage = target.stream_usage
         self.sensitivities = target.sensitivities
+        self.protocols = reached(target.protocols)
         self.pool = Pool(_address(target), max_connections=target.max_connections, clock=clock)
         self.in_flight = 0
+        self.health = Health(replace(breaker, probe_s=target.timeouts.total_s))
+        self.latency: Latency | None = None
+        """Time to first byte; remembered where a policy looks at it."""
+
+        self.limited = False
+        """Whether it has limits of its own."""
+
+        self.context_tokens = target.context_tokens
+        self.prefill = target.prefill
         self.code = spool.code(rows.TARGET, target.name)
         self.reply_header = b"x-breakeven-target: %b\r\n" % target.name.encode("ascii", "replace")
-        self.request_head = _request_head(target)
+        self.spoken = tuple(spoken_to(dialect, target.protocols) for dialect in DIALECTS)
+        """By dialect of a client, the one in which this target is spoken to."""
+
+        self.request_heads = tuple(_request_head(target, dialect.suffix) for dialect in DIALECTS)
+        """By dialect, everything of a request's head up to the value of its content-length."""
+
         self.priced_as = target.priced_as
 
 
@@ -40,9 +60,10 @@ class Offer:
 
     __slots__ = ("model", "model_code", "price", "priced_code", "renamed", "target")
 
-    def __init__(self, target: TargetState, model: str, spool: Spool, schedule: CardSchedule) -> None:
+    def __init__(self, target: TargetState, model: str, asked_as: str, spool: Spool, schedule: CardSchedule) -> None:
+        """Let a target serve a model; ``asked_as`` is the name for which it stands in, mostly the same."""
         self.target = target
-        self.model = target.model or model
+        self.model = target.model or asked_as
         self.renamed = self.model != model
         self.model_code = spool.code(rows.MODEL, model)
         priced_as = target.priced_as[:-1] + self.model if target.priced_as.endswith(":*") else target.priced_as
@@ -64,10 +85,9 @@ def _address(target: Target) -> Address:
     )
 
 
-def _request_head(target: Target) -> bytes:
-    """Return everything of a request's head up to the value of its content-length."""
+def _request_head(target: Target, suffix: str) -> bytes:
     lines = [
-        f"POST {target.base_path}/chat/completions HTTP/1.1",
+        f"POST {target.base_path}{suffix} HTTP/1.1",
         f"host: {target.host_header}",
         *(f"{name}: {value}" for name, value in target.headers),
         "content-type: application/json",

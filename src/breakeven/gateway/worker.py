@@ -1,7 +1,7 @@
 """One process of the data plane: an event loop, the listening socket, a spool, and a line to the supervisor.
 
-Keys come over the line, one JSON object each time; when it ends, the supervisor has died, and the worker
-finishes what it has and ends too.  It never opens the store.
+Keys and new settings come over the line, one JSON object each time; when it ends, the supervisor has died, and the
+worker finishes what it has and ends too.  The store it reads only where limits need to know what was used before.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from breakeven.gateway.connection import ClientConnection
 from breakeven.gateway.desk import Desk
 from breakeven.gateway.recorder import Recorder
 from breakeven.gateway.shared import Shared
-from breakeven.gateway.snapshot import StoredKeys
+from breakeven.gateway.snapshot import StoredKeys, Told
 from breakeven.gateway.state import State
+from breakeven.limits.reserve import Limits
 from breakeven.upstreams.pool import IDLE_S
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from breakeven.clock import Clock
     from breakeven.gateway.snapshot import Snapshot
     from breakeven.ledger.ids import RequestIds
     from breakeven.ledger.spool import Spool
+    from breakeven.limits.rules import Identity, Rule
+
+    InForce = tuple[Iterable[Rule], Mapping[Identity, int]]
 
 TICK_S: Final = 0.1
 """How often requests in flight are held against their time-outs."""
@@ -40,14 +44,14 @@ POOL_SWEEP_TICKS: Final = int(IDLE_S / 2 / TICK_S)
 BACKLOG: Final = 4096
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-_KEYS: Final = msgspec.json.Decoder(StoredKeys)
+_TOLD: Final = msgspec.json.Decoder(Told)
 
 
 class SupervisorLine(asyncio.Protocol):
     """The worker's end of the line to its supervisor."""
 
-    def __init__(self, take_keys: Callable[[StoredKeys], None], ended: Callable[[], None]) -> None:
-        self._take_keys = take_keys
+    def __init__(self, take: Callable[[Told], None], ended: Callable[[], None]) -> None:
+        self._take = take
         self._ended = ended
         self._rest = b""
 
@@ -55,7 +59,7 @@ class SupervisorLine(asyncio.Protocol):
         """Take each whole line."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._take_keys(_KEYS.decode(line))
+            self._take(_TOLD.decode(line))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Learn that nobody supervises any more."""
@@ -67,9 +71,18 @@ class Worker:
     """Serves until told to stop."""
 
     def __init__(
-        self, snapshot: Snapshot, spool: Spool, ids: RequestIds, clock: Clock, uniform: Callable[[], float]
-    ) -> None:
+        self, snapshot: Snapshot, spool: Spool, ids: RequestIds, clock: Clock, *, uniform: Callable[[], float],
+        open_limits: Callable[[Snapshot, StoredKeys], Limits], in_force: Callable[[Snapshot, StoredKeys], InForce],
+    ) -> None:  # fmt: skip
+        """Take what it works with.
+
+        ``open_limits`` makes the limits of settings and keys; ``in_force`` returns the rules of other ones, and what
+        was used of them before.
+        """
         self._snapshot = snapshot
+        self._keys = StoredKeys()
+        self._open_limits = open_limits
+        self._in_force = in_force
         self._spool = spool
         self._ids = ids
         self._clock = clock
@@ -93,15 +106,19 @@ class Worker:
             recorder=self._recorder,
             ids=self._ids,
             clock=self._clock,
-            limits=self._snapshot.limits,
+            snapshot=self._snapshot,
+            quotas=Limits((), self._clock.now()),
             uniform=self._uniform,
         )
         self._desk = Desk(self._shared)
         for number in _STOPPING:
             loop.add_signal_handler(number, self._drain)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-        await loop.create_connection(lambda: SupervisorLine(self._take_keys, self._drain), sock=line)
+        await loop.create_connection(lambda: SupervisorLine(self._take, self._drain), sock=line)
         await self._informed.wait()  # before the keys are known nobody is let in
+        self._shared.quotas = self._open_limits(self._snapshot, self._keys)
+        await self._shared.quotas.start()
+        self._mark_limited()
         server = await loop.create_server(
             lambda: ClientConnection(self._desk, self._shared), sock=listening, backlog=BACKLOG
         )
@@ -117,11 +134,32 @@ class Worker:
         for target in self._state.targets.values():
             target.pool.close()
         await asyncio.sleep(0)
+        await self._shared.quotas.stop()
         self._recorder.close()
 
-    def _take_keys(self, stored: StoredKeys) -> None:
-        self._state.swap_keys(stored)
+    def _take(self, told: Told) -> None:
+        """Use what is new from the next request on; those under way end as they began."""
+        if told.snapshot is not None:
+            self._snapshot = told.snapshot
+            self._state = self._state.renewed(told.snapshot)
+            self._shared.state = self._state
+            self._shared.take(told.snapshot)
+        if told.keys is not None:
+            self._keys = told.keys
+            self._state.swap_keys(told.keys)
+        if self._informed.is_set():
+            rules, used = self._in_force(self._snapshot, self._keys)
+            self._shared.quotas.put_rules(rules, self._clock.now(), used)
+            self._mark_limited()
         self._informed.set()
+
+    def _mark_limited(self) -> None:
+        """Note which keys and targets have limits: no other one is asked about them."""
+        quotas = self._shared.quotas
+        for key in self._state.keyring.states:
+            key.limited = quotas.concerns(key.name, key.team)
+        for target in self._state.targets.values():
+            target.limited = quotas.target_subject(target.name) is not None
 
     def _tick(self) -> None:
         self._clock.call_later(TICK_S, self._tick)

@@ -70,10 +70,8 @@ class Labels:
         """Return the cell of a row that the recent one for its labels does not fit."""
         numbers, priced_as = self._known.get(labels) or self._learn(labels)
         window = self._cards.window(priced_as, numbers[_PROCESSING], received_us)
-        known = window.known
-        whole = known is None or not known.card.missing
-        if known is not None and not whole and not known.prices(input_tokens, output_tokens):
-            known = None
+        whole = window.known is None or not window.known.card.missing
+        known = window.known_for(input_tokens, output_tokens)
         hour = received_us // HOUR_US
         over_tokens = known.over_tokens(input_tokens) if known else 0
         name = (labels, hour, known.id if known else "", over_tokens)

@@ -63,6 +63,13 @@ class Window(NamedTuple):
     begins_us: int
     ends_us: int
 
+    def known_for(self, input_tokens: int, output_tokens: int) -> KnownCard | None:
+        """Return the card, unless it has no price for a type of token that a request used."""
+        known = self.known
+        if known is None or (known.card.missing and not known.prices(input_tokens, output_tokens)):
+            return None
+        return known
+
 
 def known_card(card: RateCard) -> KnownCard:
     """Give a card its id."""

@@ -15,12 +15,19 @@ WORKERS: Final = 64
 ATTEMPTS: Final = 16
 """Attempts that one request can have; an attempt's id is the request's, plus its number."""
 
+IMPORTS_WORKER: Final = WORKERS - 1
+"""The number under which rows from elsewhere get ids: a gateway has 63 workers at most, 0 to 62."""
+
 _SEQUENCES: Final = 4096
 _MS_SHIFT: Final = 22
 _WORKER_SHIFT: Final = 16
 _ATTEMPT_BITS: Final = 4
 _LARGEST_MS: Final = (1 << 41) - 1
 _TEXT_LENGTH: Final = 15
+_BEFORE_MS: Final = 1 << 40
+"""35 years, from which 32 ms in one make the first thirteen months of ids."""
+
+_BEFORE_SHIFT: Final = 5
 
 
 class RequestIds:
@@ -59,6 +66,22 @@ class RequestIds:
 
 _ATTEMPT_STEP: Final = 1 << _ATTEMPT_BITS
 _SEQUENCE_END: Final = _SEQUENCES << _ATTEMPT_BITS
+
+
+def import_slot(received_us: int) -> int:
+    """Return the first slot for a row from elsewhere that came at that time; later ones have larger slots.
+
+    There are 4,096 slots a millisecond.  Ids begin with 2025, so times before it share the first year of ids, 32 ms
+    in one: there was no gateway yet that could have given them.
+    """
+    at_ms = received_us // 1000 - EPOCH_MS
+    return (at_ms if at_ms >= 0 else max(at_ms + _BEFORE_MS, 0) >> _BEFORE_SHIFT) * _SEQUENCES
+
+
+def id_of_slot(slot: int) -> int:
+    """Return the request id of a slot for rows from elsewhere."""
+    at_ms, sequence = divmod(slot, _SEQUENCES)
+    return at_ms << _MS_SHIFT | IMPORTS_WORKER << _WORKER_SHIFT | sequence << _ATTEMPT_BITS
 
 
 def request_text(request_id: int) -> str:

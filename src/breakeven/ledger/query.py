@@ -7,6 +7,7 @@ counted, never taken as free.  Times are whole hours, as the roll-ups are.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import cost_usd, read_card
+from breakeven.ledger.rollups import HOURS_PER_DAY, NO_HOUR, cells_within
+from breakeven.ledger.schema import SUMMED
 from breakeven.ledger.store import connect, trouble_of
 from breakeven.usage import TokenUsage
 
@@ -39,16 +42,22 @@ TEXT_KINDS: Final = {
     "fallback": rows.REASON,
     "failure": rows.REASON,
 }
+SERIES_LABELS: Final = (*TEXT_KINDS, "outcome", "processing")
 TIME_LABELS: Final = ("hour", "day")
-LABELS: Final = (*TEXT_KINDS, "outcome", "processing", *TIME_LABELS)
-"""What results can be grouped by; all but the times can be asked for by value."""
+LABELS: Final = (*SERIES_LABELS, *TIME_LABELS)
+"""What results can be grouped by; all but the times can be asked for by value.  Besides them ``tag:NAME``."""
+
+TAG: Final = "tag:"
+"""What the label of one tag begins with: ``tag:team`` of ``team=search,env=prod`` is ``search``."""
+
+ORDERS: Final = ("cost", "requests", "attempts", "input", "output")
+"""What totals can be ranked by."""
 
 NONE: Final = "none"
 """How a person asks for rows without a value."""
 
 _CODED: Final = {"outcome": rows.OUTCOMES, "processing": rows.PROCESSINGS}
 _HOUR_S: Final = 3600
-_HOURS_PER_DAY: Final = 24
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -158,15 +167,17 @@ class _Group:
 
 
 def _answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, ...]:
-    names = {label: f"{label}_text.text" if label in TEXT_KINDS else _EXPRESSIONS[label] for label in question.by}
-    joins = " ".join(
-        f"LEFT JOIN text {label}_text ON {label}_text.id = s.{label}" for label in question.by if label in TEXT_KINDS
-    )
+    columns = [_EXPRESSIONS.get(label) or f"{_text_label(label)}_text.text" for label in question.by]
+    texts = dict.fromkeys(_text_label(label) for label in question.by if label not in _EXPRESSIONS)
+    joins = " ".join(f"LEFT JOIN text {label}_text ON {label}_text.id = s.{label}" for label in texts)
+    if "hour" in question.by and "day" in question.by:
+        columns[question.by.index("day")] = f"at / {HOURS_PER_DAY}"
+    time = next((label for label in TIME_LABELS if label in question.by), "")
+    cells = cells_within(connection, _hours(question), time)
     condition, values = _condition(connection, question)
-    groups = ", ".join([*names.values(), "s.rate_card, s.over_tokens, s.outcome = 1, s.flags & 1, s.fallback = 0"])
-    sums = "sum(attempts), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens)"
+    groups = ", ".join([*columns, "s.rate_card, s.over_tokens, s.outcome = 1, s.flags & 1, s.fallback = 0"])
     found = connection.execute(
-        f"SELECT {groups}, {sums} FROM rollup_hour JOIN series s ON s.id = rollup_hour.series {joins} "
+        f"SELECT {groups}, {SUMMED} FROM ({cells}) JOIN series s ON s.id = series {joins} "
         f"WHERE {condition} GROUP BY {groups}",
         values,
     )
@@ -177,6 +188,16 @@ def _answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, 
         labels = tuple(_said(label, value) for label, value in zip(question.by, row, strict=False))
         _add(totals.setdefault(labels, _Group()), row[width:], cards)
     return tuple(group.total(labels) for labels, group in sorted(totals.items(), key=_order))
+
+
+def _hours(question: Question) -> tuple[int, int]:
+    since, until = question.since, question.until
+    first = int(since.timestamp()) // _HOUR_S if since else 0
+    return first, int(until.timestamp()) // _HOUR_S if until else NO_HOUR
+
+
+def _text_label(label: str) -> str:
+    return "tags" if label.startswith(TAG) else label
 
 
 def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
@@ -198,14 +219,16 @@ def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
 _EXPRESSIONS: Final = {
     "outcome": "s.outcome",
     "processing": "s.processing",
-    "hour": "hour",
-    "day": f"hour / {_HOURS_PER_DAY}",
+    "hour": "at",
+    "day": "at",
 }
 
 
 def _said(label: str, value: object) -> str | None:
     if value is None:
         return None
+    if label.startswith(TAG):
+        return tag_of(str(value), label.removeprefix(TAG))
     if label in _CODED:
         names, code = _CODED[label], int(str(value))
         return names[code] if code < len(names) else None
@@ -218,19 +241,24 @@ def _order(item: tuple[tuple[str | None, ...], _Group]) -> tuple[tuple[bool, str
     return tuple((label is None, label or "") for label in item[0])
 
 
-def _condition(connection: sqlite3.Connection, question: Question) -> tuple[str, list[int]]:
-    parts, values = ["1"], []
-    for sign, moment in ((">=", question.since), ("<", question.until)):
-        if moment is not None:
-            parts.append(f"hour {sign} ?")
-            values.append(int(moment.timestamp()) // _HOUR_S)
+def _condition(connection: sqlite3.Connection, question: Question) -> tuple[str, list[str]]:
     wanted: dict[str, list[int]] = {}
     for label, value in question.where:
-        wanted.setdefault(label, []).append(_number(connection, label, value))
+        numbers = _tagged(connection, label, value) if label.startswith(TAG) else [_number(connection, label, value)]
+        wanted.setdefault(label, []).extend(numbers)
+    parts, values = ["1"], []
     for label, numbers in wanted.items():
-        parts.append(f"s.{label} IN ({','.join('?' * len(numbers))})")
-        values += numbers
+        # One list as JSON: texts that have a tag can be more than a statement takes values.
+        parts.append(f"s.{_text_label(label)} IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(numbers))
     return " AND ".join(parts), values
+
+
+def _tagged(connection: sqlite3.Connection, label: str, value: str) -> list[int]:
+    """Return the numbers of all texts of tags in which a tag has that value."""
+    name, wanted = label.removeprefix(TAG), None if value == NONE else value
+    known = connection.execute("SELECT id, text FROM text WHERE kind = ?", (rows.TAGS,)).fetchall()
+    return [number for number, text in [*known, (0, "")] if tag_of(text, name) == wanted]
 
 
 def _number(connection: sqlite3.Connection, label: str, value: str) -> int:
@@ -257,13 +285,13 @@ def _some(names: Sequence[str]) -> str:
 
 def _check(question: Question) -> None:
     for label in question.by:
-        if label not in LABELS:
-            raise InputError(f"--by {label}: results can be grouped by {', '.join(LABELS)}.")
+        if label not in LABELS and not _names_tag(label):
+            raise InputError(f"--by {label}: results can be grouped by {', '.join(LABELS)}, tag:NAME.")
     if len(set(question.by)) < len(question.by):
         raise InputError(f"--by {','.join(question.by)} names a label twice.")
     for label, _ in question.where:
-        if label not in LABELS or label in TIME_LABELS:
-            names = ", ".join(name for name in LABELS if name not in TIME_LABELS)
+        if label not in SERIES_LABELS and not _names_tag(label):
+            names = ", ".join((*SERIES_LABELS, "tag:NAME"))
             raise InputError(f"--where {label}=…: rows can be chosen by {names}; times by --since and --until.")
     for option, moment in (("--since", question.since), ("--until", question.until)):
         if moment is not None and moment.timestamp() % _HOUR_S:
@@ -272,6 +300,37 @@ def _check(question: Question) -> None:
         raise InputError(
             f"--since {question.since:%Y-%m-%dT%H:%MZ} is not before --until {question.until:%Y-%m-%dT%H:%MZ}."
         )
+
+
+def _names_tag(label: str) -> bool:
+    return len(label) > len(TAG) and label.startswith(TAG)
+
+
+def tag_of(tags: str, name: str) -> str | None:
+    """Return the value of one tag in ``team=search,env=prod``; a tag without a value is its own."""
+    for part in tags.split(","):
+        found, sign, value = (piece.strip() for piece in part.partition("="))
+        if found == name:
+            return value if sign else found
+    return None
+
+
+def ranked(totals: Iterable[Total], order: str) -> tuple[Total, ...]:
+    """Return totals from the largest down, by one of ``ORDERS``; those of unknown cost come last."""
+    if order not in ORDERS:
+        raise InputError(f"--order {order}: totals can be ranked by {', '.join(ORDERS)}.")
+
+    def size(total: Total) -> Decimal:
+        by: dict[str, Decimal | int] = {
+            "cost": Decimal(-1) if total.cost_usd is None else total.cost_usd,
+            "requests": total.requests,
+            "attempts": total.attempt_count,
+            "input": total.usage.input_tokens,
+            "output": total.usage.output_tokens,
+        }
+        return Decimal(by[order])
+
+    return tuple(sorted(totals, key=size, reverse=True))
 
 
 def sum_of(totals: Iterable[Total]) -> Total:

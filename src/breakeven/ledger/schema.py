@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of the tables; in the file as ``user_version``."""
 
 APPLICATION: Final = 0x42454C47  # "BELG"
@@ -27,7 +27,54 @@ SERIES_COLUMNS: Final = (
 )  # fmt: skip
 """What identifies a series; the first nine are ids of ``text``, 0 for none."""
 
+KEY_COLUMNS: Final = (
+    "team TEXT NOT NULL DEFAULT ''",
+    "requests_per_minute INTEGER",
+    "tokens_per_minute INTEGER",
+    "parallel INTEGER",
+    "budget_day_usd TEXT",
+    "budget_month_usd TEXT",
+    "former_sha256 TEXT",
+    "former_until_s REAL",
+)
+"""Columns of ``key`` that came with version 2; dollars are decimal text, exact to the last digit."""
+
 SUM_COLUMNS: Final = ("attempts", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
+
+SUMMED: Final = ", ".join(f"sum({name})" for name in SUM_COLUMNS)
+
+_UPKEEP: Final = (
+    # Days that are over, summed up once more: a month is asked for by these.
+    f"""CREATE TABLE rollup_day (
+        day INTEGER NOT NULL,
+        series INTEGER NOT NULL,
+        {", ".join(f"{name} INTEGER NOT NULL" for name in SUM_COLUMNS)},
+        PRIMARY KEY (day, series)
+    ) WITHOUT ROWID""",
+    # Days since 1970: before the first all are in rollup_day, of those before the second the rows are gone for good.
+    "CREATE TABLE upkeep (days_summed INTEGER NOT NULL, pruned_before INTEGER NOT NULL)",
+    "INSERT INTO upkeep VALUES (0, 0)",
+    # Files with the rows of one day each.  Every file is named here before it comes to be and until it is gone.
+    """CREATE TABLE day_file (
+        name TEXT PRIMARY KEY,
+        day INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        first_id INTEGER NOT NULL,
+        last_id INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX day_file_counts ON day_file (day) WHERE state = 1",
+    """CREATE TABLE import_file (
+        sha256 TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        at_s REAL NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+UPGRADES: Final = {1: (*_UPKEEP, *(f"ALTER TABLE key ADD COLUMN {column}" for column in KEY_COLUMNS))}
+"""What brings the tables of a version to the next one."""
 
 TABLES: Final = (
     """CREATE TABLE text (
@@ -85,7 +132,7 @@ TABLES: Final = (
     ) WITHOUT ROWID""",
     "CREATE TABLE control (version INTEGER NOT NULL)",
     "INSERT INTO control VALUES (0)",
-    """CREATE TABLE key (
+    f"""CREATE TABLE key (
         name TEXT PRIMARY KEY,
         sha256 TEXT NOT NULL UNIQUE,
         shown TEXT NOT NULL,
@@ -93,7 +140,8 @@ TABLES: Final = (
         tags TEXT NOT NULL,
         created_s REAL NOT NULL,
         expires_s REAL,
-        revoked_s REAL
+        revoked_s REAL,
+        {", ".join(KEY_COLUMNS)}
     ) WITHOUT ROWID""",
     # CROSS JOIN keeps the order of joins, so that attempts come in their order without being sorted first.
     """CREATE VIEW attempt_said AS SELECT
@@ -112,6 +160,7 @@ TABLES: Final = (
         LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target LEFT JOIN text r ON r.id = s.priced_as
         LEFT JOIN text d ON d.id = s.decision LEFT JOIN text b ON b.id = s.fallback
         LEFT JOIN text f ON f.id = s.failure""",
+    *_UPKEEP,
 )
 
 
@@ -124,6 +173,17 @@ def make_tables(connection: sqlite3.Connection) -> None:
     for statement in TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the tables of an older store up to date, wholly or not at all.  Raises ``sqlite3.Error``."""
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for older in range(version, VERSION):
+        for statement in UPGRADES[older]:
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 

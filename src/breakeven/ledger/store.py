@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
-from breakeven.ledger.schema import SERIES_COLUMNS, SUM_COLUMNS, check_version, make_tables
+from breakeven.ledger.rollups import add_cells
+from breakeven.ledger.schema import SERIES_COLUMNS, VERSION, check_version, make_tables, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,9 +35,9 @@ _CANNOT_SHARE: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_ONE: Final = f"INSERT INTO attempt VALUES {_ROW}"
 _INSERT_MANY: Final = f"INSERT INTO attempt VALUES {','.join([_ROW] * ROWS_PER_INSERT)}"
-_ADD_TO_HOUR: Final = (
-    "INSERT INTO rollup_hour VALUES (?,?,?,?,?,?,?) ON CONFLICT (hour, series) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_COLUMNS)
+_FACTS: Final = (
+    "SELECT received_us, ended_us, input_tokens, output_tokens, text FROM attempt JOIN series s ON s.id = series "
+    "LEFT JOIN text ON text.id = s.decision WHERE attempt_id = ?"
 )
 _FIND_SERIES: Final = f"SELECT id FROM series WHERE {' AND '.join(f'{name} = ?' for name in SERIES_COLUMNS)}"
 _ADD_SERIES: Final = f"INSERT INTO series VALUES (NULL{',?' * len(SERIES_COLUMNS)})"
@@ -103,8 +104,28 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
             raise StoreMissingError(f"{path} is empty. Start the gateway (breakeven up) to fill it.")
         connection.execute("PRAGMA journal_mode = WAL")
         make_tables(connection)
+    elif connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+        _upgrade(path)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA cache_size = -8000")
+
+
+def sync_store(path: Path) -> None:
+    """Bring everything committed to the disk itself.  Raises ``OSError``."""
+    for name in (f"{path}-wal", str(path)):
+        with suppress(FileNotFoundError):  # there is no WAL once the last one who used it has let go
+            file = os.open(name, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+
+def _upgrade(path: Path) -> None:
+    """Bring an older store up to date, whoever opens it first: readers too, which must not wait for a writer."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10, isolation_level=None)
+    with closing(connection):
+        upgrade(connection)
 
 
 def trouble_of(path: Path, error: sqlite3.Error) -> str:
@@ -157,7 +178,7 @@ class Store:
 
     def commit(self) -> None:
         """End the transaction: what it did survives kill -9 from here on."""
-        self._db.execute("COMMIT")
+        self.connection.execute("COMMIT")
         for known in (self._texts, self._series):
             if len(known) > _MAX_KNOWN:
                 known.clear()
@@ -179,24 +200,19 @@ class Store:
 
     def sync(self) -> None:
         """Bring everything committed to the disk itself, so that power loss does not undo it."""
-        for name in (f"{self.path}-wal", str(self.path)):
-            file = os.open(name, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+        sync_store(self.path)
 
     def positions(self) -> dict[str, int]:
         """Return how many bytes of each segment have been moved."""
-        return dict(self._db.execute("SELECT segment, moved_bytes FROM spool_position"))
+        return dict(self.connection.execute("SELECT segment, moved_bytes FROM spool_position"))
 
     def set_position(self, segment: str, moved_bytes: int) -> None:
         """Take down how far a segment has been moved: in the transaction that moves its rows."""
-        self._db.execute("INSERT OR REPLACE INTO spool_position VALUES (?, ?)", (segment, moved_bytes))
+        self.connection.execute("INSERT OR REPLACE INTO spool_position VALUES (?, ?)", (segment, moved_bytes))
 
     def forget_position(self, segment: str) -> None:
         """Drop the position of a segment that has been removed."""
-        self._db.execute("DELETE FROM spool_position WHERE segment = ?", (segment,))
+        self.connection.execute("DELETE FROM spool_position WHERE segment = ?", (segment,))
 
     def text_id(self, kind: int, text: str) -> int:
         """Return the number of a text, which is given one when it is new; 0 for the empty text."""
@@ -204,7 +220,7 @@ class Store:
             return 0
         found = self._texts.get((kind, text))
         if found is None:
-            row = self._db.execute("SELECT id FROM text WHERE kind = ? AND text = ?", (kind, text)).fetchone()
+            row = self.connection.execute("SELECT id FROM text WHERE kind = ? AND text = ?", (kind, text)).fetchone()
             found = row[0] if row else self._insert("INSERT INTO text VALUES (NULL, ?, ?)", (kind, text))
             self._texts[kind, text] = found
         return found
@@ -213,7 +229,7 @@ class Store:
         """Return the number of a series, which is given one when it is new."""
         found = self._series.get(key)
         if found is None:
-            row = self._db.execute(_FIND_SERIES, key).fetchone()
+            row = self.connection.execute(_FIND_SERIES, key).fetchone()
             found = row[0] if row else self._insert(_ADD_SERIES, key)
             self._series[key] = found
         return found
@@ -221,12 +237,12 @@ class Store:
     def keep_card(self, card: KnownCard) -> None:
         """Write a rate card down, once."""
         if card.id not in self._cards:
-            self._db.execute("INSERT OR IGNORE INTO rate_card VALUES (?, ?)", (card.id, card.content))
+            self.connection.execute("INSERT OR IGNORE INTO rate_card VALUES (?, ?)", (card.id, card.content))
             self._cards.add(card.id)
 
     def keep_lists(self, lists: Iterable[tuple[str, str]]) -> None:
         """Write price lists down: target and content, in place of what was known of that target before."""
-        self._db.executemany("INSERT OR REPLACE INTO price_list VALUES (?, ?)", lists)
+        self.connection.executemany("INSERT OR REPLACE INTO price_list VALUES (?, ?)", lists)
 
     def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """Insert attempts.  Raises ``sqlite3.IntegrityError`` when one of them is there already."""
@@ -234,27 +250,33 @@ class Store:
         if whole:
             flat = [value for row in rows[:whole] for value in row]
             step = ROWS_PER_INSERT * len(rows[0])
-            self._db.executemany(_INSERT_MANY, [flat[at : at + step] for at in range(0, len(flat), step)])
-        self._db.executemany(_INSERT_ONE, rows[whole:])
+            self.connection.executemany(_INSERT_MANY, [flat[at : at + step] for at in range(0, len(flat), step)])
+        self.connection.executemany(_INSERT_ONE, rows[whole:])
 
     def attempt(self, attempt_id: int) -> tuple[int, ...] | None:
         """Return what tells an attempt from another one: received, ended, input, output; None when unknown."""
-        row: tuple[int, ...] | None = self._db.execute(
+        row: tuple[int, ...] | None = self.connection.execute(
             "SELECT received_us, ended_us, input_tokens, output_tokens FROM attempt WHERE attempt_id = ?", (attempt_id,)
         ).fetchone()
         return row
 
+    def facts(self, attempt_id: int) -> tuple[int, int, int, int, str | None] | None:
+        """Return the same, and the decision; None when unknown."""
+        row: tuple[int, int, int, int, str | None] | None = self.connection.execute(_FACTS, (attempt_id,)).fetchone()
+        return row
+
     def add_to_hours(self, sums: Iterable[tuple[int, ...]]) -> None:
-        """Add (hour, series, attempts, four token sums) to the roll-up."""
-        self._db.executemany(_ADD_TO_HOUR, sums)
+        """Add (hour, series, attempts, four token sums) to the roll-ups."""
+        add_cells(self.connection, sums)
 
     @property
-    def _db(self) -> sqlite3.Connection:
+    def connection(self) -> sqlite3.Connection:
+        """The store itself, inside a transaction that ``begin`` began."""
         assert self._connection is not None, "begin() comes first"
         return self._connection
 
     def _insert(self, statement: str, values: Sequence[int | str]) -> int:
-        number = self._db.execute(statement, values).lastrowid
+        number = self.connection.execute(statement, values).lastrowid
         assert number is not None
         return number
 

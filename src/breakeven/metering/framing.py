@@ -1,7 +1,8 @@
 """Cuts a stream of server-sent events into events, however it comes in packets, and finds its terminator.
 
 It decides only which bytes may go on now: all of an event at once where it may yet be dropped, and never a part of the
-terminator.  What an event says is for its caller to judge.
+terminator.  What an event says is for its caller to judge.  There are two kinds of terminator: the line
+``data: [DONE]``, which ends a stream of any protocol, and an event that its judge says is the last.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_EVENT_BYTES: Final = 1 << 20
-"""Longest event that is held and read; a longer one passes as it comes."""
+"""Longest event that is held and read, where a protocol has no reason for another bound; a longer one passes."""
+
+PASS: Final = 0
+DROP: Final = 1
+LAST: Final = 2
+"""What a judge says of an event: it goes on, it does not, or it is the terminator and nothing after it goes on."""
 
 _MOST_TERMINATOR_BYTES: Final = 64
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
@@ -31,17 +37,20 @@ class EventFramer:
     """One stream's bytes in, the bytes to forward out."""
 
     __slots__ = (
-        "_after_return", "_buffer", "_data", "_drop_line_feed", "_judge", "_line_start", "_oversized", "_sent",
-        "_whole_events", "at_start",
+        "_after_return", "_buffer", "_data", "_drop_line_feed", "_judge", "_line_start", "_most_bytes", "_oversized",
+        "_sent", "_whole_events", "at_start", "unread",
     )  # fmt: skip
 
-    def __init__(self, judge: Callable[[bytes, bool], bool], *, whole_events: bool) -> None:
-        """``judge(data, cut)`` is called once an event and returns whether to drop it.
+    def __init__(self, judge: Callable[[bytes, bool, bool], int], *, whole_events: bool, most_event_bytes: int) -> None:
+        """``judge(data, cut, sent)`` is called once an event and returns ``PASS``, ``DROP`` or ``LAST``.
 
-        ``cut`` says that the stream ended before the event did.  Only with ``whole_events`` can anything be dropped.
+        ``cut`` says that the stream ended before the event did, and ``sent`` that a part of it has gone on, so that it
+        can be neither dropped nor kept back.  With ``whole_events`` no part of one ever has, but of an event of more
+        than ``most_event_bytes``, which is not judged.
         """
         self._judge = judge
         self._whole_events = whole_events
+        self._most_bytes = most_event_bytes
         self._buffer = bytearray()
         """The event that is not complete, as it came."""
 
@@ -57,6 +66,9 @@ class EventFramer:
         self._drop_line_feed = False
         self.at_start = True
         """Nothing has been read, so a byte order mark may come."""
+
+        self.unread = False
+        """Some event was too long to be judged."""
 
     @property
     def idle(self) -> bool:
@@ -86,11 +98,13 @@ class EventFramer:
                 self._take_line(line)
                 line_start = end.end()
                 continue
-            drop = self._finish_event(line_start - event_start, cut=False)
-            if not drop:
+            verdict = self._finish_event(line_start - event_start, cut=False)
+            if verdict == LAST:
+                return self._terminate_at(forward, event_start)
+            if verdict == PASS:
                 forward += buffer[event_start + self._sent : end.end()]
             self._sent = 0
-            self._drop_line_feed = drop
+            self._drop_line_feed = verdict == DROP
             event_start = line_start = end.end()
         self._set_aside(forward, event_start, line_start)
         return bytes(forward), b""
@@ -105,7 +119,10 @@ class EventFramer:
         if _terminates(line):
             return self._terminate(forward, 0, self._line_start)
         self._take_line(line)
-        if not self._finish_event(len(self._buffer), cut=True):
+        verdict = self._finish_event(len(self._buffer), cut=True)
+        if verdict == LAST:
+            return self._terminate_at(forward, 0)
+        if verdict == PASS:
             forward += self._buffer[self._sent :]
         self._buffer.clear()
         self._line_start = self._sent = 0
@@ -128,21 +145,26 @@ class EventFramer:
         if line[:5] == b"data:":
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
 
-    def _finish_event(self, length_bytes: int, *, cut: bool) -> bool:
-        """Judge the event whose lines were taken; return whether to drop it."""
+    def _finish_event(self, length_bytes: int, *, cut: bool) -> int:
+        """Judge the event whose lines were taken."""
         data, self._data = self._data, []
-        oversized = self._oversized or length_bytes > MOST_EVENT_BYTES
+        oversized = self._oversized or length_bytes > self._most_bytes
         self._oversized = False
-        if oversized or not data:
-            return False
+        self.unread |= oversized
         payload = b"\n".join(data)
-        return bool(payload) and self._judge(payload, cut) and self._whole_events
+        return PASS if oversized or not payload else self._judge(payload, cut, self._sent > 0)
 
     def _terminate(self, forward: bytearray, event_start: int, line_start: int) -> tuple[bytes, bytes]:
-        """End the stream at the terminator's line; what its event had before that goes on, unless it is dropped."""
-        if not self._finish_event(line_start - event_start, cut=False):
+        """End the stream at the terminator's line; what its event had before that is judged as an event."""
+        verdict = self._finish_event(line_start - event_start, cut=False)
+        if verdict == LAST:
+            return self._terminate_at(forward, event_start)
+        if verdict == PASS:
             forward += self._buffer[event_start + self._sent : line_start]
-        terminator = bytes(self._buffer[line_start:])
+        return self._terminate_at(forward, line_start)
+
+    def _terminate_at(self, forward: bytearray, start: int) -> tuple[bytes, bytes]:
+        terminator = bytes(self._buffer[start:])
         self._buffer = bytearray()
         return bytes(forward), terminator
 
@@ -153,7 +175,7 @@ class EventFramer:
             self._after_return = buffer[-1] == _CARRIAGE_RETURN
         waits = self._may_become_terminator(bytes(buffer[line_start : line_start + _MOST_TERMINATOR_BYTES + 4]))
         free_until = line_start if waits else len(buffer)
-        self._oversized |= free_until - event_start > MOST_EVENT_BYTES
+        self._oversized |= free_until - event_start > self._most_bytes
         if self._oversized or not self._whole_events:
             forward += buffer[event_start + self._sent : free_until]
             self._sent = free_until - event_start

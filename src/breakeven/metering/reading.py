@@ -6,10 +6,10 @@ The rule for what a target does not tell, used wherever ``estimated`` is set:
     output tokens = max(events that bore content, ceil(UTF-8 bytes of text / 4))
 
 where text is content, reasoning, refusal, and the names and arguments of tool calls, and an answer that did not come
-as events counts one for each choice that bore content.  Most servers send one event a token, so the first term is
-right for them and the second for those that bundle tokens.  Four bytes a token is the usual figure for English; it is
-too few tokens for most other scripts, and the input's JSON is counted as if it were text, so such a reading is a
-stand-in, never a measurement.
+as events counts one for each choice, block or item that bore content.  Most servers send one event a token, so the
+first term is right for them and the second for those that bundle tokens.  Four bytes a token is the usual figure for
+English; it is too few tokens for most other scripts, and the input's JSON is counted as if it were text, so such a
+reading is a stand-in, never a measurement.
 """
 
 from __future__ import annotations

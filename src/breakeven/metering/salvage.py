@@ -1,4 +1,4 @@
-"""What can still be read of an answer that is not as it should be: the slow twin of ``wire``'s decoders.
+"""What can still be read of an answer that is not as it should be: the slow twin of the strict decoders.
 
 It never raises, whatever the bytes, and gives the same values as the strict decoders wherever those succeed.  It is
 more lenient than JSON: bytes that are no UTF-8, raw control characters and halves of surrogate pairs are let pass
@@ -8,28 +8,21 @@ left out, and said to be.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import typing
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 
-from breakeven.metering.wire import (
-    UNREADABLE,
-    Anything,
-    Choice,
-    Chunk,
-    Function,
-    Groq,
-    InputDetails,
-    Message,
-    OutputDetails,
-    ToolCall,
-    Usage,
-)  # fmt: skip
+import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from breakeven.metering.wire import UNREADABLE, Anything
 
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 # Inside a JSON text these quotes would be escaped, so it is a key wherever it stands.
 _KEYS: Final = re.compile(r'(?<!\\)"(usage|service_tier)"\s*:\s*(?=[{"])')
@@ -39,24 +32,19 @@ _MOST_KEYS: Final = 8
 _DECODER: Final = json.JSONDecoder(strict=False)
 
 
-class Salvaged(NamedTuple):
-    """An event or a completion, as far as it could be read."""
+def salvage(data: bytes, kind: type[S]) -> tuple[S, bool] | None:
+    """Return what can be read of any bytes as ``kind``; None where they are no JSON object.
 
-    chunk: Chunk
-    doubtful: bool
-    """Whether a count of its usage was there and could not be read."""
-
-
-def salvage(data: bytes) -> Salvaged | None:
-    """Return what can be read of any bytes; None where they are no JSON object."""
+    The second value is whether a count was there and could not be read.
+    """
     try:
         found = json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
-        return _chunk(found) if isinstance(found, dict) else None
+        return _fit(found, kind) if isinstance(found, dict) else None
     except UNREADABLE:
         return None
 
 
-def salvage_fragment(data: bytes) -> Salvaged:
+def salvage_fragment(data: bytes, kind: type[S]) -> tuple[S, bool]:
     """Return the last usage and service tier in a part of an answer: one that was cut, or whose middle was not kept."""
     text = data.decode("utf-8", "surrogateescape")
     found: dict[str, Any] = {}
@@ -65,55 +53,59 @@ def salvage_fragment(data: bytes) -> Salvaged:
             found[key[1]] = _DECODER.raw_decode(text, key.end())[0]
         except UNREADABLE:
             continue
-    return _chunk(found)
+    try:
+        return _fit(found, kind)
+    except UNREADABLE:
+        return kind(), False
 
 
-def _chunk(found: Mapping[str, Any]) -> Salvaged:
-    choices = found.get("choices")
-    error = found.get("error")
-    usage, doubtful = _usage(found.get("usage"))
-    elsewhere, elsewhere_doubtful = _usage(_object(found.get("x_groq")).get("usage"))
-    chunk = Chunk(
-        choices=[_choice(_object(item)) for item in choices] if isinstance(choices, list) else None,
-        usage=usage,
-        error=Anything() if error or isinstance(error, dict) else None,
-        service_tier=_text(found.get("service_tier")),
-        x_groq=Groq(usage=elsewhere) if elsewhere else None,
-    )
-    return Salvaged(chunk, doubtful or elsewhere_doubtful)
+def _fit(found: Mapping[str, Any], kind: type[S]) -> tuple[S, bool]:
+    """Make a struct of what fits into it."""
+    values: dict[str, Any] = {}
+    doubtful = False
+    for name, fit in _fields(kind):
+        values[name], field_doubtful = fit(found.get(name))
+        doubtful |= field_doubtful
+    return kind(**values), doubtful
 
 
-def _choice(found: Mapping[str, Any]) -> Choice:
-    return Choice(
-        delta=_message(found.get("delta")),
-        message=_message(found.get("message")),
-        usage=_usage(found.get("usage"))[0],
-    )
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, Callable[[Any], tuple[Any, bool]]]]:
+    """Each field's name, and what makes its value, and the doubt in that, of anything."""
+    fits: list[tuple[str, Callable[[Any], tuple[Any, bool]]]] = []
+    for name, hint in typing.get_type_hints(kind).items():
+        inner = next((item for item in typing.get_args(hint) if item is not type(None)), hint)
+        if typing.get_origin(inner) is list:
+            fits.append((name, functools.partial(_list, typing.get_args(inner)[0])))
+        elif inner is Anything:
+            fits.append((name, _anything))
+        elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            fits.append((name, functools.partial(_struct, inner, told=name == "usage")))
+        else:
+            fits.append((name, _FITS[inner]))
+    return fits
 
 
-def _message(found: object) -> Message | None:
-    if not isinstance(found, dict):
-        return None
-    calls = found.get("tool_calls")
-    return Message(
-        content=_text(found.get("content")),
-        reasoning_content=_text(found.get("reasoning_content")),
-        reasoning=_text(found.get("reasoning")),
-        refusal=_text(found.get("refusal")),
-        tool_calls=[ToolCall(function=_function(_object(call).get("function"))) for call in calls]
-        if isinstance(calls, list)
-        else None,
-        function_call=_function(found.get("function_call")),
-    )
+def _struct(kind: type[msgspec.Struct], found: object, *, told: bool) -> tuple[Any, bool]:
+    return _fit(found, kind) if isinstance(found, dict) else (None, told and found is not None)
 
 
-def _function(found: object) -> Function | None:
-    if not isinstance(found, dict):
-        return None
-    return Function(name=_text(found.get("name")), arguments=_text(found.get("arguments")))
+def _list(kind: type[msgspec.Struct], found: object) -> tuple[list[Any] | None, bool]:
+    if not isinstance(found, list):
+        return None, False
+    items = [_fit(item if isinstance(item, dict) else {}, kind) for item in found]
+    return [item for item, _ in items], any(doubtful for _, doubtful in items)
 
 
-def _text(found: object) -> str | None:
+def _anything(found: object) -> tuple[Anything | None, bool]:
+    return (Anything() if found or isinstance(found, dict) else None), False
+
+
+def _text(found: object) -> tuple[str | None, bool]:
+    return _text_of(found), False
+
+
+def _text_of(found: object) -> str | None:
     """Text, or the text in parts: Mistral's reasoning models send content as a list of text and thinking parts.
 
     https://docs.mistral.ai/capabilities/reasoning
@@ -121,41 +113,21 @@ def _text(found: object) -> str | None:
     if isinstance(found, str):
         return found
     if isinstance(found, list):
-        return "".join(_text(part) or "" for part in found)
+        return "".join(_text_of(part) or "" for part in found)
     if isinstance(found, dict):
-        return "".join(_text(found.get(key)) or "" for key in ("text", "thinking"))
+        return "".join(_text_of(found.get(key)) or "" for key in ("text", "thinking"))
     return None
 
 
-def _usage(found: object) -> tuple[Usage | None, bool]:
-    if not isinstance(found, dict):
-        return None, found is not None
-    parts = _object(found.get("prompt_tokens_details"))
-    written = _object(found.get("completion_tokens_details"))
-    plain = [name for name in Usage.__struct_fields__ if not name.endswith("_details")]
-    counts, doubtful = _counts(found, plain)
-    input_counts, input_doubtful = _counts(parts, InputDetails.__struct_fields__)
-    output_counts, output_doubtful = _counts(written, OutputDetails.__struct_fields__)
-    usage = Usage(
-        **counts,
-        prompt_tokens_details=InputDetails(**input_counts),
-        completion_tokens_details=OutputDetails(**output_counts),
-    )
-    return usage, doubtful or input_doubtful or output_doubtful
+def _count(found: object) -> tuple[int | None, bool]:
+    """Return a whole number (12.0 is one, true is none), and whether something else stood in the place of one."""
+    if isinstance(found, int | float) and not isinstance(found, bool) and found == found // 1:
+        return int(found), False
+    return None, found is not None
 
 
-def _counts(found: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, int], bool]:
-    """Whole numbers by name (12.0 is one, true is none), and whether something else stood in the place of one."""
-    whole: dict[str, int] = {}
-    doubtful = False
-    for name in names:
-        value = found.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
-            whole[name] = int(value)
-        else:
-            doubtful |= value is not None
-    return whole, doubtful
+def _raw(found: object) -> tuple[Any, bool]:
+    return found, False
 
 
-def _object(found: object) -> Mapping[str, Any]:
-    return found if isinstance(found, dict) else {}
+_FITS: Final[dict[Any, Callable[[Any], tuple[Any, bool]]]] = {str: _text, int: _count, Any: _raw}

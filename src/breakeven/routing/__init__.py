@@ -1,5 +1,6 @@
-"""Which target a request goes to: one filter of what may be, then a policy that chooses.
+"""Which target a request goes to: one filter of what may be, then a policy that chooses; again after each failure.
 
-Both are pure functions of what they are shown; the shell that calls them holds the state, draws the random numbers and
-sends the request.
+All of it is pure: filter, policies and retries are functions of what they are shown, and what is remembered of a target
+(its health, its latency) changes only by what it is told.  The shell that calls them reads the clock, draws the random
+numbers and sends the request.
 """

@@ -12,7 +12,7 @@ _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?"
 )
 _PLAIN: Final = re.compile(r"[!-~]+")
-_ENDPOINT: Final = "/chat/completions"
+_ENDPOINTS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings", "/messages")
 
 
 class Address(NamedTuple):
@@ -60,8 +60,9 @@ def read_address(url: str) -> Address:
 def check_target_url(url: str) -> str:
     """Return the URL of a target as it is.  Raises ``ValueError`` when it cannot be one."""
     address = read_address(url)
-    if address.path.endswith(_ENDPOINT):
-        raise ValueError(f"leave {_ENDPOINT} out: the gateway adds it")
+    added = next((end for end in _ENDPOINTS if address.path.endswith(end)), "")
+    if added:
+        raise ValueError(f"leave {added} out: the gateway adds it")
     return url
 
 

@@ -11,8 +11,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError, Problem
-from breakeven.settings.address import is_loopback, reaches_itself, read_address
+from breakeven.settings.address import is_loopback, reaches_itself
+from breakeven.settings.headers import HEADER_NAME, HEADER_VALUE, OURS, looks_secret
 from breakeven.settings.prices import ANY, PriceFound, nearest_names, prices_of
+from breakeven.settings.providers import load_providers
+from breakeven.settings.reach import UNKNOWN_URL, reach
 from breakeven.settings.secret import Secret, check_reference, is_reference, resolve
 
 if TYPE_CHECKING:
@@ -26,19 +29,6 @@ if TYPE_CHECKING:
     from breakeven.sources.yaml_file import Document
 
 _TARGET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@+-]{0,127}")
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_HEADER_VALUE: Final = re.compile(r"[ -~]{1,8192}")
-_OURS: Final = frozenset(
-    {
-        "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "keep-alive",
-        "upgrade", "te", "trailer", "expect", "accept", "accept-encoding", "user-agent", "proxy-authorization",
-        "proxy-connection",
-    }
-)  # fmt: skip
-"""Headers that frame a request or that the gateway writes itself."""
-
-_SECRET_HEADER: Final = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
-_SECRET_VALUE: Final = re.compile(r"(bearer|basic) |sk-|gsk_|xai-|key-", re.IGNORECASE)
 
 
 class Findings:
@@ -106,6 +96,7 @@ def _check_targets(parts: Parts, findings: Findings) -> None:
             findings.problem(("targets", name), what)
     for name, entry in parts.targets.items():
         place: Place = ("targets", name)
+        _check_provider(entry, place, findings)
         _check_credentials(entry, place, findings)
         _check_proxy(entry, place, findings)
         _check_authorities(entry, place, findings)
@@ -114,15 +105,44 @@ def _check_targets(parts: Parts, findings: Findings) -> None:
         if times.total_s < longest:
             what = f"total_s ({times.total_s:g}) is shorter than a part of it ({longest:g})."
             findings.problem((*place, "timeouts", "total_s"), what, "Raise it, or lower the parts.")
-        if reaches_itself(read_address(entry.url), parts.listen.host, parts.listen.port):
+        if reaches_itself(reach(entry).address, parts.listen.host, parts.listen.port):
             what = "this is the gateway's own address: a request would go round for ever."
             findings.problem((*place, "url"), what, "Give the target's own port, or listen on another.")
         if entry.model is not None and not entry.model.isprintable():
             findings.problem((*place, "model"), "the name of a model has no line breaks or control characters.")
 
 
+def _check_provider(entry: TargetEntry, place: Place, findings: Findings) -> None:
+    """Note what keeps a target from being found: a provider nobody knows, or too little or too much said about it."""
+    written = findings.document.data["targets"][place[1]]
+    known = load_providers()
+    provider = known.get(entry.provider or "")
+    if entry.provider is not None and provider is None:
+        what = f"there is no provider {entry.provider!r}."
+        findings.problem((*place, "provider"), what, _nearest(entry.provider, known))
+    if written.get("url") is None and written.get("provider") is None:
+        fix = "Write url: with its address, or provider: with the name of a known one."
+        findings.problem(place, "nothing says where it is.", fix)
+    open_places = provider.places if provider is not None and written.get("url") is None else ()
+    at = written.get("at")
+    given = set(at) if isinstance(at, dict) else set()
+    if provider is not None and (missing := [name for name in open_places if name not in given]):
+        example = ", ".join(f"{name}: …" for name in open_places)
+        what = f"the address of {provider.title} leaves {' and '.join(missing)} open."
+        findings.problem(place, what, f"Write at: {{{example}}}, or url: with the whole address.")
+    elif provider is not None and entry.url is None and reach(entry).url == UNKNOWN_URL and given == set(entry.at):
+        findings.problem((*place, "at"), f"with these, the address of {provider.title} cannot be read.")
+    for name in sorted(entry.at.keys() - set(open_places)):
+        findings.problem((*place, "at", name), "no address has this open.", _nearest(name, open_places))
+    region = entry.at.get("region")
+    if provider is not None and provider.regions and region is not None and region not in provider.regions:
+        what = f"{region} is not among the regions that {provider.title} published."
+        findings.warn((*place, "at", "region"), what, _nearest(region, provider.regions))
+
+
 def _check_credentials(entry: TargetEntry, place: Place, findings: Findings) -> None:
-    address = read_address(entry.url)
+    way = reach(entry)
+    address = way.address
     secret = entry.key is not None
     if entry.key is not None:
         findings.resolve(entry.key, (*place, "key"))
@@ -131,14 +151,14 @@ def _check_credentials(entry: TargetEntry, place: Place, findings: Findings) -> 
         where = (*place, "headers", name)
         lower = name.lower()
         secret = secret or is_reference(value)
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             findings.problem(where, "this is not the name of a header.")
-        elif lower in _OURS:
+        elif lower in OURS:
             findings.problem(where, f"the gateway writes the header {lower} itself; leave it out.")
         elif lower in seen:
             findings.problem(where, f"the header {lower} is given twice; upper and lower case are the same.")
-        elif lower == "authorization" and entry.key is not None:
-            findings.problem(where, "key: sends the header authorization already; keep one of the two.")
+        elif lower == way.key_header and entry.key is not None:
+            findings.problem(where, f"key: sends the header {lower} already; keep one of the two.")
         else:
             _check_header_value(name, value, where, findings)
         seen.add(lower)
@@ -153,10 +173,10 @@ def _check_header_value(name: str, value: str, where: Place, findings: Findings)
             findings.resolve(value, where)
         else:
             findings.problem(where, "this reference cannot be read.", "Write env:NAME or file:PATH.")
-    elif _SECRET_HEADER.search(name) or _SECRET_VALUE.match(value):
+    elif looks_secret(name, value):
         fix = "Write env:NAME for an environment variable or file:PATH for a file that holds it."
         findings.problem(where, f"the header {name} looks like a secret, which does not stand in this file.", fix)
-    elif not _HEADER_VALUE.fullmatch(value):
+    elif not HEADER_VALUE.fullmatch(value):
         findings.problem(where, "the value of a header is one line of ASCII, and not empty.")
 
 
@@ -180,7 +200,7 @@ def _check_proxy(entry: TargetEntry, place: Place, findings: Findings) -> None:
         return
     if is_reference(proxy.user):
         _check_header_value("user", proxy.user, (*place, "proxy", "user"), findings)
-    elif ":" in proxy.user or not _HEADER_VALUE.fullmatch(proxy.user):
+    elif ":" in proxy.user or not HEADER_VALUE.fullmatch(proxy.user):
         findings.problem((*place, "proxy", "user"), "a user name is one line of ASCII without a colon.")
 
 
@@ -189,7 +209,7 @@ def _check_authorities(entry: TargetEntry, place: Place, findings: Findings) -> 
         return
     where = (*place, "ca_file")
     path = findings.folder / entry.ca_file
-    if not read_address(entry.url).tls:
+    if not reach(entry).address.tls:
         findings.problem(where, "ca_file counts for https only, and the URL is http.")
     try:
         ssl.create_default_context(cafile=str(path))
@@ -227,7 +247,7 @@ def _check_model(name: str, model: ModelEntry, parts: Parts, findings: Findings)
         seen.add(item.target)
     weighted = any("weight" in item.model_fields_set for item in model.targets)
     if weighted and model.policy == "ordered":
-        what = "weights count under policy: weighted only, and this model is ordered."
+        what = "weights count under policy: weighted (and least_busy, for ties), and this model is ordered."
         findings.problem(("models", name, "policy"), what, "Leave one of the two out.")
     if model.max_attempts is not None and model.max_attempts > len(model.targets):
         what = (

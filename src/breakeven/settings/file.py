@@ -3,41 +3,28 @@
 What one key alone can show is checked here; what takes two of them, or the world outside, in ``check``.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from breakeven.settings.address import check_proxy_url, check_target_url, checked_host
-from breakeven.settings.secret import REFERENCE_PATTERN, check_reference
+from breakeven.settings.address import check_proxy_url, check_target_url
+from breakeven.settings.control import ControlEntry
+from breakeven.settings.fields import Digest, Host, Label, Port, Reference, like
+from breakeven.settings.limits import Often, QuotaEntry, QuotasEntry, SharedStateEntry
+from breakeven.settings.providers import KeyHeader, PrefillWay, Protocol
 from breakeven.sources.written import Day, IsNumber, Strict
 
-Policy = Literal["ordered", "weighted"]
+Policy = Literal["ordered", "weighted", "least_busy", "lowest_latency", "cheapest"]
 """Names in ``routing.policies.POLICIES``; a test keeps the two together."""
 
 _PRICES = r"^[^:\s]{1,100}:\S{1,256}$"
-_DIGEST = r"^[0-9a-fA-F]{64}$"
-_LABEL = r"^[!-~]{1,128}$"
-
-
-def _like(pattern: str, message: str) -> AfterValidator:
-    """Return the check of a text against a pattern that says in words what is expected."""
-    compiled = re.compile(pattern.removesuffix("$"))
-
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(message)
-        return text
-
-    return AfterValidator(check)
+_PLACE = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$"
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), IsNumber]
-Port = Annotated[int, Field(ge=1, le=65_535), IsNumber]
 Connections = Annotated[int, Field(ge=1, le=65_535), IsNumber]
 Weight = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), IsNumber]
-Host = Annotated[str, AfterValidator(checked_host)]
 TargetUrl = Annotated[
     str,
     AfterValidator(check_target_url),
@@ -46,23 +33,15 @@ TargetUrl = Annotated[
 ProxyUrl = Annotated[
     str, AfterValidator(check_proxy_url), WithJsonSchema({"type": "string", "pattern": r"^[Hh][Tt][Tt][Pp]://[!-~]+$"})
 ]
-Reference = Annotated[
-    str, AfterValidator(check_reference), WithJsonSchema({"type": "string", "pattern": REFERENCE_PATTERN})
-]
 Prices = Annotated[
     str,
-    _like(_PRICES, "write provider:model, such as openai:gpt-4o-mini, or provider:* for the model that is asked for"),
+    like(_PRICES, "write provider:model, such as openai:gpt-4o-mini, or provider:* for the model that is asked for"),
     WithJsonSchema({"type": "string", "pattern": _PRICES}),
 ]
-Digest = Annotated[
+PlaceName = Annotated[
     str,
-    _like(_DIGEST, "this should be the 64 hex digits that `printf %s KEY | sha256sum` prints, not the key itself"),
-    WithJsonSchema({"type": "string", "pattern": _DIGEST}),
-]
-Label = Annotated[
-    str,
-    _like(_LABEL, "this should be one word of up to 128 ASCII characters"),
-    WithJsonSchema({"type": "string", "pattern": _LABEL}),
+    like(_PLACE, "this should be one word of letters, digits and . _ -"),
+    WithJsonSchema({"type": "string", "pattern": _PLACE}),
 ]
 
 
@@ -103,9 +82,37 @@ def _as_proxy(value: Any) -> Any:
 class TargetEntry(Strict):
     """A place that serves models: a provider's API or an engine of your own."""
 
-    url: TargetUrl = Field(description="Base URL, such as https://api.openai.com/v1; /chat/completions is added to it.")
-    key: Reference | None = Field(
-        None, description="Reference to its API key, sent as 'Authorization: Bearer …': env:NAME or file:PATH."
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["url"]}, {"required": ["provider"]}]})
+
+    provider: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Whose API or which engine it is, by a name from docs/howto/run-the-gateway.md: tells the URL, how "
+        "the key is sent, what it speaks and what it costs. Default: told by the host of the URL.",
+    )
+    at: dict[str, PlaceName] = Field(
+        default_factory=dict,
+        description="What the provider's URL leaves open, such as resource, region, project or host.",
+    )
+    url: TargetUrl | None = Field(
+        None,
+        description="Base URL, such as https://api.openai.com/v1, to which /chat/completions and the like are added; "
+        "default: the provider's.",
+    )
+    key: Reference | None = Field(None, description="Reference to its API key: env:NAME or file:PATH.")
+    key_header: KeyHeader | None = Field(
+        None,
+        description="Header that carries the key; default: the provider's, else authorization, after 'Bearer '.",
+    )
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="What it speaks; default: what its provider does, else chat, completions, responses, embeddings.",
+    )
+    prefill: PrefillWay | None = Field(
+        None,
+        description="How it is told to go on with a last message of the assistant: not at all, by that message alone, "
+        "by its key prefix, or by continue_final_message; default: as its provider is known to, else none.",
     )
     headers: dict[str, str] = Field(
         default_factory=dict,
@@ -130,6 +137,9 @@ class TargetEntry(Strict):
         None,
         description="Whether it takes stream_options.include_usage; where not, and it sends no usage unasked, streams "
         "are estimated. Default: true, except for hosts known to refuse it.",
+    )
+    context_tokens: Annotated[int, Field(ge=1, le=1_000_000_000), IsNumber] | None = Field(
+        None, description="Longest prompt and answer it takes: where one was too long, only larger targets are tried."
     )
     max_connections: Connections = Field(1024, description="Most connections to it at a time, per worker.")
     sensitivities: tuple[Label, ...] = Field(
@@ -156,16 +166,41 @@ class ModelEntry(Strict):
     ] = Field(min_length=1, max_length=32, description="Names of targets, or mappings of target and weight.")
     policy: Policy | None = Field(
         None,
-        description="ordered: the first that can, the others when it fails; weighted: by weight. Default: weighted "
-        "where weights are given, else ordered.",
+        description="ordered: the first that can, the others when it fails; weighted: by weight; least_busy: the one "
+        "with the fewest requests; lowest_latency: among those that begin soonest; cheapest: the one at which the "
+        "request costs least. Default: weighted where weights are given, else ordered.",
+    )
+    fallbacks: tuple[str, ...] = Field(
+        (), description="Models whose targets are tried when its own cannot serve; their own fallbacks follow."
     )
     max_attempts: Annotated[int, Field(ge=1, le=15), IsNumber] | None = Field(
-        None, description="Most targets tried for a request; default: as many as it has."
+        None,
+        description="Most attempts for a request, whatever they are for; default: as many as there are targets, those "
+        "of fallbacks included. With more, targets that failed are asked again after a pause.",
+    )
+    continue_streams: bool = Field(
+        default=True, description="Let another target go on where a stream broke off, if it is known to be able to."
     )
     unknown_price: Literal["warn", "refuse"] = Field(
         "warn",
         description="What happens to a request whose target has no known price: recorded without one, or refused.",
     )
+
+
+class BreakerEntry(Strict):
+    """When a target counts as down and is left alone, until one request, as a probe, finds it well again."""
+
+    failed_requests: Often = Field(
+        5, description="Failures in a row, or among half of the answers of a window, after which it is left alone."
+    )
+    window_s: Seconds = Field(30, description="Length of the window.")
+    open_s: Seconds = Field(5, description="How long it is left alone at first; twice as long after each failed probe.")
+    max_open_s: Seconds = Field(120, description="Longest time.")
+    refused_requests: Often = Field(
+        3, description="Refusals in a row of the gateway's own key, quota or model after which it is left alone."
+    )
+    refused_open_s: Seconds = Field(300, description="How long it then is: until somebody has put that right.")
+    max_held_s: Seconds = Field(60, description="Longest Retry-After of a target that is heeded.")
 
 
 class KeyEntry(Strict):
@@ -178,6 +213,8 @@ class KeyEntry(Strict):
         "", max_length=256, description="Tags of its requests that bring none, such as team=search,env=prod."
     )
     expires: Day | None = Field(None, description="Day from whose start (UTC) it is refused.")
+    team: Label | None = Field(None, description="Team whose quotas it shares.")
+    quota: QuotaEntry = Field(default_factory=QuotaEntry, description="What it may use.")
 
 
 class LimitsEntry(Strict):
@@ -229,6 +266,18 @@ class ConfigFile(Strict):
         json_schema_extra={"minProperties": 1},
     )
     keys: tuple[KeyEntry, ...] = Field((), description="Virtual keys that clients may bring.")
+    breaker: BreakerEntry = Field(
+        default_factory=BreakerEntry, description="When a target that fails is left alone, and for how long."
+    )
     rate_cards: tuple[Path, ...] = Field((), description="YAML files of your own prices, beside this file.")
     limits: LimitsEntry = Field(default_factory=LimitsEntry, description="Bounds on clients.")
+    quotas: QuotasEntry = Field(
+        default_factory=QuotasEntry, description="What teams, tags, models and targets may use; keys have their own."
+    )
+    shared_state: SharedStateEntry | None = Field(
+        None, description="Server through which limits are shared; default: each worker keeps its part of every limit."
+    )
+    control: ControlEntry | None = Field(
+        None, description="The control plane: page, metrics, usage and keys on an address of its own; left out: none."
+    )
     ledger: LedgerEntry = Field(default_factory=LedgerEntry, description="What is kept, and where.")

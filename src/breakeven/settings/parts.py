@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from breakeven.settings.control import ControlEntry
 from breakeven.settings.file import KeyEntry, LedgerEntry, Listen, ModelEntry, TargetEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from breakeven.sources.shape import Place
-
-_NOTHING: Final[Mapping[str, Any]] = {}
-_SOMEWHERE: Final[Mapping[str, Any]] = {"url": "https://unknown.invalid"}
-"""In place of an address that cannot be read, so that the target's other keys are looked at too."""
 
 Entry = TypeVar("Entry", bound=BaseModel)
 
@@ -30,6 +27,7 @@ class Parts(NamedTuple):
     models: dict[str, ModelEntry]
     keys: dict[int, KeyEntry]
     ledger: LedgerEntry
+    control: ControlEntry | None
     target_names: frozenset[str]
     model_names: frozenset[str]
 
@@ -39,10 +37,11 @@ def parts_of(data: Mapping[str, Any]) -> Parts:
     targets, models, keys = data.get("targets"), data.get("models"), data.get("keys")
     return Parts(
         listen=_one(data.get("listen", {}), Listen),
-        targets=_each(targets.items() if isinstance(targets, dict) else (), TargetEntry, _SOMEWHERE),
+        targets=_each(targets.items() if isinstance(targets, dict) else (), TargetEntry),
         models=_each(models.items() if isinstance(models, dict) else (), ModelEntry),
         keys=_each(enumerate(keys) if isinstance(keys, list) else (), KeyEntry),
         ledger=_one(data.get("ledger", {}), LedgerEntry),
+        control=_one(data["control"], ControlEntry) if data.get("control") is not None else None,
         target_names=frozenset(map(str, targets)) if isinstance(targets, dict) else frozenset(),
         model_names=frozenset(map(str, models)) if isinstance(models, dict) else frozenset(),
     )
@@ -52,15 +51,12 @@ def _one(value: Any, kind: type[Entry]) -> Entry:
     return _each([("it", value)], kind).get("it") or kind()
 
 
-def _each(
-    items: Iterable[tuple[Any, Any]], kind: type[Entry], stand_in: Mapping[str, Any] = _NOTHING
-) -> dict[Any, Entry]:
-    """Return the entries that are well-formed, if need be without the keys that are not, or with a stand-in."""
+def _each(items: Iterable[tuple[Any, Any]], kind: type[Entry]) -> dict[Any, Entry]:
+    """Return the entries that are well-formed, if need be without the keys that are not."""
     found: dict[Any, Entry] = {}
     for name, value in items:
         with suppress(ValidationError):  # it is reported with the whole file
-            kept = _pruned(value, kind)
-            found[name] = kind.model_validate({**stand_in, **kept} if isinstance(kept, dict) else kept)
+            found[name] = kind.model_validate(_pruned(value, kind))
     return found
 
 

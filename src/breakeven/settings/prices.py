@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import UnknownNameError
-from breakeven.settings.address import read_address
-from breakeven.settings.providers import provider_at
+from breakeven.settings.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,8 +37,10 @@ def priced_as(entry: TargetEntry) -> tuple[str, bool]:
     """Return the name under which a target's prices are looked up, and whether its host alone told it."""
     name, guessed = entry.prices or "", False
     if not name:
-        provider = provider_at(read_address(entry.url).host)
-        name, guessed = (f"{provider}:{ANY}", True) if provider else ("", False)
+        provider = reach(entry).provider
+        name, guessed = (
+            (f"{provider.prices}:{ANY}", entry.provider is None) if provider and provider.prices else ("", False)
+        )
     if name.endswith(f":{ANY}") and entry.model:
         name = name[:-1] + entry.model
     return name, guessed

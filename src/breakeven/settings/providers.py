@@ -1,68 +1,108 @@
-"""Providers that speak OpenAI's chat completions at an address of their own: for starting without a file.
+"""Who serves models, and how each is spoken to: read from ``data/providers.yaml``, which has an entry for each.
 
-Their ids are those of the price catalogue.  Addresses and variable names as each provider documents them;
-Anthropic and Google are left out because their native interface is another one.
+Providers are recognised by their host, so that a target that says no more than its URL is priced, asked for and
+sent its key as its provider wants.
 """
 
-from __future__ import annotations
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from string import Formatter
+from typing import Final, Literal
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from pydantic import Field
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from breakeven.sources.written import Day, Strict
+from breakeven.sources.yaml_file import check, read_yaml
 
+Protocol = Literal["chat", "completions", "responses", "embeddings", "messages"]
+"""Names in ``routing.eligible.PROTOCOLS``; a test keeps the two together."""
 
-class Provider(NamedTuple):
-    """Someone who sells tokens over chat completions."""
+KeyHeader = Literal["authorization", "api-key", "x-api-key", "x-goog-api-key"]
+"""The header that carries the key; in ``authorization``, after ``Bearer``."""
 
-    id: str
-    title: str
-    variable: str
-    """The environment variable in which its key usually is."""
+PrefillWay = Literal["none", "plain", "prefix", "continue_final_message"]
+"""How a target is told to go on with a last message of the assistant.
 
-    url: str
-    stream_usage: bool = True
-    """Mistral refuses ``stream_options`` (422, extra inputs are not permitted) and sends the usage unasked."""
+none: it cannot; plain: by that message alone; prefix: by ``"prefix": true`` in the message;
+continue_final_message: by that key of the request, with ``"add_generation_prompt": false``.
+"""
 
-
-PROVIDERS: Final = (
-    Provider("openai", "OpenAI", "OPENAI_API_KEY", "https://api.openai.com/v1"),
-    Provider("deepseek", "DeepSeek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1"),
-    Provider("mistral", "Mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1", stream_usage=False),
-    Provider("groq", "Groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),
-    Provider("together", "Together", "TOGETHER_API_KEY", "https://api.together.xyz/v1"),
-    Provider("openrouter", "OpenRouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1"),
-    Provider("fireworks", "Fireworks", "FIREWORKS_API_KEY", "https://api.fireworks.ai/inference/v1"),
-    Provider("x-ai", "xAI", "XAI_API_KEY", "https://api.x.ai/v1"),
-    Provider("cerebras", "Cerebras", "CEREBRAS_API_KEY", "https://api.cerebras.ai/v1"),
-)
-
-_OTHER_HOSTS: Final = {
-    "api.moonshot.ai": "moonshotai",
-    "api.moonshot.cn": "moonshotai",
-    "api.novita.ai": "novita",
-    "api.perplexity.ai": "perplexity",
-    "api.together.ai": "together",
-    "api.z.ai": "zai",
-    "generativelanguage.googleapis.com": "google",
-}
-_SUFFIXES: Final = {".openai.azure.com": "azure"}
+DATA: Final = Path(str(files("breakeven.settings") / "data" / "providers.yaml"))
 
 
-def provider_at(host: str) -> str:
-    """Return the price catalogue's id of who sells at that host; empty when that is not known."""
-    for provider in PROVIDERS:
-        if host == provider.url.split("/")[2]:
-            return provider.id
-    by_suffix = (name for suffix, name in _SUFFIXES.items() if host.endswith(suffix))
-    return _OTHER_HOSTS.get(host) or next(by_suffix, "")
+class Prefill(Strict):
+    """Whether a provider continues what the assistant began, and where."""
+
+    how: PrefillWay = Field(description="The way to ask for it.")
+    models: tuple[str, ...] = Field((), description="Patterns of the models that do; empty: all.")
+    path: str = Field("", description="Base path at which it does; empty: any.")
 
 
-def understands_stream_usage(host: str) -> bool:
-    """Whether that host takes ``stream_options``; every one does that is not known not to."""
-    return all(provider.stream_usage or host != provider.url.split("/")[2] for provider in PROVIDERS)
+class Source(Strict):
+    """Where facts of an entry were read."""
+
+    facts: tuple[str, ...] = Field(min_length=1, description="Keys of the entry.")
+    url: str = Field(pattern=r"^https://\S+$", description="The page.")
+    read_on: Day = Field(description="Day on which it was read.")
+
+
+class Provider(Strict):
+    """Someone who sells tokens, or an engine that makes them; what is not known is left out."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="The price catalogue's, where that knows it.")
+    title: str = Field(description="Its name for people.")
+    kind: Literal["api", "engine"] = Field(description="Sold by the token, or run by oneself.")
+    url: str = Field(pattern=r"^https?://\S+$", description="Base URL, with {placeholders} for what differs.")
+    hosts: tuple[str, ...] = Field((), description="Hosts by which it is recognised; * stands for any text.")
+    prices: str = Field("", description="Provider in the price catalogue whose prices hold.")
+    variable: str = Field("", description="Environment variable in which its key usually is.")
+    key_header: KeyHeader = Field("authorization", description="The header that carries the key.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Headers that every request needs.")
+    protocols: tuple[Protocol, ...] = Field(min_length=1, description="What it speaks below its URL.")
+    regions: tuple[str, ...] = Field((), description="Published values of {region}.")
+    stream_usage: bool | None = Field(None, description="Whether it takes stream_options.include_usage.")
+    cached: Literal["part", "addition"] | None = Field(
+        None, description="Whether tokens read from a cache are part of the input tokens it tells, or beside them."
+    )
+    prefill: Prefill | None = Field(None, description="Whether it continues what the assistant began.")
+    sources: tuple[Source, ...] = Field(description="Where these facts were read.")
+    unconfirmed: dict[str, str] = Field(
+        default_factory=dict,
+        description="Facts above that stand without a page, and why.",
+    )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Return the names of the placeholders in its URL, each once, in order."""
+        return tuple(dict.fromkeys(name for _, name, _, _ in Formatter().parse(self.url) if name))
+
+    def url_at(self, at: Mapping[str, str]) -> str:
+        """Return its URL with the placeholders filled in.  Raises ``KeyError`` where one is not given."""
+        return self.url.format_map(at)
+
+
+@cache
+def load_providers() -> Mapping[str, Provider]:
+    """Return every provider by its id, in the order of the file."""
+    entries = check(read_yaml(DATA), tuple[Provider, ...])
+    return {entry.id: entry for entry in entries}
+
+
+@cache
+def provider_at(host: str) -> Provider | None:
+    """Return who serves at that host; None when that is not known."""
+    known = load_providers().values()
+    return next((item for item in known if any(fnmatchcase(host, pattern) for pattern in item.hosts)), None)
+
+
+def needs_no_file() -> tuple[Provider, ...]:
+    """Return the providers that a key alone is enough to reach and to price."""
+    return tuple(item for item in load_providers().values() if item.variable and item.prices and not item.places)
 
 
 def with_key(environment: Mapping[str, str]) -> tuple[Provider, ...]:
-    """Return the providers whose key is in the environment."""
-    return tuple(provider for provider in PROVIDERS if environment.get(provider.variable, "").strip())
+    """Return those of them whose key is in the environment."""
+    return tuple(item for item in needs_no_file() if environment.get(item.variable, "").strip())

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from breakeven.errors import InputError, Problem
 from breakeven.settings.address import checked_host, is_loopback
 from breakeven.settings.check import Findings, examine
+from breakeven.settings.check_control import check_control
+from breakeven.settings.fallbacks import check_fallbacks
 from breakeven.settings.file import ConfigFile
 from breakeven.settings.parts import parts_of
-from breakeven.settings.providers import PROVIDERS, with_key
+from breakeven.settings.providers import needs_no_file, with_key
+from breakeven.settings.quotas import check_quotas
 from breakeven.sources.schemas import schema_of
 from breakeven.sources.yaml_file import check, need_mapping, parse_yaml, read_yaml, refusal
 
@@ -33,7 +36,9 @@ CONFIG_NAME: Final = "breakeven.yaml"
 ENVIRONMENT: Final = "environment"
 """What problems call settings that come from the environment alone."""
 
-_TEXTS: Final = frozenset({"name", "model", "models", "prices", "tags", "expires", "sensitivities", "ca_file"})
+_TEXTS: Final = frozenset(
+    {"name", "provider", "protocols", "model", "models", "prices", "tags", "expires", "sensitivities", "ca_file"}
+)
 _NUMBERS: Final = frozenset({"timeouts", "max_connections", "stream_usage"})
 """Keys of targets and virtual keys whose values, even when they are wrong, are no secrets if of that kind."""
 
@@ -122,6 +127,9 @@ def read_settings(
     parts = parts_of(document.data)
     stored = has_stored_keys(store_path(findings.folder, parts.ledger))
     examine(parts, findings, has_stored_keys=stored)
+    check_quotas(parts, findings)
+    check_fallbacks(parts, findings)
+    check_control(parts, findings)
     if findings.problems or file is None:
         raise refusal(document, _in_order(findings.problems))
     return Settings(
@@ -140,7 +148,7 @@ def _from_environment(environment: Mapping[str, str]) -> Document:
     """Return the settings that serve the one provider whose key is there.  Raises ``InputError`` otherwise."""
     found = with_key(environment)
     if not found:
-        variables = ", ".join(provider.variable for provider in PROVIDERS)
+        variables = ", ".join(provider.variable for provider in needs_no_file())
         raise InputError(
             f"There is nothing to serve: no {CONFIG_NAME} here, and no provider's key in the environment. "
             f"Set one of {variables}; or write a {CONFIG_NAME} (docs/howto/run-the-gateway.md), here or elsewhere "
@@ -157,7 +165,7 @@ def _from_environment(environment: Mapping[str, str]) -> Document:
     provider = found[0]
     data = {
         "targets": {
-            provider.id: {"url": provider.url, "key": f"env:{provider.variable}", "prices": f"{provider.id}:*"},
+            provider.id: {"provider": provider.id, "key": f"env:{provider.variable}"},
         },
         "models": {"*": {"targets": [provider.id]}},
     }
@@ -183,6 +191,10 @@ def _overridden(document: Document, overrides: Overrides) -> Document:
 
 def _may_show(place: Place, value: object) -> bool:
     """Whether a wrong value may be repeated: nothing that could be a secret put in the wrong place."""
+    if place and place[0] == "shared_state":
+        return False
+    if place and place[0] == "control":
+        return len(place) > 1 and place[1] != "tokens"
     if not place or place[0] not in ("targets", "keys"):
         return True
     return len(place) > 2 and (place[2] in _TEXTS or (place[2] in _NUMBERS and not isinstance(value, str)))

@@ -1,4 +1,4 @@
-"""What a message may repeat of a file: no keys or tokens, no value of endless length, and nothing that steers a terminal.
+"""What a message may repeat of a file: no keys or tokens, no endless value, and nothing that steers a terminal.
 
 Messages quote what was found, wherever it was found, and logs hold keys and prompts.  So everything that is said of
 a file passes here once, on its way out of ``read_trace``; readers need not think of it.

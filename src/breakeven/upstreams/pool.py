@@ -33,6 +33,7 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._dialling: dict[Answering, asyncio.Task[None]] = {}
+        self._retired = False
 
     @property
     def open_connections(self) -> int:
@@ -59,7 +60,10 @@ class Pool:
 
     def keep(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
-        self._idle.append(connection)
+        if self._retired:
+            connection.drop()
+        else:
+            self._idle.append(connection)
 
     def remember(self, head: RepeatedHead | None, status: int, headers: dict[bytes, bytes]) -> None:
         """Keep the head of an answer that came whole in one packet, as long as that has been of use.
@@ -90,6 +94,12 @@ class Pool:
             connection.drop()
         for connection in self._idle:
             connection.rested = True
+
+    def retire(self) -> None:
+        """Close every connection once it carries nothing: no new request will come; those under way go on."""
+        self._retired = True
+        for connection in list(self._idle):
+            connection.drop()
 
     def close(self) -> None:
         """Close every idle connection and make no new ones."""

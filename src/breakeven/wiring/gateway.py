@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from breakeven.catalog.rate_card import PriceList
-from breakeven.gateway.snapshot import Key, Snapshot, StoredKeys
+from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring.clock import SystemClock
-from breakeven.wiring.ledger import SPOOL_NAME, LedgerPlace, id_floor, open_mover
+from breakeven.wiring.ledger import LOCK_NAME, SPOOL_NAME, LedgerPlace, id_floor, open_mover
+from breakeven.wiring.limits import keys_of_stored
 
 if TYPE_CHECKING:
     import socket
 
     from breakeven.gateway.snapshot import LedgerPlan
+    from breakeven.wiring.reread import Origin
 
 IDLE_S: Final = 0.2
 """How long the mover waits when the spool had little for it."""
@@ -50,12 +52,12 @@ _STOP: Final = frozenset({signal.SIGTERM})
 _log = logging.getLogger("breakeven.gateway")
 
 
-def hand_over(snapshot: Snapshot) -> NoReturn:
-    """Become the gateway: this process keeps its number, and nothing else."""
+def hand_over(snapshot: Snapshot, origin: Origin) -> NoReturn:
+    """Become the gateway: this process keeps its number, and nothing else; ``origin`` is where to read again."""
     handle = os.memfd_create("breakeven-snapshot", 0)  # inherited over exec, unlike with MFD_CLOEXEC
     with open(handle, "wb", closefd=False) as file:
         file.write(msgspec.msgpack.encode(snapshot))
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.gateway", str(handle)]
+    command = [sys.executable, "-P", "-m", "breakeven.wiring.gateway", str(handle), origin.as_text()]
     sys.stdout.flush()
     sys.stderr.flush()
     for name, size_bytes in MALLOC.items():
@@ -63,8 +65,8 @@ def hand_over(snapshot: Snapshot) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
 
 
-def serve(handle: int) -> int:
-    """Run the gateway whose snapshot is in that memory file; return the exit code."""
+def serve(handle: int, origin: str) -> int:
+    """Run the gateway whose snapshot is in that memory file; ``origin`` is where its settings are.  Return the code."""
     from breakeven.gateway.supervisor import AddressInUseError, Supervisor
 
     with open(handle, "rb") as file:
@@ -84,13 +86,13 @@ def serve(handle: int) -> int:
         return 2
     if snapshot.ledger.fresh:
         _forget(snapshot.ledger)
-    clock = SystemClock()
     supervisor = Supervisor(
         snapshot,
-        clock=clock,
-        work=partial(_work, snapshot, clock, floor=id_floor(_place(snapshot.ledger))),
-        move=partial(_move, snapshot, clock),
+        clock=SystemClock(),
+        work=partial(_work, id_floor(_place(snapshot.ledger))),
+        move=_move,
         keys=_StoredKeys(Path(snapshot.ledger.store)),
+        reread=partial(_reread, origin),
     )
     try:
         supervisor.run()
@@ -100,13 +102,12 @@ def serve(handle: int) -> int:
     return 0
 
 
-def _work(
-    snapshot: Snapshot, clock: SystemClock, number: int, listening: socket.socket, line: socket.socket, *, floor: int
-) -> None:
+def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket, line: socket.socket) -> None:
     """Run one worker; ids and spool are its own."""
     from breakeven.gateway.worker import Worker
     from breakeven.ledger.ids import RequestIds
     from breakeven.ledger.spool import Spool
+    from breakeven.wiring.limits import all_rules, open_limits, used_now
 
     # A request makes no cycles, so there is nothing for the collector to find; looking often costs 2 %.
     gc.freeze()
@@ -119,12 +120,20 @@ def _work(
         drop_when_full=plan.drop_when_full,
     )
     uniform = random.Random().random  # noqa: S311 - draws by weight; numpy would cost the worker 30 MB
-    Worker(snapshot, spool, RequestIds(number, floor), clock, uniform).run(listening, line)
+    clock = SystemClock()
+    Worker(
+        snapshot,
+        spool,
+        RequestIds(number, floor),
+        clock,
+        uniform=uniform,
+        open_limits=partial(open_limits, clock=clock),
+        in_force=lambda settings, keys: (all_rules(settings, keys), used_now(settings, keys, clock.now())),
+    ).run(listening, line)
 
 
-def _move(snapshot: Snapshot, clock: SystemClock) -> None:
+def _move(snapshot: Snapshot) -> None:
     """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
-    del clock
     os.nice(MOVER_NICENESS)
     plan = snapshot.ledger
     mover = open_mover(_place(plan), snapshot.price_lists, _resolve)
@@ -154,6 +163,19 @@ def _resolve(priced_as: str) -> PriceList | None:
     return msgspec.json.decode(done.stdout, type=PriceList) if done.returncode == 0 else None
 
 
+def _reread(origin: str) -> Snapshot:
+    """Read the settings again in a process of its own, which may take 80 MB; nothing touches a disk."""
+    from breakeven.gateway.supervisor import UnusableError
+
+    command = [sys.executable, "-P", "-m", "breakeven.wiring.reread", origin]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        raise UnusableError(done.stderr.decode(errors="replace").strip())
+    for line in done.stderr.decode(errors="replace").splitlines():
+        _log.warning("%s", line)
+    return msgspec.msgpack.decode(done.stdout, type=Snapshot)
+
+
 class _StoredKeys:
     """What the supervisor asks twice a second: the store's keys, when they have changed."""
 
@@ -170,10 +192,8 @@ class _StoredKeys:
                 _log.error("The keys cannot be read; those known stay in force. %s", self._trouble)
         if changed is None:
             return None
-        keys = tuple(
-            Key(name=key.name, sha256=key.sha256, models=key.models, tags=key.tags, expires_s=key.expires_s)
-            for key in changed
-        )
+        now_s = SystemClock().now()
+        keys = tuple(key for stored in changed for key in keys_of_stored(stored, now_s))
         return StoredKeys(keys=keys, ever_made=bool(keys) or keys_were_made(self._store))
 
 
@@ -185,12 +205,14 @@ def _lock(plan: LedgerPlan) -> int | None:
     """Hold the ledger's folder until the last process of this gateway has ended; None when another one does."""
     folder = Path(plan.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(file)
         return None
+    os.ftruncate(file, 0)
+    os.write(file, b"%d\n" % os.getpid())
     return file
 
 
@@ -202,4 +224,4 @@ def _forget(plan: LedgerPlan) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1])))
+    sys.exit(serve(int(sys.argv[1]), sys.argv[2]))

@@ -7,6 +7,7 @@ that use it, since the mover's process carries this module too.
 from __future__ import annotations
 
 import fcntl
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError, NoPriceError
 from breakeven.ledger.cards import CardSchedule, read_list
+from breakeven.ledger.days import day_files, days_folder
 from breakeven.ledger.mover import Mover
 from breakeven.ledger.spool import SUFFIX
 from breakeven.ledger.store import Store, connect, trouble_of
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 STORE_NAME: Final = "ledger.sqlite"
 SPOOL_NAME: Final = "spool"
+LOCK_NAME: Final = "gateway.lock"
+"""Held while a gateway keeps its ledger in the folder; its first process writes its number in it."""
+
 DEFAULT_FOLDER: Final = Path("breakeven-data")
 
 
@@ -95,12 +100,21 @@ def id_floor(place: LedgerPlace) -> int:
 
     largest = 0
     with suppress(InputError, sqlite3.Error), closing(connect(place.store, read_only=True)) as connection:
-        largest = connection.execute("SELECT max(attempt_id) FROM attempt").fetchone()[0] or 0
+        in_store = connection.execute("SELECT max(attempt_id) FROM attempt").fetchone()[0] or 0
+        largest = max([in_store, *(file.last_id for file in day_files(connection))])
     for path in _segments(place):
         with suppress(OSError), closing(Segment(str(path.parent), path.name)) as segment:
             while (rows := segment.read(1 << 20)) is not None:
                 largest = max(largest, max((row[0] for row in ROW_BY_LABELS.iter_unpack(rows.data)), default=0))
     return largest
+
+
+def forget_ledger(place: LedgerPlace) -> None:
+    """Remove all that a ledger holds: spool, store and the files of closed days."""
+    for folder in (place.spool, days_folder(place.store)):
+        shutil.rmtree(folder, ignore_errors=True)
+    for suffix in ("", "-wal", "-shm"):
+        place.store.with_name(place.store.name + suffix).unlink(missing_ok=True)
 
 
 def look_into_spool(place: LedgerPlace) -> Spooled:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError, Problem
 from breakeven.ledger import rows
+from breakeven.ledger.days import day_files, reading
 from breakeven.ledger.store import connect, trouble_of
 from breakeven.wiring.ledger import find_ledger, move_rest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from breakeven.traffic.trace import Trace
 
@@ -31,16 +32,25 @@ BATCH_ROWS: Final = 50_000
 _ANSWERED: Final = (rows.OK, rows.CUT, rows.CLIENT_LEFT)
 """Outcomes after which no other target was tried: at most one attempt of a request has one."""
 
-_SERIES: Final = """
-    SELECT s.id, m.text, coalesce(r.text, p.text), k.text, t.text, g.text, s.processing, s.flags & 1
+_LABELS: Final = ("model", "target", "key", "task", "tags", "processing", "estimated", "is_answered", "is_first")
+_COUNTS: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
+
+# ruff: noqa: S608 - names and numbers from here
+_SERIES: Final = f"""
+    SELECT s.id, m.text, coalesce(r.text, p.text), k.text, t.text, g.text,
+    CASE s.processing {" ".join(f"WHEN {code} THEN '{name}'" for code, name in enumerate(rows.PROCESSINGS))} END,
+    s.flags & 1, s.outcome IN {_ANSWERED}, s.fallback = 0
     FROM series s LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target
     LEFT JOIN text r ON r.id = s.priced_as LEFT JOIN text k ON k.id = s.key
-    LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags
-    WHERE s.outcome IN (?, ?, ?)"""
-_ATTEMPTS: Final = (
-    "SELECT received_us, series, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, episode "
-    "FROM attempt ORDER BY attempt_id"
-)
+    LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags"""
+_ATTEMPTS: Final = f"SELECT received_us, series, {', '.join(_COUNTS)}, episode FROM attempt ORDER BY attempt_id"
+
+_IN_FILES: Final = f"""
+    SELECT received_us, {", ".join(_COUNTS)}, episode, model, coalesce(priced_as, target) AS target, key, task, tags,
+    processing, CAST(estimated AS BIGINT) AS estimated,
+    CAST(outcome IN {tuple(rows.OUTCOMES[code] for code in _ANSWERED)} AS BIGINT) AS is_answered,
+    CAST(fallback IS NULL AS BIGINT) AS is_first"""
+"""Rows of closed days, in the words of the others."""
 
 
 def is_ledger(name: object) -> bool:
@@ -58,16 +68,18 @@ def ledger_trace(name: object) -> Trace:
     place = find_ledger(Path(folder) if folder else None)
     note = move_rest(place)
     try:
-        with closing(connect(place.store, read_only=True, busy_s=10)) as connection:
+        with (
+            reading(place.store) as days,
+            closing(connect(place.store, read_only=True, busy_s=10)) as connection,
+        ):
             connection.execute("BEGIN")
-            requests = connection.execute(
-                "SELECT coalesce(sum(attempts), 0) FROM rollup_hour JOIN series s ON s.id = series WHERE s.fallback = 0"
-            ).fetchone()[0]
+            files = [days / file.name for file in day_files(connection)]
             backend = _backend()
             _load(backend, connection)
+            _load_files(backend, files)
     except sqlite3.Error as error:
         raise InputError(trouble_of(place.store, error)) from error
-    return _trace(backend, f"{SCHEME}{place.store}", requests, note)
+    return _trace(backend, f"{SCHEME}{place.store}", note)
 
 
 def dominant_target(trace: Trace) -> str | None:
@@ -79,7 +91,7 @@ def dominant_target(trace: Trace) -> str | None:
     return str(found[0]["target"]) if found else None
 
 
-def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
+def _trace(backend: Any, source: str, note: str) -> Trace:
     import ibis
 
     from breakeven.traffic.schema import AT_US, DETAILS, PROCESSING, REQUEST_COLUMNS, REQUEST_SCHEMA
@@ -87,9 +99,10 @@ def _trace(backend: Any, source: str, requests: int, note: str) -> Trace:
     from breakeven.traffic.trace import Trace
 
     answered = backend.table("answered")
-    words = answered.processing_code.cases(*enumerate(rows.PROCESSINGS))
-    joined = answered.mutate(**{name: ibis.null(type_) for name, type_ in DETAILS.items()} | {PROCESSING: words})
+    silent = {name: ibis.null(type_) for name, type_ in DETAILS.items() if name != PROCESSING}
+    joined = answered.mutate(**silent)
     ((answered_count, estimated),) = ask(backend, "SELECT count(*), sum(estimated) FROM answered")
+    ((requests,),) = ask(backend, "SELECT count(*) FROM attempt JOIN series USING (series) WHERE is_first = 1")
     if not answered_count:
         raise InputError(f"{source}: no request in it was answered, so there is no traffic to plan for.")
     notes = [note] if note else []
@@ -128,27 +141,46 @@ def _load(backend: Any, connection: sqlite3.Connection) -> None:
 
     labels = pa.schema(
         [("series", pa.int64())]
-        + [(name, pa.string()) for name in ("model", "target", "key", "task", "tags")]
-        + [("processing_code", pa.int64()), ("estimated", pa.int64())]
+        + [(name, pa.string()) for name in _LABELS[:-3]]
+        + [(name, pa.int64()) for name in _LABELS[-3:]]
     )
-    counts = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
     facts = pa.schema(
         [("received_us", pa.int64()), ("series", pa.int64())]
-        + [(name, pa.int64()) for name in counts]
+        + [(name, pa.int64()) for name in _COUNTS]
         + [("episode", pa.string())]
     )
     for table, schema, cursor in (
-        ("series", labels, connection.execute(_SERIES, _ANSWERED)),
+        ("series", labels, connection.execute(_SERIES)),
         ("attempt", facts, connection.execute(_ATTEMPTS)),
     ):
         reader = pa.RecordBatchReader.from_batches(schema, _batches(cursor, schema))
         backend.con.register("incoming", reader)
-        ask(backend, f"CREATE TABLE {table} AS SELECT * FROM incoming")  # noqa: S608 - two names from here
+        ask(backend, f"CREATE TABLE {table} AS SELECT * FROM incoming")
         backend.con.unregister("incoming")
     ask(
         backend,
         "CREATE VIEW answered AS SELECT make_timestamp(received_us) AT TIME ZONE 'UTC' AS time, "
-        "received_us AS at_us, * FROM attempt JOIN series USING (series)",
+        "received_us AS at_us, * FROM attempt JOIN series USING (series) WHERE is_answered = 1",
+    )
+
+
+def _load_files(backend: Any, files: Sequence[Path]) -> None:
+    """Bring the rows of closed days over: their labels as series with numbers below zero."""
+    if not files:
+        return
+    from breakeven.traffic.sql import ask, text
+
+    names = ", ".join(_LABELS)
+    found = f"({_IN_FILES} FROM read_parquet([{', '.join(text(str(path)) for path in files)}]))"
+    ask(
+        backend,
+        f"INSERT INTO series SELECT -row_number() OVER (), {names} FROM (SELECT DISTINCT {names} FROM {found})",
+    )
+    same = " AND ".join(f"s.{name} IS NOT DISTINCT FROM f.{name}" for name in _LABELS)
+    ask(
+        backend,
+        f"INSERT INTO attempt SELECT received_us, s.series, {', '.join(_COUNTS)}, episode FROM {found} f "
+        f"JOIN (SELECT * FROM series WHERE series < 0) s ON {same}",
     )
 
 

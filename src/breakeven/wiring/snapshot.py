@@ -10,18 +10,23 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from breakeven.gateway.snapshot import Key, LedgerPlan, Limits, Proxy, Route, Snapshot, Target, Timeouts
+from breakeven.routing.eligible import PROTOCOLS
+from breakeven.routing.health import Breaker
 from breakeven.settings.address import read_address
-from breakeven.settings.prices import priced_as
-from breakeven.settings.providers import understands_stream_usage
+from breakeven.settings.fallbacks import serving
+from breakeven.settings.prices import ANY, priced_as
+from breakeven.settings.reach import reach
 from breakeven.settings.secret import is_reference
 from breakeven.sources.genai import exact_price_list, known_targets
+from breakeven.wiring.limits import rules_of_entry, rules_of_quotas, shared_state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from breakeven.catalog.rate_card import PriceList
     from breakeven.settings import Settings
     from breakeven.settings.file import ConfigFile, KeyEntry, ModelEntry, ProxyEntry, TargetEntry
+    from breakeven.settings.reach import Reach
 
 MAX_ATTEMPTS = 15
 """The attempt's number has four bits in its id."""
@@ -36,7 +41,7 @@ def build_snapshot(settings: Settings) -> Snapshot:
         port=file.listen.port,
         workers=file.workers,
         targets=tuple(_target(name, entry, settings) for name, entry in file.targets.items()),
-        routes=tuple(_route(name, entry, file.targets) for name, entry in file.models.items()),
+        routes=tuple(_route(name, entry, file) for name, entry in file.models.items()),
         keys=tuple(_key(entry) for entry in file.keys),
         open_to_all=settings.open_to_all,
         limits=Limits(
@@ -48,6 +53,10 @@ def build_snapshot(settings: Settings) -> Snapshot:
             max_connections=limits.connections,
             drain_s=limits.drain_s,
         ),
+        breaker=Breaker(**file.breaker.model_dump()),
+        rules=rules_of_quotas(file.quotas),
+        reserved_output_tokens=file.quotas.output_tokens,
+        shared_state=shared_state_of(settings),
         ledger=LedgerPlan(
             folder=str(settings.ledger_folder),
             store=str(settings.store),
@@ -81,8 +90,8 @@ def _once_each(lists: Iterable[PriceList]) -> Iterable[PriceList]:
 
 
 def _target(name: str, entry: TargetEntry, settings: Settings) -> Target:
-    address = read_address(entry.url)
-    usage = entry.stream_usage
+    way = reach(entry)
+    address = way.address
     return Target(
         name=name,
         host=address.host,
@@ -90,23 +99,29 @@ def _target(name: str, entry: TargetEntry, settings: Settings) -> Target:
         tls=address.tls,
         host_header=address.host_header,
         base_path=address.path,
-        headers=_headers(entry, settings),
+        protocols=sum(1 << PROTOCOLS.index(name) for name in set(way.protocols)),
+        headers=_headers(entry, way, settings),
         model=entry.model or "",
         priced_as=priced_as(entry)[0],
         timeouts=Timeouts(**entry.timeouts.model_dump()),
         ca_file=str(settings.folder / entry.ca_file) if entry.ca_file else "",
         proxy=_proxy(entry.proxy, settings) if entry.proxy else None,
-        stream_usage=understands_stream_usage(address.host) if usage is None else usage,
+        stream_usage=way.stream_usage,
+        prefill="" if way.prefill == "none" else way.prefill,
+        context_tokens=entry.context_tokens or 0,
         max_connections=entry.max_connections,
         sensitivities=entry.sensitivities,
     )
 
 
-def _headers(entry: TargetEntry, settings: Settings) -> tuple[tuple[str, str], ...]:
-    own = [(name.lower(), _text(value, settings)) for name, value in entry.headers.items()]
-    if entry.key is None:
-        return tuple(own)
-    return (("authorization", f"Bearer {settings.secrets[entry.key].reveal()}"), *own)
+def _headers(entry: TargetEntry, way: Reach, settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Return the key, what the provider wants in every request, and the entry's own headers, each name once."""
+    sent: dict[str, str] = {}
+    if entry.key is not None:
+        secret = settings.secrets[entry.key].reveal()
+        sent[way.key_header] = f"Bearer {secret}" if way.key_header == "authorization" else secret
+    own = {name.lower(): _text(value, settings) for name, value in entry.headers.items()}
+    return tuple((sent | dict(way.headers) | own).items())
 
 
 def _text(value: str, settings: Settings) -> str:
@@ -123,15 +138,20 @@ def _proxy(entry: ProxyEntry, settings: Settings) -> Proxy:
     return Proxy(host=address.host, port=address.port, authorization=authorization)
 
 
-def _route(name: str, entry: ModelEntry, targets: Mapping[str, TargetEntry]) -> Route:
+def _route(name: str, entry: ModelEntry, file: ConfigFile) -> Route:
+    """Return a model's own targets and, behind them, those of the models that stand in for it."""
     weighted = any("weight" in item.model_fields_set for item in entry.targets)
+    steps = serving(file.models)[name]
+    own = [item.weight for item in entry.targets]
     return Route(
         model=name,
-        targets=tuple(item.target for item in entry.targets),
-        weights=tuple(item.weight for item in entry.targets),
+        targets=tuple(step.target for step in steps),
+        names=tuple("" if step.model == ANY else step.model for step in steps),
+        weights=(*own, *(0.0 for _ in steps[len(own) :])),
         policy=entry.policy or ("weighted" if weighted else "ordered"),
-        max_attempts=min(entry.max_attempts or len(entry.targets), MAX_ATTEMPTS),
-        listed=_sold_by([targets[item.target] for item in entry.targets]) if name == "*" else (),
+        max_attempts=min(entry.max_attempts or len(steps), MAX_ATTEMPTS),
+        continues_streams=entry.continue_streams,
+        listed=_sold_by([file.targets[item.target] for item in entry.targets]) if name == "*" else (),
         refuse_unpriced=entry.unknown_price == "refuse",
     )
 
@@ -144,4 +164,12 @@ def _sold_by(entries: Iterable[TargetEntry]) -> tuple[str, ...]:
 
 def _key(entry: KeyEntry) -> Key:
     expires_s = datetime.combine(entry.expires, time(), UTC).timestamp() if entry.expires else None
-    return Key(name=entry.name, sha256=entry.sha256.lower(), models=entry.models, tags=entry.tags, expires_s=expires_s)
+    return Key(
+        name=entry.name,
+        sha256=entry.sha256.lower(),
+        models=entry.models,
+        tags=entry.tags,
+        expires_s=expires_s,
+        team=entry.team or "",
+        rules=rules_of_entry(entry),
+    )

@@ -1,0 +1,135 @@
+"""How a worker says, once a second, how it is: a small JSON file of its own, replaced whole.
+
+``worker_state`` makes the content and ``write_state`` the file, for the gateway; ``read_states`` is the other side.
+A file that is older than ``FRESH_S`` is of a worker that has ended or hangs, and counts for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_left
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STATE_NAME: Final = "state"
+"""Folder of these files, in the ledger's."""
+
+FRESH_S: Final = 10.0
+BOUNDS_S: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the buckets that times to the first byte are counted in; one more bucket holds the rest."""
+
+_MAX_FILES: Final = 64
+_MAX_FILE_BYTES: Final = 1 << 20
+_FILE: Final = re.compile(r"worker-(\d{1,2})\.json")
+
+
+class FirstBytes(msgspec.Struct):
+    """Times from a request to the first byte of its answer, counted by bucket, since the worker began."""
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    sum_s: float = 0.0
+
+    def add(self, first_byte_s: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS_S, first_byte_s)] += 1
+        self.sum_s += first_byte_s
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker at one moment."""
+
+    at_s: float
+    """Unix seconds."""
+
+    started_s: float = 0.0
+    """Unix seconds when it began: tells it from an earlier one of its number, whose counts do not go on."""
+
+    in_flight: dict[str, int] = {}
+    """By target."""
+
+    open: dict[str, float] = {}
+    """By target that is left alone: seconds until it is tried again."""
+
+    waiting_rows: int = 0
+    """Rows that are in memory only."""
+
+    dropped_rows: int = 0
+    """Since it began."""
+
+    skipped_events: int = 0
+    """Since it began."""
+
+    connections: int = 0
+    first_byte: dict[str, FirstBytes] = {}
+    """By target, since it began."""
+
+
+_DECODER: Final = msgspec.json.Decoder(WorkerState)
+
+
+def worker_state(
+    *,
+    at_s: float,
+    started_s: float,
+    in_flight: Mapping[str, int],
+    open_s: Mapping[str, float],
+    rows: tuple[int, int],
+    skipped_events: int,
+    connections: int,
+    first_byte: Mapping[str, FirstBytes],
+) -> bytes:
+    """Return the content of a worker's file; ``rows`` are those waiting, and those dropped since it began."""
+    waiting_rows, dropped_rows = rows
+    return msgspec.json.encode(
+        WorkerState(
+            at_s=at_s,
+            started_s=started_s,
+            in_flight=dict(in_flight),
+            open=dict(open_s),
+            waiting_rows=waiting_rows,
+            dropped_rows=dropped_rows,
+            skipped_events=skipped_events,
+            connections=connections,
+            first_byte=dict(first_byte),
+        )
+    )
+
+
+def state_path(ledger_folder: Path, number: int) -> Path:
+    """Return the path of a worker's file."""
+    return ledger_folder / STATE_NAME / f"worker-{number}.json"
+
+
+def write_state(path: Path, content: bytes) -> None:
+    """Replace a file whole, so that no reader sees half of it.  Raises ``OSError``."""
+    beside = path.with_name(f".{path.name}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def read_states(ledger_folder: Path, now_s: float) -> dict[int, WorkerState]:
+    """Return the state of each living worker by its number; what cannot be read, or is old, is left out."""
+    found: dict[int, WorkerState] = {}
+    with suppress(OSError), os.scandir(ledger_folder / STATE_NAME) as entries:
+        for entry in entries:
+            name = _FILE.fullmatch(entry.name)
+            state = _read(Path(entry.path)) if name and len(found) < _MAX_FILES else None
+            if name and state is not None and abs(now_s - state.at_s) <= FRESH_S:
+                found[int(name[1])] = state
+    return dict(sorted(found.items()))
+
+
+def _read(path: Path) -> WorkerState | None:
+    with suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
+        state = _DECODER.decode(file.read(_MAX_FILE_BYTES))
+        if all(len(item.counts) == len(BOUNDS_S) + 1 for item in state.first_byte.values()):
+            return state
+    return None

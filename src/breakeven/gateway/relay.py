@@ -1,0 +1,258 @@
+"""One attempt on the wire: sent to its target, and what comes back relayed, until it is whole, broken or out of time.
+
+What becomes of a request that fails here is decided in ``exchange``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from breakeven.gateway.account import Account
+from breakeven.gateway.answer import CLOSE, StreamedAnswer, WholeAnswer, is_event_stream, passed_headers
+from breakeven.gateway.dialects import CHAT_COMPLETIONS
+from breakeven.gateway.failures import (
+    BETWEEN_TOKENS_TIMEOUT,
+    FIRST_TOKEN_TIMEOUT,
+    NOT_CONTINUED,
+    TOTAL_TIMEOUT,
+    Failure,
+    answered,
+)
+from breakeven.ledger.rows import FAILED, OK
+from breakeven.metering.reading import Reading, tokens_of_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breakeven.gateway.choice import RouteState
+    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.dialects import Dialect
+    from breakeven.gateway.sending import Outgoing
+    from breakeven.upstreams.connection import UpstreamConnection
+
+WAITING, CONNECTING, SENT, FLOWING, ENDED = range(5)
+"""No attempt is in hand; waiting for a connection; for the first byte of the body; for the rest; all is said."""
+
+NOTHING: Final = Reading(0, 0, 0, 0, 0, estimated=False)
+"""Used by an attempt that did not get as far as to be read by a target."""
+
+SPLIT_BYTES: Final = 32 * 1024
+"""Larger bodies are written after their head instead of being copied behind it."""
+
+
+class Relay(Account):
+    """The attempt in hand, as an ``Answering`` of its upstream connection."""
+
+    __slots__ = (
+        "answer", "begun", "client", "dialect", "out", "paused", "payload", "phase", "quiet_since_s", "retried_stale",
+        "route", "tail", "upstream",
+    )  # fmt: skip
+
+    client: ClientConnection
+    dialect: Dialect
+    """That of the client."""
+
+    route: RouteState
+    payload: bytes
+    """The request's body as it came."""
+
+    phase: int
+    out: Outgoing
+    """What is sent to the target."""
+
+    answer: WholeAnswer | StreamedAnswer | None
+    begun: WholeAnswer | StreamedAnswer | None
+    """An answer of which the client has seen a part; what comes now can only continue it."""
+
+    upstream: UpstreamConnection | None
+    retried_stale: bool
+    paused: bool
+    quiet_since_s: float
+    tail: bytes
+    """The last bytes of the answer, which wait for the row."""
+
+    def failed(self, failure: Failure, reading: Reading) -> None:
+        """Decide what becomes of the request; its attempt has failed."""
+        raise NotImplementedError
+
+    def broken(self, answer: WholeAnswer | StreamedAnswer, why: str) -> None:
+        """Decide what becomes of an answer that ended, but not as one."""
+        raise NotImplementedError
+
+    def note_failure(self, failure: Failure) -> None:
+        """Remember what a failure says of its target."""
+        raise NotImplementedError
+
+    def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
+        """Keep the row of the attempt."""
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """Let the target wait for the client."""
+        self.paused = True
+        if self.upstream is not None:
+            self.upstream.pause()
+
+    def resume(self) -> None:
+        """Read on from the target."""
+        self.paused = False
+        if self.upstream is not None:
+            self.upstream.resume()
+
+    # From the upstream connection
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """Send the request."""
+        out = self.out
+        body = out.body
+        self.upstream = connection
+        self.phase = SENT
+        self.sent_s = self.shared.clock.monotonic()
+        head = self.offer.target.request_heads[out.dialect.place]
+        passed = self.client.passed
+        if len(body) < SPLIT_BYTES:
+            connection.send(self, b"%b%d\r\n%b\r\n%b" % (head, len(body), passed, body))
+        else:
+            connection.send(self, b"%b%d\r\n%b\r\n" % (head, len(body), passed))
+            connection.send_more(body)
+
+    def not_connected(self, reason: str, detail: str) -> None:
+        """Go on with another target."""
+        if self.phase == CONNECTING:
+            self.failed(Failure(reason, detail), NOTHING)
+
+    def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
+        """Take an answer that came in one piece."""
+        self.upstream = None
+        plain = status == 200 and self.out.crossing is None and self.begun is None
+        if not plain or (self.request.stream and is_event_stream(headers)):
+            self._prepare(status, headers)
+            self._first_bytes(body)
+            self.complete()
+            return
+        self._note_first_byte()
+        reading = self.dialect.read_answer(body, len(self.payload))
+        self.tail = self.whole_answer(
+            lines=passed_headers(headers),
+            cost=self.offer.price.line(reading, self.received_us),
+            closing=b"" if self.client.keeps_alive else CLOSE,
+            body=body,
+        )
+        self.keep(OK, "", reading, status=200)
+
+    def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        """Prepare for what comes."""
+        self._prepare(status, headers)
+        assert self.upstream is not None  # it is what speaks
+        self.upstream.sink = self._first_bytes
+
+    def complete(self) -> None:
+        """Keep the row, then let the last bytes go; or go on with another target when this one failed."""
+        answer = self.answer
+        assert answer is not None
+        self.upstream = None
+        close = not self.client.keeps_alive
+        name = self.offer.target.name
+        if not 200 <= answer.status < 300:
+            failure = answered(name, answer.status, answer.headers, answer.so_far(), self.shared.clock.now())
+            if answer.started:  # too large to be held back for another target
+                self.note_failure(failure)
+                self.tail = answer.finish(close=close)
+                self.keep(FAILED, failure.reason, NOTHING, status=answer.status)
+            else:
+                self.failed(failure, NOTHING)
+            return
+        if self.begun is not None and not answer.started:
+            self.failed(Failure(NOT_CONTINUED, f"{name} did not continue the stream"), self.used())
+            return
+        broken = answer.end()
+        if broken:
+            self.broken(answer, broken)
+        else:
+            reading = answer.reading(len(self.payload), complete=True)
+            self.tail = answer.finish(close=close, line=self.offer.price.line(reading, self.received_us))
+            self.keep(OK, "", reading, status=answer.status)
+
+    def lost(self, reason: str, *, stale: bool) -> None:
+        """Send again over a new connection when a kept one had gone stale; otherwise this attempt has failed."""
+        self.upstream = None
+        if stale and not self.retried_stale:
+            self.retried_stale = True
+            self.phase = CONNECTING
+            self.offer.target.pool.connect(self)
+            return
+        self.failed(Failure(reason, f"{self.offer.target.name} broke off its answer"), self.used())
+
+    # From the clock
+
+    def tick(self, now_s: float) -> None:
+        """Give up on a target that takes too long."""
+        if self.phase in (WAITING, ENDED):
+            return
+        upstream = self.upstream
+        if self.paused or (upstream is not None and upstream.arrived):
+            self.quiet_since_s = now_s
+            if upstream is not None:
+                upstream.arrived = False
+        limits = self.offer.target.timeouts
+        if now_s - self.ready_s > limits.total_s:
+            self._timed_out(TOTAL_TIMEOUT, limits.total_s)
+        elif self.phase == SENT and now_s - self.sent_s > limits.first_token_s:
+            self._timed_out(FIRST_TOKEN_TIMEOUT, limits.first_token_s)
+        elif self.phase == FLOWING and now_s - self.quiet_since_s > limits.between_tokens_s:
+            self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
+
+    def _prepare(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        client, out = self.client, self.out
+        streamed = status == 200 and bool(self.request.stream) and is_event_stream(headers)
+        if self.begun is not None:
+            lines = b""
+        elif out.crossing is not None:
+            self.answer = out.crossing.answering(client, status, self.own_lines(), self, streamed=streamed)
+            return
+        else:
+            lines = passed_headers(headers) + self.own_lines()
+        if streamed:
+            keeps_text = self.route.continues and self.dialect is CHAT_COMPLETIONS
+            meter = self.dialect.meter(hide_usage=out.hides_usage, keeps_text=keeps_text)
+            self.answer = StreamedAnswer(client, lines, meter, started=self.begun is not None)
+        else:
+            self.answer = WholeAnswer(client, status, lines, headers)
+
+    def _first_bytes(self, data: bytes) -> None:
+        """Note when the body began; what follows goes straight to the answer."""
+        assert self.answer is not None  # the head has come
+        self.phase = FLOWING
+        self._note_first_byte()
+        if self.upstream is not None:
+            self.upstream.sink = self.answer.body
+        self.answer.body(data)
+
+    def _note_first_byte(self) -> None:
+        now_s = self.first_byte_s = self.quiet_since_s = self.shared.clock.monotonic()
+        latency = self.offer.target.latency
+        if latency is not None:
+            latency.observe(now_s - self.sent_s, now_s)
+
+    # What has been used, and how it is stopped
+
+    def used(self) -> Reading:
+        """Return what an attempt that did not end well has used: what was sent, and what has passed."""
+        if self.answer is not None and self.answer.status < 300:
+            return self.answer.reading(len(self.payload), complete=False)
+        if self.phase != SENT:
+            return NOTHING
+        return Reading(tokens_of_bytes(len(self.payload)), 0, 0, 0, 0, estimated=True)
+
+    def stop_upstream(self) -> None:
+        """Let the target stop its work."""
+        if self.upstream is not None:
+            self.upstream.drop()
+            self.upstream = None
+        elif self.phase == CONNECTING:
+            self.offer.target.pool.forget(self)
+
+    def _timed_out(self, reason: str, limit_s: float) -> None:
+        reading = self.used()
+        self.stop_upstream()
+        self.failed(Failure(reason, f"{self.offer.target.name} took more than {limit_s:g} s"), reading)

@@ -1,0 +1,193 @@
+"""Joins limits with what they are of: keys of the store and of the file, quotas, the ledger, and the shared state.
+
+Light: a worker imports it.  What speaks to a server is imported where there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from breakeven.errors import MissingExtraError
+from breakeven.gateway.snapshot import Key, SharedState
+from breakeven.ledger.used import used_since
+from breakeven.limits.reserve import Limits
+from breakeven.limits.rules import Identity, Kind, Rule, Scope, Window, divided, nano_usd, window_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from breakeven.clock import Clock
+    from breakeven.gateway.snapshot import Snapshot, StoredKeys
+    from breakeven.ledger.keys import StoredKey
+    from breakeven.ledger.used import Used
+    from breakeven.settings import Settings
+    from breakeven.settings.file import KeyEntry
+    from breakeven.settings.limits import QuotaEntry, QuotasEntry
+
+GATEWAY_ID: Final = "gateway.id"
+"""In the ledger's folder: what a shared state calls the gateway that keeps this ledger."""
+
+_LIMITS: Final[tuple[tuple[Kind, Window], ...]] = (
+    ("parallel", "none"),
+    ("requests", "minute"),
+    ("tokens", "minute"),
+    ("usd", "day"),
+    ("usd", "month"),
+)
+
+
+def rules_of_entry(entry: KeyEntry) -> tuple[Rule, ...]:
+    """Return the limits of a key of the file."""
+    return _rules("key", entry.name, *_amounts(entry.quota))
+
+
+def rules_of_quotas(quotas: QuotasEntry) -> tuple[Rule, ...]:
+    """Return the limits of teams, tags, models and targets."""
+    sections: tuple[tuple[Scope, Mapping[str, QuotaEntry]], ...] = (
+        ("team", quotas.teams), ("tag", quotas.tags), ("model", quotas.models), ("target", quotas.targets),
+    )  # fmt: skip
+    return tuple(
+        rule
+        for scope, section in sections
+        for name, quota in section.items()
+        for rule in _rules(scope, name, *_amounts(quota))
+    )
+
+
+def keys_of_stored(key: StoredKey, now_s: float) -> tuple[Key, ...]:
+    """Return a key of the store, and beside it the secret before its last rotation while that works."""
+    limits = key.limits
+    counts = (limits.parallel_requests, limits.minute_requests, limits.minute_tokens)
+    rules = _rules("key", key.name, counts, (limits.day_usd, limits.month_usd))
+    present = Key(
+        name=key.name,
+        sha256=key.sha256,
+        models=key.models,
+        tags=key.tags,
+        expires_s=key.expires_s,
+        team=key.team,
+        rules=rules,
+    )
+    if key.former_until_s <= now_s:
+        return (present,)
+    ends_s = key.former_until_s if key.expires_s is None else min(key.former_until_s, key.expires_s)
+    return present, replace(present, sha256=key.former_sha256, expires_s=ends_s)
+
+
+def shared_state_of(settings: Settings) -> SharedState | None:
+    """Return where limits are shared, credentials included."""
+    entry = settings.file.shared_state
+    if entry is None:
+        return None
+    url = entry.url
+    if entry.password is not None:
+        way, _, place = url.partition("://")
+        password = quote(settings.secrets[entry.password].reveal(), safe="")
+        url = f"{way}://{quote(entry.user or '', safe='')}:{password}@{place}"
+    return SharedState(url=url, slack_fraction=entry.slack)
+
+
+def all_rules(snapshot: Snapshot, stored: StoredKeys) -> tuple[Rule, ...]:
+    """Return every limit that is in force: as a worker takes it, which without a shared state is its part."""
+    rules = (*snapshot.rules, *(rule for key in (*stored.keys, *snapshot.keys) for rule in key.rules))
+    return rules if snapshot.shared_state else divided(rules, snapshot.workers)
+
+
+def used_now(snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Identity, int]:
+    """Return what the ledger has of the present days and months, for limits to begin with: as a worker takes it.
+
+    What is still in the spool is not in it.  Raises ``InputError`` for a store that cannot be read.
+    """
+    rules = all_rules(snapshot, stored)
+    teams = {key.name: key.team for key in (*stored.keys, *snapshot.keys)}
+    used: dict[Identity, int] = {}
+    for window in ("day", "month"):
+        wanted = {rule.counts for rule in rules if rule.window == window}
+        if wanted:
+            begins = datetime.fromtimestamp(window_edges(window, now_s)[0], UTC)
+            used |= _summed(used_since(Path(snapshot.ledger.store), begins), wanted, teams)
+    share = 1 if snapshot.shared_state else snapshot.workers
+    return {counts: -(-amount // share) for counts, amount in used.items()}
+
+
+def open_limits(snapshot: Snapshot, stored: StoredKeys, clock: Clock) -> Limits:
+    """Return the limits of a worker with what the ledger has of them; await ``start`` before their use.
+
+    Raises ``InputError`` for a store that cannot be read, ``MissingExtraError`` without the package for a shared state.
+    """
+    now_s = clock.now()
+    rules, used = all_rules(snapshot, stored), used_now(snapshot, stored, now_s)
+    if snapshot.shared_state is None:
+        return Limits(rules, now_s, used)
+    try:
+        from breakeven.limits.shared import SharedLimits, Sharing
+    except ImportError as error:
+        raise MissingExtraError("shared_state needs the package for it: pip install 'breakeven[redis]'.") from error
+    sharing = Sharing(
+        url=snapshot.shared_state.url,
+        slack=snapshot.shared_state.slack_fraction,
+        gateway=gateway_id(Path(snapshot.ledger.folder)),
+        process=secrets.token_hex(8),
+        workers=snapshot.workers,
+    )
+    return SharedLimits(rules, sharing, clock, used)
+
+
+def gateway_id(folder: Path) -> str:
+    """Return the id of the gateway that keeps its ledger in a folder, which is given one at the first time."""
+    path = folder / GATEWAY_ID
+    made = secrets.token_hex(8)
+    draft = folder / f"{GATEWAY_ID}.{made}"
+    draft.write_text(made, encoding="ascii")
+    with suppress(FileExistsError):
+        os.link(draft, path)  # whole or not at all, and one for all workers
+    draft.unlink()
+    return path.read_text(encoding="ascii")
+
+
+def _amounts(
+    quota: QuotaEntry,
+) -> tuple[tuple[int | None, int | None, int | None], tuple[Decimal | None, Decimal | None]]:
+    counts = (quota.parallel, quota.requests_per_minute, quota.tokens_per_minute)
+    return counts, (quota.budget_day_usd, quota.budget_month_usd)
+
+
+def _rules(
+    scope: Scope,
+    name: str,
+    counts: tuple[int | None, int | None, int | None],
+    budgets_usd: tuple[Decimal | None, Decimal | None],
+) -> tuple[Rule, ...]:
+    amounts = (*counts, *(None if budget is None else nano_usd(budget) for budget in budgets_usd))
+    return tuple(
+        Rule(scope, name, kind, amount, window)
+        for (kind, window), amount in zip(_LIMITS, amounts, strict=True)
+        if amount is not None
+    )
+
+
+def _summed(used: Iterable[Used], wanted: set[Identity], teams: Mapping[str, str]) -> dict[Identity, int]:
+    sums = dict.fromkeys(wanted, 0)
+    costs_usd = dict.fromkeys((counts for counts in wanted if counts[2] == "usd"), Decimal(0))
+    by_owner: dict[tuple[Scope, str], list[Identity]] = {}
+    for counts in wanted:
+        by_owner.setdefault(counts[:2], []).append(counts)
+    for part in used:
+        owners: list[tuple[Scope, str]] = [
+            ("key", part.key), ("team", teams.get(part.key, "")), ("model", part.model), ("target", part.target),
+        ]  # fmt: skip
+        owners += dict.fromkeys(("tag", tag.strip()) for tag in part.tags.split(","))
+        for counts in (counts for owner in owners for counts in by_owner.get(owner, ())):
+            if counts[2] == "usd":
+                costs_usd[counts] += part.cost_usd
+            else:
+                sums[counts] += part.used_tokens if counts[2] == "tokens" else part.ended_requests
+    return sums | {counts: nano_usd(cost_usd) for counts, cost_usd in costs_usd.items()}
