@@ -86,6 +86,8 @@ def serve(handle: int, origin: str) -> int:
         return 2
     if snapshot.ledger.fresh:
         _forget(snapshot.ledger)
+    keys = _StoredKeys(Path(snapshot.ledger.store))
+    _settle_spool(snapshot, keys() or StoredKeys())
     supervisor = Supervisor(
         snapshot,
         clock=SystemClock(),
@@ -100,6 +102,16 @@ def serve(handle: int, origin: str) -> int:
         sys.stderr.write(f"breakeven: {error} Another gateway may be running; choose another with --port.\n")
         return 2
     return 0
+
+
+def _settle_spool(snapshot: Snapshot, stored: StoredKeys) -> None:
+    """Move what the last run left in its spool, where budgets ask what was used: the workers read the store alone."""
+    from breakeven.wiring.limits import all_rules
+
+    if any(rule.window in ("day", "month") for rule in all_rules(snapshot, stored)):
+        mover = open_mover(_place(snapshot.ledger), snapshot.price_lists, _resolve)
+        mover.drain()
+        mover.close()
 
 
 def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket, line: socket.socket) -> None:

@@ -1,0 +1,184 @@
+"""Limits and budgets on live requests: what is reserved, what is given back, and what cannot be raced."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from openai import OpenAI
+
+from gateway import answers, payloads
+from gateway.gateway import KEY, settings, target, wait_for
+from gateway.wire import chat_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.gateway import Gateway
+    from gateway.scripted import Call, ScriptedUpstream
+
+    Start = Callable[..., Gateway]
+
+ANSWER_USD = (157 * 0.15 + 52 * 0.6) / 1e6
+"""What a scripted answer costs by the tests' prices."""
+
+
+def _limited(upstream: ScriptedUpstream, quota: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    key = {"name": "tests", "sha256": hashlib.sha256(KEY.encode()).hexdigest(), "team": "search", "quota": quota}
+    configured = settings({"a": target(upstream.url("a"))}, {"one": {"targets": ["a"]}}, **fields)
+    return configured | {"keys": [key]}
+
+
+LONG = [{"role": "user", "content": "word " * 130}]
+"""A prompt that by its size has the tokens which the scripted answers tell."""
+
+
+def _ask(gateway: Gateway, **fields: Any) -> tuple[int, dict[str, Any]]:
+    with gateway.line() as line:
+        reply = line.chat(payloads.request("one", **fields) | {"messages": LONG})
+        return reply.status, reply.json
+
+
+def test_two_hundred_requests_at_once_overdraw_a_budget_by_one_reservation_at_most(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
+    budget_usd = 10.5 * ANSWER_USD
+    gateway = start_gateway(_limited(upstream, {"budget_day_usd": budget_usd}))
+    upstream.script("a", answers.whole())
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda _: _ask(gateway, max_tokens=52)[0], range(200)))
+    served = found.count(200)
+    assert found.count(429) == 200 - served
+    assert served * ANSWER_USD <= budget_usd + ANSWER_USD
+    assert served >= 9
+
+
+def test_a_request_over_budget_is_told_so_and_none_reaches_the_target(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
+    gateway = start_gateway(_limited(upstream, {"budget_month_usd": 2.5 * ANSWER_USD}))
+    upstream.script("a", answers.whole())
+    client = OpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0)
+    statuses = [_ask(gateway, max_tokens=52)[0] for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.chat.completions.create(model="one", messages=[{"role": "user", "content": "x"}], max_tokens=150)
+    assert caught.value.code == "insufficient_quota"
+    assert "The key 'tests' may use" in caught.value.message
+    assert int(caught.value.response.headers["retry-after"]) > 0
+    assert len(upstream.calls("a")) == statuses.count(200)
+
+
+@pytest.mark.parametrize("fault", [answers.failure(500), answers.close, answers.silent], ids=["error", "lost", "late"])
+def test_what_failed_gives_its_reservation_back(
+    start_gateway: Start, upstream: ScriptedUpstream, fault: Callable[[Call], None]
+) -> None:
+    configured = _limited(upstream, {"budget_day_usd": 1.8 * ANSWER_USD, "parallel": 1})
+    configured["targets"]["a"]["timeouts"] = {"connect_s": 1, "first_token_s": 0.3, "between_tokens_s": 1, "total_s": 5}
+    gateway = start_gateway(configured)
+    upstream.script("a", fault)
+    assert _ask(gateway, max_tokens=52)[0] >= 500
+    upstream.script("a", answers.whole())
+    if fault is not answers.silent:  # a late one may have used what was sent to it
+        assert _ask(gateway, max_tokens=52)[0] == 200
+
+
+def test_a_client_that_leaves_frees_its_place(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    gateway = start_gateway(_limited(upstream, {"parallel": 1}))
+    upstream.script("a", answers.silent)
+    with gateway.line() as waiting:
+        waiting.send(chat_bytes(payloads.request("one")))
+        upstream.calls("a", at_least=1)
+        status, body = _ask(gateway)
+        assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
+    upstream.script("a", answers.whole())
+    wait_for(lambda: _ask(gateway)[0] == 200, "the place of a client that left")
+
+
+def test_requests_and_tokens_a_minute_are_limited(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    upstream.script("a", answers.whole())
+    gateway = start_gateway(_limited(upstream, {"requests_per_minute": 3}))
+    assert [_ask(gateway)[0] for _ in range(5)] == [200, 200, 200, 429, 429]
+    other = start_gateway(_limited(upstream, {"tokens_per_minute": 500}))
+    assert [_ask(other, max_tokens=52)[0] for _ in range(4)] == [200, 200, 429, 429]
+
+
+def test_quotas_of_teams_tags_models_and_targets_hold_too(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    upstream.script("a", answers.whole())
+    two = {"requests_per_minute": 2}
+    for section, name in (("teams", "search"), ("tags", "env=prod"), ("models", "one"), ("targets", "a")):
+        gateway = start_gateway(_limited(upstream, {}, quotas={section: {name: two}}))
+        with gateway.line() as line:
+            asked = chat_bytes(payloads.request("one"), x_breakeven_tags="team=x,env=prod")
+            found = []
+            for _ in range(3):
+                line.send(asked)
+                found.append(line.reply().status)
+        assert found == [200, 200, 429], section
+
+
+def test_an_exhausted_target_is_passed_over_for_another(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    targets = {name: target(upstream.url(name)) for name in "ab"}
+    quotas = {"targets": {"a": {"budget_day_usd": 1.5 * ANSWER_USD}}}
+    gateway = start_gateway(settings(targets, {"one": {"targets": ["a", "b"]}}, quotas=quotas))
+    for name in "ab":
+        upstream.script(name, answers.whole())
+    with gateway.line() as line:
+        served = [line.chat(payloads.request("one", max_tokens=52)).headers["x-breakeven-target"] for _ in range(4)]
+    assert served[0] == "a"
+    assert served[-1] == "b"
+
+
+def test_a_budget_survives_a_restart(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    gateway = start_gateway(_limited(upstream, {"budget_day_usd": 3.5 * ANSWER_USD}))
+    upstream.script("a", answers.whole())
+    first = [_ask(gateway, max_tokens=52)[0] for _ in range(5)]
+    gateway.kill()
+    gateway.start()
+    assert first.count(200) >= 2
+    assert _ask(gateway, max_tokens=52)[0] == 429
+
+
+def test_keys_made_with_limits_are_held_to_them_at_once(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    import subprocess  # noqa: PLC0415 - the command as its user runs it
+    import sys  # noqa: PLC0415 - likewise
+
+    upstream.script("a", answers.whole())
+    gateway = start_gateway(_limited(upstream, {}))
+    command = [sys.executable, "-m", "breakeven", "keys", "create", "intern", "--requests-per-minute", "1"]
+    done = subprocess.run(
+        [*command, "--config", str(gateway.folder / "breakeven.yaml"), "--json"],
+        capture_output=True, text=True, check=True, cwd=gateway.folder,
+    )  # fmt: skip
+    secret = json.loads(done.stdout)["key"]
+
+    def ask() -> int:
+        with gateway.line() as line:
+            return line.chat(payloads.request("one"), authorization=f"Bearer {secret}").status
+
+    wait_for(lambda: ask() == 200, "the key to be known")
+    assert ask() == 429
+
+
+def test_requests_under_way_when_limits_change_are_settled_under_the_new_ones(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
+    released = threading.Event()
+
+    def hold(call: Call) -> None:
+        released.wait(10)
+        answers.whole()(call)
+
+    gateway = start_gateway(_limited(upstream, {"parallel": 1}))
+    upstream.script("a", hold, answers.whole())
+    with gateway.line() as line:
+        line.send(chat_bytes(payloads.request("one")))
+        upstream.calls("a", at_least=1)
+        released.set()
+        assert line.reply().status == 200
+    assert _ask(gateway)[0] == 200
