@@ -104,6 +104,84 @@ def test_an_export_says_how_much_it_wrote(folder: Path, tmp_path: Path) -> None:
     assert shown == {"file": str(tmp_path / "a.jsonl"), "attempts": 3, "note": ""}
 
 
+def test_the_largest_groups_are_shown_with_the_sum_of_all(folder: Path) -> None:
+    shown = output(ledger_command.app, "query", "--top", "1", "--order", "requests", "--ledger", folder)
+    assert [line.split()[:2] for line in shown.splitlines()][1:3] == [["fast", "2"], ["all", "3"]]
+    found = json.loads(output(ledger_command.app, "query", "--top", "1", "--ledger", folder, "--json"))
+    assert len(found["rows"]) == 1
+    assert found["total"]["requests"] == 3
+
+
+def test_the_newest_requests_come_first(folder: Path) -> None:
+    shown = output(ledger_command.app, "last", "-n", "2", "--ledger", folder)
+    assert [line.split()[4] for line in shown.splitlines()[1:]] == ["deep", "fast"]
+    found = json.loads(output(ledger_command.app, "last", "--ledger", folder, "--json"))
+    assert [row["request_id"] for row in found] == ["000000000000003", "000000000000002", "000000000000001"]
+
+
+def test_closed_days_are_listed_and_pruned_ones_counted(folder: Path) -> None:
+    shown = output(ledger_command.app, "close", "--ledger", folder)
+    assert shown.splitlines()[0].startswith("2026-09-21  3 rows")
+    assert shown.splitlines()[1] == "closed 1 days; summed up 1"
+    assert json.loads(output(ledger_command.app, "close", "--ledger", folder, "--json")) == {
+        "days_summed": 0, "days": [], "has_parquet": True,
+    }  # fmt: skip
+    would = output(ledger_command.app, "prune", "--keep-days", "1", "--dry-run", "--ledger", folder)
+    assert would == "would delete 3 rows of 1 days from 2026-09-21 to 2026-09-21\n"
+    assert (
+        json.loads(output(ledger_command.app, "prune", "--keep-days", "1", "--ledger", folder, "--json"))["rows"] == 3
+    )
+    assert output(ledger_command.app, "prune", "--keep-days", "1", "--ledger", folder) == "deleted 0 rows of 0 days\n"
+    assert "3,000" in output(ledger_command.app, "query", "--ledger", folder), "the sums stay"
+
+
+def test_without_pyarrow_days_are_summed_up_and_rows_stay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("breakeven.wiring.ledger_upkeep.find_spec", lambda _: None)
+    shown = run(ledger_command.app, "close", "--ledger", folder)
+    assert "closed 0 days; summed up 1" in shown.output
+    assert "pip install" in shown.output
+    assert output(ledger_command.app, "export", folder / "all.csv", "--ledger", folder).startswith("wrote 3 attempts")
+
+
+def test_a_file_is_imported_once_and_what_it_adds_is_said(folder: Path, tmp_path: Path) -> None:
+    output(ledger_command.app, "export", tmp_path / "kept.jsonl", "--ledger", folder)
+    other = ("--ledger", tmp_path / "other", "--source", "old")
+    first = output(ledger_command.app, "import", tmp_path / "kept.jsonl", *other)
+    assert first == f"{tmp_path}/kept.jsonl: added 3 requests as old\n"
+    (again,) = json.loads(output(ledger_command.app, "import", tmp_path / "kept.jsonl", *other, "--json"))["files"]
+    assert (again["added"], again["repeated"]) == (0, 3)
+    here = output(ledger_command.app, "import", tmp_path / "kept.jsonl", "--ledger", folder)
+    assert "added 0 requests as kept, 3 were there already" in here
+
+
+def test_a_corrected_rate_card_reprices_and_says_so(folder: Path, tmp_path: Path) -> None:
+    card = tmp_path / "cards.yaml"
+    card.write_text(CARD)
+    arguments = ("--rate-card", card, "--ledger", folder)
+    would = output(ledger_command.app, "reprice", *arguments, "--dry-run")
+    assert would.splitlines()[1].split() == ["–", "x:y", "3", "0", "(3", "unpriced)", "0.00606", "+0.00606"]
+    assert would.splitlines()[-1] == "would reprice 3 attempts of 1 days"
+    for since, count in (("2026-09-22", 0), ("2026-09-21T00:00", 3)):
+        done = json.loads(output(ledger_command.app, "reprice", *arguments, "--since", since, "--json"))
+        assert sum(target["attempts"] for target in done["targets"]) == count
+    assert done["targets"][0]["after_usd"] == "0.00606"
+    assert "0.006060" in output(ledger_command.app, "query", "--ledger", folder)
+    back = output(ledger_command.app, "reprice", "--target", "x:y", "--ledger", folder)
+    assert "repriced 3 attempts" in back, "without that card nothing is known of it again"
+
+
+CARD = """
+rate_cards:
+  - provider: x
+    model: y
+    source: a letter
+    checked_on: 2026-11-20
+    prices:
+      - input_usd_per_mtok: 2
+        output_usd_per_mtok: 2
+"""
+
+
 def make(folder: Path, *arguments: str) -> str:
     return output(keys_command.app, "create", *arguments, "--ledger", folder)
 

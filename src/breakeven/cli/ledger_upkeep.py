@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from breakeven.cli.ledger_options import Config, Json, Ledger, moment
-from breakeven.cli.traffic import Columns, Zone, mapping
+from breakeven.cli.traffic import Columns, Tolerate, Zone, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,23 +97,30 @@ def import_(
     ] = "",
     column: Columns = None,
     zone: Zone = None,
+    tolerate: Tolerate = 0.05,
     rate_card: RateCards = None,
     ledger: Ledger = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Add requests from files, each once: what the ledger has is not added again."""
+    from dataclasses import replace
+
     from breakeven.cli.output import working
     from breakeven.wiring.ledger import current_s, find_ledger
-    from breakeven.wiring.ledger_import import ImportOptions, import_file
+    from breakeven.wiring.ledger_import import import_file
     from breakeven.wiring.ledger_prices import price_schedule, settings_path
+    from breakeven.wiring.ledger_rows import ImportOptions
 
     place = find_ledger(ledger, config)
-    options = ImportOptions(source=source, provider=provider, columns=mapping(column or []), zone=zone)
+    said = ImportOptions(
+        source=source, provider=provider, columns=mapping(column or []), zone=zone, tolerate_fraction=tolerate
+    )
     cards = price_schedule(place, settings_path(ledger, config), rate_card or [])
     done: list[Imported] = []
     for path in files:
         with working(f"Importing {path}"):
+            options = replace(said, source=source or path.name.split(".")[0])
             done.append(import_file(place.store, path, cards, options, now_s=current_s()))
         if not as_json:
             _show_import(done[-1])

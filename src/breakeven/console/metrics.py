@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from breakeven.console.drained import read_drained
 from breakeven.console.exposition import Family
 from breakeven.console.totals import OTHER, all_totals
-from breakeven.console.worker_state import BOUNDS_S, FirstBytes, WorkerState, read_states
+from breakeven.console.worker_state import WorkerState, read_states
 from breakeven.errors import InputError
+from breakeven.routing.latency import BOUNDS_S, FirstBytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ WORKERS: Final = Family("breakeven_workers", "gauge", (), "Workers that said lat
 CONNECTIONS: Final = Family("breakeven_connections", "gauge", (), "Connections of clients.")
 WAITING: Final = Family("breakeven_waiting_rows", "gauge", (), "Rows in memory that could not be written yet.")
 DROPPED: Final = Family("breakeven_dropped_rows_total", "counter", (), "Rows that were given up.")
-SKIPPED: Final = Family("breakeven_skipped_events_total", "counter", (), "Stream events too large to be metered.")
+SKIPPED: Final = Family("breakeven_skipped_events_total", "counter", (), "Events of streams that were no JSON and were left out.")
 FIRST_BYTE: Final = Family(
     "breakeven_first_byte_seconds", "histogram", ("target",), "From a request to the first byte of its answer."
 )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from bisect import bisect_left
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from breakeven.routing.latency import BOUNDS_S, FirstBytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,24 +23,9 @@ STATE_NAME: Final = "state"
 """Folder of these files, in the ledger's."""
 
 FRESH_S: Final = 10.0
-BOUNDS_S: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of the buckets that times to the first byte are counted in; one more bucket holds the rest."""
-
 _MAX_FILES: Final = 64
 _MAX_FILE_BYTES: Final = 1 << 20
 _FILE: Final = re.compile(r"worker-(\d{1,2})\.json")
-
-
-class FirstBytes(msgspec.Struct):
-    """Times from a request to the first byte of its answer, counted by bucket, since the worker began."""
-
-    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
-    sum_s: float = 0.0
-
-    def add(self, first_byte_s: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BOUNDS_S, first_byte_s)] += 1
-        self.sum_s += first_byte_s
 
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):

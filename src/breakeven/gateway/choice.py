@@ -21,6 +21,8 @@ from breakeven.routing.retries import Retries
 from breakeven.routing.view import Targets
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from breakeven.gateway.keyring import KeyState
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.snapshot import Route
@@ -108,6 +110,9 @@ class RouteState:
         """First choices that cannot come out otherwise as long as their target is well: of a policy that looks at
         nothing but who may serve."""
 
+        self._in_service: tuple[bool, ...] | None = None
+        """By target, whether it may be asked at all; None: all may."""
+
         self.untried = (0,) * count
         self._everyone = Targets(
             serves=self.candidates.all,
@@ -119,6 +124,12 @@ class RouteState:
             price_usd=(nan,) * count,
             weight=route.weights,
         )
+
+    def withdraw(self, names: Collection[str]) -> None:
+        """Ask the targets of these names no more, and those of other names again."""
+        column = tuple(name not in names for name in self.candidates.names)
+        self._in_service = None if all(column) else column
+        self.settled.clear()
 
     def first(self, asked: Asked) -> tuple[int, int] | None:
         """Return the first choice where it is settled and nothing is remembered against its target."""
@@ -134,9 +145,9 @@ class RouteState:
         never is an answer.
         """
         healthy = self._healthy(now.monotonic_s)
-        serves = eligible(self.candidates, healthy, asked)
+        serves = self._serving(asked, healthy)
         if healthy is not self.healthy and not any(map(_left, serves, tried)):
-            serves = eligible(self.candidates, self.healthy, asked)
+            serves = self._serving(asked, self.healthy)
         targets = self._everyone
         if serves is not targets.serves:
             targets = targets._replace(serves=serves)
@@ -168,7 +179,16 @@ class RouteState:
         if asked.allowed_models and self.model not in asked.allowed_models:
             return replies.unknown_model(self.model)
         why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)))
+        if any(eligible(self.candidates, self.healthy, asked)):  # so all who may are out of service
+            message = f"Every target of {self.model!r} that may take this request is out of service."
+            return replies.refusal(503, message, "out_of_service", extra=replies.RETRY_LATER)
         return replies.refusal(403, f"No target of {self.model!r} may take this request: {why}.", "no_eligible_target")
+
+    def _serving(self, asked: Asked, healthy: Sequence[int]) -> tuple[bool, ...]:
+        serves = eligible(self.candidates, healthy, asked)
+        if self._in_service is None:
+            return serves
+        return tuple(may and there for may, there in zip(serves, self._in_service, strict=True))
 
     def _healthy(self, now_s: float) -> tuple[int, ...]:
         for health in self.healths:

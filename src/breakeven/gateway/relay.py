@@ -230,7 +230,9 @@ class Relay(Account):
 
     def _note_first_byte(self) -> None:
         now_s = self.first_byte_s = self.quiet_since_s = self.shared.clock.monotonic()
-        latency = self.offer.target.latency
+        target = self.offer.target
+        target.first_bytes.add(now_s - self.ready_s)
+        latency = target.latency
         if latency is not None:
             latency.observe(now_s - self.sent_s, now_s)
 

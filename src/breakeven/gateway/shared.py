@@ -35,8 +35,8 @@ class Shared:
     """One worker's lookups, recorder, ids, clock and chance; and whether it is stopping."""
 
     __slots__ = (
-        "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens", "skipped_events", "state",
-        "uniform",
+        "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens",
+        "skipped_events", "state", "uniform",
     )  # fmt: skip
 
     def __init__(

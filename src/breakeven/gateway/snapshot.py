@@ -207,6 +207,8 @@ class Snapshot:
     """For a request that says no largest output."""
 
     shared_state: SharedState | None = None
+    control: bytes = field(default=b"", repr=False)
+    """What the control plane is told, for it alone to read; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,3 +217,5 @@ class Told:
 
     keys: StoredKeys | None = None
     snapshot: Snapshot | None = None
+    drained: tuple[str, ...] | None = None
+    """Targets that are out of service."""

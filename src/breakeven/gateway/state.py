@@ -54,6 +54,7 @@ class State:
         self.decisions = tuple((text.encode(), spool.code(rows.REASON, text)) for text in REASONS)
         """Text and ledger code of a policy's reasons, by the policy's code."""
 
+        self._drained: tuple[str, ...] = ()
         self.keyring = self._keyring(self._stored)
 
     def route(self, model: str) -> RouteState | None:
@@ -84,9 +85,16 @@ class State:
         same = [target.name for target in snapshot.targets if before.get(target.name) == target]
         new = State(snapshot, self._clock, self.spool, {name: self.targets[name] for name in same})
         new.swap_keys(self._stored)
+        new.drain(self._drained)
         for name in self.targets.keys() - same:
             self.targets[name].pool.retire()
         return new
+
+    def drain(self, targets: tuple[str, ...]) -> None:
+        """Send nothing more to these targets; what is under way there goes on."""
+        self._drained = targets
+        for route in (*self.routes.values(), *self._named.values()):
+            route.withdraw(targets)
 
     def _route_state(self, route: Route, model: str) -> RouteState:
         names = [name or model for name in route.names or [""] * len(route.targets)]
@@ -100,6 +108,7 @@ class State:
         found = self._named.get(model)
         if found is None:
             found = self._route_state(route, model)
+            found.withdraw(self._drained)
             if len(self._named) < _MAX_NAMED:
                 self._named[model] = found
         return found

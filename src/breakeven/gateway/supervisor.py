@@ -63,13 +63,16 @@ class Supervisor:
         work: Callable[[Snapshot, int, socket.socket, socket.socket], None],
         move: Callable[[Snapshot], None],
         keys: Callable[[], StoredKeys | None],
+        drained: Callable[[], tuple[str, ...] | None],
+        control: Callable[[bytes], None],
         reread: Callable[[], Snapshot],
     ) -> None:
         """Take what the processes do.
 
         ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot)`` the mover until SIGTERM; both
         begin with the signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``keys()``
-        returns the store's keys when they have changed since it was last asked, else None.  ``reread()`` reads the
+        returns the store's keys when they have changed since it was last asked, else None, and ``drained()`` likewise
+        the targets that are out of service.  ``control(plan)`` becomes the control plane.  ``reread()`` reads the
         settings again, and raises ``UnusableError``.
         """
         self._snapshot = snapshot
@@ -77,7 +80,11 @@ class Supervisor:
         self._work = work
         self._move = move
         self._keys = keys
+        self._drained = drained
+        self._control = control
         self._reread = reread
+        self._console = 0
+        self._out_of_service: tuple[str, ...] = ()
         self._lines: dict[int, socket.socket] = {}
         self._numbers: dict[int, int] = {}
         self._mover = 0
@@ -91,8 +98,10 @@ class Supervisor:
         self._listening = _listen(self._snapshot.host, self._snapshot.port)
         self._latest = self._keys() or StoredKeys()
         self._mover = self._start_mover()
+        self._out_of_service = self._drained() or ()
         for _ in range(self._snapshot.workers):
             self._start_worker()
+        self._start_console()
         self._keep()
         self._stop()
 
@@ -104,7 +113,7 @@ class Supervisor:
             if arrived is not None and arrived.si_signo == signal.SIGHUP:
                 self._reload()
             self._reap()
-            self._tell_keys()
+            self._tell_changes()
             self._restart()
 
     def _stop(self) -> None:
@@ -120,6 +129,8 @@ class Supervisor:
             self._reap()
         mover = self._mover or self._start_mover()  # one that has just died has left rows behind
         os.kill(mover, signal.SIGTERM)
+        if self._console:
+            os.kill(self._console, signal.SIGKILL)  # it only reads, and what it writes it writes whole
         os.waitpid(mover, 0)
 
     def _start_worker(self) -> None:
@@ -137,7 +148,7 @@ class Supervisor:
         theirs.close()
         self._lines[pid] = ours
         self._numbers[pid] = number
-        self._tell(ours, Told(keys=self._latest))
+        self._tell(ours, Told(keys=self._latest, drained=self._out_of_service))
 
     def _free_number(self) -> int:
         """Return the next number that no living worker has: ids of two with the same one would meet."""
@@ -156,6 +167,11 @@ class Supervisor:
             self._move(self._snapshot)
 
         return self._fork(move)
+
+    def _start_console(self) -> None:
+        plan = self._snapshot.control
+        if plan:
+            self._console = self._fork(lambda: self._control(plan))
 
     def _fork(self, run: Callable[[], None]) -> int:
         pid = os.fork()
@@ -185,6 +201,8 @@ class Supervisor:
                 line.close()
             elif pid == self._mover:
                 self._mover = 0
+            elif pid == self._console:
+                self._console = 0
             _log.info("process %d has ended with status %d", pid, os.waitstatus_to_exitcode(status))
             self._restart_at_s.append(self._clock.monotonic() + RESTART_S)
 
@@ -199,8 +217,14 @@ class Supervisor:
         elif len(self._lines) < self._snapshot.workers:
             _log.warning("a worker is started again")
             self._start_worker()
+        elif not self._console:
+            self._start_console()
 
-    def _tell_keys(self) -> None:
+    def _tell_changes(self) -> None:
+        drained = self._drained()
+        if drained is not None:
+            self._out_of_service = drained
+            self._tell_all(Told(drained=drained))
         changed = self._keys()
         if changed is not None:
             self._latest = changed
@@ -223,6 +247,10 @@ class Supervisor:
             os.kill(pid, signal.SIGTERM)
         for _ in range(len(self._lines), self._snapshot.workers):
             self._start_worker()
+        if self._console and found.control != old.control:
+            os.kill(self._console, signal.SIGTERM)  # it is started again with the new plan, if there is one
+        elif not self._console:
+            self._start_console()
         if self._mover:
             os.kill(self._mover, signal.SIGTERM)  # it is started again with the new prices
 

@@ -9,6 +9,7 @@ from breakeven.gateway.dialects import DIALECTS, reached, spoken_to
 from breakeven.gateway.price_tag import PriceTag
 from breakeven.ledger import rows
 from breakeven.routing.health import Health
+from breakeven.routing.latency import FirstBytes
 from breakeven.upstreams.dial import Address, tls_context
 from breakeven.upstreams.pool import Pool
 
@@ -38,6 +39,9 @@ class TargetState:
         self.health = Health(replace(breaker, probe_s=target.timeouts.total_s))
         self.latency: Latency | None = None
         """Time to first byte; remembered where a policy looks at it."""
+
+        self.first_bytes = FirstBytes()
+        """Times from a request to the first byte of its answer."""
 
         self.limited = False
         """Whether it has limits of its own."""

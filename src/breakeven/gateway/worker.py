@@ -73,12 +73,14 @@ class Worker:
     def __init__(
         self, snapshot: Snapshot, spool: Spool, ids: RequestIds, clock: Clock, *, uniform: Callable[[], float],
         open_limits: Callable[[Snapshot, StoredKeys], Limits], in_force: Callable[[Snapshot, StoredKeys], InForce],
+        say: Callable[[Desk, Spool], None],
     ) -> None:  # fmt: skip
         """Take what it works with.
 
         ``open_limits`` makes the limits of settings and keys; ``in_force`` returns the rules of other ones, and what
-        was used of them before.
+        was used of them before; ``say`` tells how the worker is, once a second.
         """
+        self._say = say
         self._snapshot = snapshot
         self._keys = StoredKeys()
         self._open_limits = open_limits
@@ -147,7 +149,9 @@ class Worker:
         if told.keys is not None:
             self._keys = told.keys
             self._state.swap_keys(told.keys)
-        if self._informed.is_set():
+        if told.drained is not None:
+            self._state.drain(told.drained)
+        if self._informed.is_set() and (told.snapshot or told.keys):
             rules, used = self._in_force(self._snapshot, self._keys)
             self._shared.quotas.put_rules(rules, self._clock.now(), used)
             self._mark_limited()
@@ -172,6 +176,7 @@ class Worker:
         if self._ticks % SWEEP_TICKS == 0:
             for connection in list(self._desk.connections):
                 connection.sweep(now_s)
+            self._say(self._desk, self._spool)
         if self._ticks % POOL_SWEEP_TICKS == 0:
             for target in self._state.targets.values():
                 target.pool.sweep()

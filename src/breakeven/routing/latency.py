@@ -7,8 +7,11 @@ whatever has been seen.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from math import exp2, inf, log2, nan
 from typing import Final
+
+import msgspec
 
 HALF_LIFE_S: Final = 60.0
 """After so long an observation counts half."""
@@ -23,6 +26,22 @@ _BUCKETS: Final = 80
 
 _MOST_HALVES: Final = 40.0
 """A weight grows to so many doublings before all are made lighter."""
+
+
+BOUNDS_S: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the buckets that times to the first byte are counted in; one more bucket holds the rest."""
+
+
+class FirstBytes(msgspec.Struct):
+    """Times from a request to the first byte of its answer, counted by bucket, since the worker began."""
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    sum_s: float = 0.0
+
+    def add(self, first_byte_s: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS_S, first_byte_s)] += 1
+        self.sum_s += first_byte_s
 
 
 class Latency:

@@ -23,16 +23,21 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from breakeven.catalog.rate_card import PriceList
+from breakeven.console.drained import read_drained
+from breakeven.console.worker_state import state_path, worker_state, write_state
 from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring.clock import SystemClock
+from breakeven.wiring.console import become_control
 from breakeven.wiring.ledger import LOCK_NAME, SPOOL_NAME, LedgerPlace, id_floor, open_mover
 from breakeven.wiring.limits import keys_of_stored
 
 if TYPE_CHECKING:
     import socket
 
+    from breakeven.gateway.desk import Desk
     from breakeven.gateway.snapshot import LedgerPlan
+    from breakeven.ledger.spool import Spool
     from breakeven.wiring.reread import Origin
 
 IDLE_S: Final = 0.2
@@ -94,6 +99,8 @@ def serve(handle: int, origin: str) -> int:
         work=partial(_work, id_floor(_place(snapshot.ledger))),
         move=_move,
         keys=_StoredKeys(Path(snapshot.ledger.store)),
+        drained=_Drained(Path(snapshot.ledger.folder)),
+        control=lambda plan: become_control(plan, origin),
         reread=partial(_reread, origin),
     )
     try:
@@ -140,6 +147,7 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
         clock,
         uniform=uniform,
         open_limits=partial(open_limits, clock=clock),
+        say=_Saying(Path(plan.folder), number, clock),
         in_force=lambda settings, keys: (all_rules(settings, keys), used_now(settings, keys, clock.now())),
     ).run(listening, line)
 
@@ -186,6 +194,53 @@ def _reread(origin: str) -> Snapshot:
     for line in done.stderr.decode(errors="replace").splitlines():
         _log.warning("%s", line)
     return msgspec.msgpack.decode(done.stdout, type=Snapshot)
+
+
+class _Saying:
+    """What a worker calls once a second: it writes how it is, for the control plane to read."""
+
+    def __init__(self, folder: Path, number: int, clock: SystemClock) -> None:
+        self._path = state_path(folder, number)
+        self._clock = clock
+        self._started_s = clock.now()
+        self._trouble = ""
+
+    def __call__(self, desk: Desk, spool: Spool) -> None:
+        shared = desk.shared
+        targets = shared.state.targets.values()
+        now_s = self._clock.monotonic()
+        content = worker_state(
+            at_s=self._clock.now(),
+            started_s=self._started_s,
+            in_flight={target.name: target.in_flight for target in targets},
+            open_s={t.name: t.health.wait_s(now_s) for t in targets if not t.health.may_try(now_s)},
+            rows=(spool.waiting, spool.dropped_rows),
+            skipped_events=shared.skipped_events,
+            connections=len(desk.connections),
+            first_byte={target.name: target.first_bytes for target in targets},
+        )
+        try:
+            write_state(self._path, content)
+            self._trouble = ""
+        except OSError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                _log.warning("the control plane is not told how this worker is: %s", error)
+
+
+class _Drained:
+    """What the supervisor asks twice a second: the targets that are out of service, when they have changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: frozenset[str] | None = None
+
+    def __call__(self) -> tuple[str, ...] | None:
+        found = read_drained(self._folder)
+        if found == self._known:
+            return None
+        self._known = found
+        return tuple(sorted(found))
 
 
 class _StoredKeys:

@@ -14,32 +14,19 @@ from breakeven.ledger.intake import BATCH_ROWS, Intake
 from breakeven.ledger.rollups import DAY_US
 from breakeven.ledger.store import Store, connect, trouble_of
 from breakeven.wiring.ledger_known import RowsInFiles
-from breakeven.wiring.ledger_rows import Reading, read_rows
+from breakeven.wiring.ledger_rows import read_rows
 from breakeven.wiring.plan import require_plan_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from breakeven.ledger.cards import CardSchedule
     from breakeven.ledger.intake import Incoming
+    from breakeven.wiring.ledger_rows import ImportOptions
 
 BUSY_S: Final = 10.0
 MAX_SOURCE_LENGTH: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOptions:
-    """What is said of the files by whom they are imported."""
-
-    source: str = ""
-    """What the rows are called after; empty: the file's name without its ending."""
-
-    provider: str = ""
-    """Who sold the models; empty: as the rows say, else the likeliest seller of each."""
-
-    columns: Mapping[str, str]
-    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +51,14 @@ def import_file(store: Path, path: Path, cards: CardSchedule, options: ImportOpt
     Raises ``InputError`` for a file that cannot be used, and where another command changes the ledger.
     """
     require_plan_extra()
-    source = options.source or path.name.split(".")[0]
-    if not source.isprintable() or "," in source or len(source) > MAX_SOURCE_LENGTH:
+    source = options.source
+    if not source or not source.isprintable() or len(source) > MAX_SOURCE_LENGTH:
         raise InputError(f"--source {source!r}: name it in up to {MAX_SOURCE_LENGTH} characters that print.")
     sha256 = _sha256(path)
     try:
         connect(store, create=True).close()
         with keeping(store) as folder:
-            return _Import(store, folder, source, now_s).take(path, sha256, cards, options)
+            return _Import(store, folder, now_s).take(path, sha256, cards, options)
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
 
@@ -79,32 +66,41 @@ def import_file(store: Path, path: Path, cards: CardSchedule, options: ImportOpt
 class _Import:
     """One file on its way into one store."""
 
-    def __init__(self, store: Path, folder: Path, source: str, now_s: float) -> None:
+    def __init__(self, store: Path, folder: Path, now_s: float) -> None:
         self._folder = folder
-        self._source = source
         self._now_s = now_s
         self._left_out = self._pruned_before = 0
         self._store = Store(store, busy_s=BUSY_S)
 
     def take(self, path: Path, sha256: str, cards: CardSchedule, options: ImportOptions) -> Imported:
         try:
-            before = self._imported(sha256)
-            if before is not None:
-                note = f"This very file was imported as {before[0]} before: nothing is added."
-                return self._result(path, Reading(iter(()), (note,)), 0, before[1])
-            reading = read_rows(path, self._source, options.provider, columns=options.columns, zone=options.zone)
+            if (before := self._imported(sha256)) is not None:
+                source, count = before
+                note = f"This very file was imported as {source} before: nothing is added."
+                return Imported(
+                    file=str(path), source=source, added=0, repeated=count, left_out=self._left_out, notes=(note,)
+                )
+            reading = read_rows(path, options)
             intake = Intake(self._store, cards, self._rows_in_files())
             found = self._fitting(reading.rows)
             while batch := list(islice(found, BATCH_ROWS)):
                 self._store.begin()
                 intake.add(batch)
                 self._store.commit()
+            count = intake.added + intake.repeated
             self._store.begin()
             self._store.connection.execute(
-                "INSERT INTO import_file VALUES (?, ?, ?, ?)", (sha256, self._source, intake.added, self._now_s)
+                "INSERT INTO import_file VALUES (?, ?, ?, ?)", (sha256, options.source, count, self._now_s)
             )
             self._store.commit()
-            return self._result(path, reading, intake.added, intake.repeated)
+            return Imported(
+                file=str(path),
+                source=options.source,
+                added=intake.added,
+                repeated=intake.repeated,
+                left_out=self._left_out,
+                notes=reading.notes,
+            )
         finally:
             self._store.close()
 
@@ -131,16 +127,6 @@ class _Import:
                 yield row
             else:
                 self._left_out += 1
-
-    def _result(self, path: Path, reading: Reading, added: int, repeated: int) -> Imported:
-        return Imported(
-            file=str(path),
-            source=self._source,
-            added=added,
-            repeated=repeated,
-            left_out=self._left_out,
-            notes=reading.notes,
-        )
 
 
 def _sha256(path: Path) -> str:

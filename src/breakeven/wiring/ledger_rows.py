@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from breakeven.errors import InputError, UnknownNameError
@@ -31,6 +32,21 @@ _OWN_NUMBERS: Final = (
 _OWN_FLAGS: Final = ("estimated", "streamed")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What is said of a file by whoever imports it."""
+
+    source: str
+    """What its rows are called after."""
+
+    provider: str = ""
+    """Who sold the models; empty: as the rows say, else the likeliest seller of each."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+    tolerate_fraction: float = 0.05
+
+
 class Reading(NamedTuple):
     """Rows by time, and what has to be told of the file they are from."""
 
@@ -38,20 +54,23 @@ class Reading(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_rows(path: Path, source: str, provider: str, *, columns: Mapping[str, str], zone: str | None) -> Reading:
+def read_rows(path: Path, options: ImportOptions) -> Reading:
     """Read the rows of one file.  Raises ``InputError`` where it has none that can be used."""
+    source = options.source
     if is_export(path):
         return Reading(_own_rows(path, source), ())
     from breakeven.traffic.read import read_trace
 
-    trace = read_trace([path], mapping=dict(columns), zone=zone)
+    trace = read_trace(
+        [path], mapping=dict(options.columns), zone=options.zone, tolerate_fraction=options.tolerate_fraction
+    )
     if trace.kind != "trace":
         raise InputError(
             f"{path} holds {'windows of totals' if trace.kind == 'windows' else 'a bill'}, and the ledger keeps single "
             "requests. Import a log of requests; `breakeven plan` reads totals as they are."
         )
     problems = (str(problem) for problem in trace.problems)
-    return Reading(_trace_rows(trace.table, source, _Sellers(provider)), (*trace.notes, *problems))
+    return Reading(_trace_rows(trace.table, source, _Sellers(options.provider)), (*trace.notes, *problems))
 
 
 def is_export(path: Path) -> bool:
@@ -104,16 +123,14 @@ class _Sellers:
 
 def _trace_rows(table: Any, source: str, sellers: _Sellers) -> Iterator[Incoming]:
     """Yield a trace's requests by time; of one moment always in the same order."""
-    import pyarrow as pa
+    from breakeven.traffic.schema import PREFIX_BLOCKS, REQUEST_COLUMNS, TIME
 
-    from breakeven.traffic.schema import PREFIX_BLOCKS, REQUEST_COLUMNS
-
-    names = [name for name in REQUEST_COLUMNS if name != PREFIX_BLOCKS]
-    chosen = table.select(*names).order_by(*names)
-    for batch in chosen.to_pyarrow_batches(chunk_size=BATCH_ROWS):
-        times = batch.column("time").cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-        for at_us, row in zip(times, batch.to_pylist(), strict=True):
-            yield _of_trace(at_us, row, source, sellers)
+    names = [name for name in REQUEST_COLUMNS if name not in (TIME, PREFIX_BLOCKS)]
+    backend = table.get_backend()
+    chosen = f"SELECT epoch_us({TIME}), {', '.join(names)} FROM ({backend.compile(table)})"  # noqa: S608 - names from here
+    found = backend.raw_sql(f"{chosen} ORDER BY ALL")
+    while batch := found.fetchmany(BATCH_ROWS):
+        yield from (_of_trace(at_us, dict(zip(names, said, strict=True)), source, sellers) for at_us, *said in batch)
 
 
 def _of_trace(at_us: int, row: Mapping[str, Any], source: str, sellers: _Sellers) -> Incoming:

@@ -9,6 +9,8 @@ import base64
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from breakeven.gateway.snapshot import Key, LedgerPlan, Limits, Proxy, Route, Snapshot, Target, Timeouts
 from breakeven.routing.eligible import PROTOCOLS
 from breakeven.routing.health import Breaker
@@ -18,6 +20,7 @@ from breakeven.settings.prices import ANY, priced_as
 from breakeven.settings.reach import reach
 from breakeven.settings.secret import is_reference
 from breakeven.sources.genai import exact_price_list, known_targets
+from breakeven.wiring.console import control_plan
 from breakeven.wiring.limits import rules_of_entry, rules_of_quotas, shared_state_of
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def build_snapshot(settings: Settings) -> Snapshot:
             max_connections=limits.connections,
             drain_s=limits.drain_s,
         ),
+        control=msgspec.msgpack.encode(control_plan(settings, file.control)) if file.control else b"",
         breaker=Breaker(**file.breaker.model_dump()),
         rules=rules_of_quotas(file.quotas),
         reserved_output_tokens=file.quotas.output_tokens,
