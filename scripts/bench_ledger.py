@@ -3,6 +3,8 @@
 Three figures that matter: rows a second sustained (writer and mover as two processes, one core each), CPU of
 the mover per row (it shares a core with a worker in the smallest installation), and bytes per row.  Rows are
 written one frame a row and twenty-five rows a frame, the two ends of what a gateway does.
+
+Then a month of a million rows: its closed days on disk, and the questions of a page on one core.
 """
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ def main() -> None:
     """Measure, and print one line a figure."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=500_000)
+    options.add_argument(
+        "--month-rows", type=int, default=1_000_000, help="rows of the month that questions are put to"
+    )
     options.add_argument("--folder", type=Path, default=None, help="where to write; default: a temporary folder")
     given = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="breakeven-bench-", dir=given.folder))
@@ -47,6 +52,11 @@ def main() -> None:
         for rows_per_frame in (1, 25):
             for episodes in (False, True):
                 _measure(folder, given.rows, rows_per_frame, episodes=episodes)
+        if given.month_rows:
+            from bench_ledger_month import measure  # noqa: PLC0415 - it needs the extra plan, and the rest does not
+
+            shutil.rmtree(folder)
+            measure(folder, given.month_rows)
     finally:
         shutil.rmtree(folder)
 
@@ -60,7 +70,7 @@ def _measure(folder: Path, count: int, rows_per_frame: int, *, episodes: bool) -
         os._exit(0)
     mover = os.fork()
     if not mover:
-        os._exit(_move(folder, count))
+        os._exit(move(folder, count))
     writing = os.wait4(writer, 0)[2]
     _, status, moving = os.wait4(mover, 0)
     took_s = time.perf_counter() - began_s
@@ -111,7 +121,8 @@ def _write(folder: Path, count: int, rows_per_frame: int, *, episodes: bool) -> 
     spool.close()
 
 
-def _move(folder: Path, count: int) -> int:
+def move(folder: Path, count: int) -> int:
+    """Move so many rows from a spool into a store at made-up prices; return an exit code."""
     prices = TokenPrices(
         input=TokenPrice(usd_per_mtok=Decimal("1.25"), tiers=(Tier(over_tokens=200_000, usd_per_mtok=Decimal("2.5")),)),
         cached_input=TokenPrice(usd_per_mtok=Decimal("0.125")),

@@ -96,9 +96,7 @@ def test_metrics_tell_of_live_requests(started: tuple[Gateway, Control], upstrea
             status, text = control.ask("GET", "/metrics")
             return status == 200 and all(item in text for item in wanted)
 
-        wait_for(
-            lambda: told('in_flight_requests{target="a"} 1'), "the request under way", lambda: control.ask("GET", "/metrics")[1]
-        )
+        wait_for(lambda: told('in_flight_requests{target="a"} 1'), "the request under way", gateway.said)
         released.set()
         assert held.reply().status == 200
         wait_for(lambda: told('in_flight_requests{target="a"} 0'), "its end")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from small_logs import GOOD, HEADER, read
 
 from breakeven.errors import InputError
+from breakeven.traffic.profile import profile
 from breakeven.traffic.read import read_trace
 
 if TYPE_CHECKING:
@@ -303,3 +304,22 @@ def test_every_row_is_either_used_or_lost(log: Write, rows: list[tuple[str, list
     assert trace.rows_read == used + trace.rows_lost
     if not broken_quotes:  # where a quote runs over the line's end, lines are not rows
         assert trace.rows_read == 2 + len(rows)
+
+
+def test_a_damaged_byte_anywhere_in_a_parquet_is_told_or_harmless(log: Write, tmp_path: Path) -> None:
+    columns = {
+        "time": pa.array([1_760_000_000_000_000 + n * 1_000_000 for n in range(6)], pa.timestamp("us")),
+        "input_tokens": list(range(6)),
+        "output_tokens": [3] * 6,
+        "note": [f"note {n}" for n in range(6)],
+    }
+    path = tmp_path / "sound.parquet"
+    pq.write_table(pa.table(columns), path)
+    sound = path.read_bytes()
+    refused = 0
+    for place in range(0, len(sound), 23):
+        try:
+            profile(read_trace([log(sound[:place] + bytes([sound[place] ^ 0x55]) + sound[place + 1 :])]))
+        except InputError:
+            refused += 1
+    assert refused

@@ -50,7 +50,7 @@ WORKERS: Final = Family("breakeven_workers", "gauge", (), "Workers that said lat
 CONNECTIONS: Final = Family("breakeven_connections", "gauge", (), "Connections of clients.")
 WAITING: Final = Family("breakeven_waiting_rows", "gauge", (), "Rows in memory that could not be written yet.")
 DROPPED: Final = Family("breakeven_dropped_rows_total", "counter", (), "Rows that were given up.")
-SKIPPED: Final = Family("breakeven_skipped_events_total", "counter", (), "Events of streams that were no JSON and were left out.")
+SKIPPED: Final = Family("breakeven_skipped_events_total", "counter", (), "Events of streams that were no JSON.")
 FIRST_BYTE: Final = Family(
     "breakeven_first_byte_seconds", "histogram", ("target",), "From a request to the first byte of its answer."
 )

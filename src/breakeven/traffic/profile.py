@@ -18,6 +18,7 @@ from breakeven.traffic.lengths import lengths_of
 from breakeven.traffic.progress import Steps
 from breakeven.traffic.reuse import reuse_of
 from breakeven.traffic.schema import INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from breakeven.traffic.sql import damage_told
 from breakeven.traffic.sums import SUMS, add_up, moments_of, usage_of
 from breakeven.traffic.timing import MICROSECONDS, span_s, spread_over_time, sums_by_hour_and_window, whole_days
 from breakeven.traffic.totals import bill_profile, windows_profile
@@ -46,12 +47,13 @@ def profile(
     traffic into cells, as far as it can be cut.  ``progress`` is told the share of the work that is done.
     Raises ``InputError`` for a trace of one instant, which shows no rate.
     """
-    if trace.kind == "bill":
-        return bill_profile(trace)
-    if trace.kind == "windows":
-        return windows_profile(trace, day_boundaries_s)
     backend = trace.table.get_backend() if progress is not None else None
-    return _trace_profile(trace, input_thresholds_tokens, day_boundaries_s, Steps(STEPS, progress, backend))
+    with damage_told(trace.source):
+        if trace.kind == "bill":
+            return bill_profile(trace)
+        if trace.kind == "windows":
+            return windows_profile(trace, day_boundaries_s)
+        return _trace_profile(trace, input_thresholds_tokens, day_boundaries_s, Steps(STEPS, progress, backend))
 
 
 def _trace_profile(

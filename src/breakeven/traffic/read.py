@@ -45,7 +45,7 @@ from breakeven.traffic.schema import (
     WINDOW_COLUMNS,
     WINDOW_SCHEMA,
 )
-from breakeven.traffic.sql import ask
+from breakeven.traffic.sql import ask, damage_told
 from breakeven.traffic.told import safely_told
 from breakeven.traffic.trace import Trace
 from breakeven.traffic.windows import check_grouping, overlap_problem
@@ -93,10 +93,11 @@ def read_trace(
     else:
         notes += [note for rows in files for note in check_zones(backend, rows)]
     notes += [note for rows in files for note in (*doubt_notes(backend, rows), *silence_note(rows))]
-    faults = [collect_faults(backend, rows) for rows in files]
-    problems = _judge(backend, files, faults, tolerate_fraction)
-    check_usable(files, source)
-    paid_usd, paid_notes = paid(backend, files, reports)
+    with damage_told(source):
+        faults = [collect_faults(backend, rows) for rows in files]
+        problems = _judge(backend, files, faults, tolerate_fraction)
+        check_usable(files, source)
+        paid_usd, paid_notes = paid(backend, files, reports)
     return Trace(
         kind=kind,
         source=source,
