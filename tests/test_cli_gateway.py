@@ -103,7 +103,7 @@ def test_up_says_what_is_missing_and_exits_2(
 
 def test_up_says_where_it_is_and_hands_the_snapshot_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[Snapshot] = []
-    monkeypatch.setattr(gateway, "hand_over", taken.append)
+    monkeypatch.setattr(gateway, "hand_over", lambda snapshot, _: taken.append(snapshot))
     monkeypatch.chdir(tmp_path)
     for name in [*KEYS, "GROQ_API_KEY", "MISTRAL_API_KEY"]:
         monkeypatch.delenv(name, raising=False)
