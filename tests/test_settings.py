@@ -131,6 +131,19 @@ WRONG: dict[str, tuple[str, str]] = {
         "targets: {a: {url: http://h}}\nmodels: {m: {targets: [{target: a, weight: 2}], policy: ordered}}",
         "weights count under policy: weighted",
     ),
+    "a metadata service": (
+        "targets: {a: {url: http://169.254.169.254/v1}}\nmodels: {m: {targets: [a]}}",
+        "machines get their own credentials there",
+    ),
+    "fallbacks that go round": (
+        "targets: {a: {url: http://h}}\n"
+        "models: {m: {targets: [a], fallbacks: [n]}, n: {targets: [a], fallbacks: [m]}}",
+        "these fallbacks go round: m → n → m",
+    ),
+    "a fallback that is none": (
+        "targets: {a: {url: http://h}}\nmodels: {m: {targets: [a], fallbacks: [n]}}",
+        "there is no model 'n' to fall back to",
+    ),
     "a loop": ("targets: {a: {url: http://localhost:9400/v1}}\nmodels: {m: {targets: [a]}}", "own address"),
     "another scheme": ("targets: {a: {url: ftp://h}}\nmodels: {m: {targets: [a]}}", "http:// or https://"),
     "a port that is none": ("targets: {a: {url: http://h:70000}}\nmodels: {m: {targets: [a]}}", "cannot be read"),

@@ -7,6 +7,8 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from breakeven.forbidden import is_forbidden
+
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?"
@@ -45,6 +47,8 @@ def read_address(url: str) -> Address:
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ValueError("a URL here has no ? and no # part")
     host = checked_host(parts.hostname or "")
+    if is_forbidden(host):
+        raise ValueError(f"{host} is no place for a target: machines get their own credentials there")
     if port == 0:
         raise ValueError("the port of a URL lies between 1 and 65535")
     shown = f"[{host}]" if ":" in host else host

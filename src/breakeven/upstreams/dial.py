@@ -9,6 +9,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from breakeven.forbidden import is_forbidden
 from breakeven.upstreams.connection import CONNECT_FAILED, CONNECT_TIMEOUT, PROXY_REFUSED, TLS_FAILED
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ async def _open(host: str, port: int) -> socket.socket:
         raise NotConnectedError(CONNECT_FAILED, f"{host} cannot be resolved: {why}") from error
     why = "it has no address"
     for family, kind, protocol, _, where in found:
+        if is_forbidden(str(where[0])):
+            why = f"{where[0]} is no address for a target: machines get their credentials there"
+            continue
         try:
             opened = socket.socket(family, kind, protocol)
         except OSError as error:  # no IPv6 here, or no file left
