@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -15,9 +17,11 @@ from openai import OpenAI
 from gateway import answers, payloads
 from gateway.gateway import KEY, settings, target, wait_for
 from gateway.wire import chat_bytes
+from limits.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from gateway.gateway import Gateway
     from gateway.scripted import Call, ScriptedUpstream
@@ -145,9 +149,6 @@ def test_a_budget_survives_a_restart(start_gateway: Start, upstream: ScriptedUps
 
 
 def test_keys_made_with_limits_are_held_to_them_at_once(start_gateway: Start, upstream: ScriptedUpstream) -> None:
-    import subprocess  # noqa: PLC0415 - the command as its user runs it
-    import sys  # noqa: PLC0415 - likewise
-
     upstream.script("a", answers.whole())
     gateway = start_gateway(_limited(upstream, {}))
     command = [sys.executable, "-m", "breakeven", "keys", "create", "intern", "--requests-per-minute", "1"]
@@ -181,4 +182,38 @@ def test_requests_under_way_when_limits_change_are_settled_under_the_new_ones(
         upstream.calls("a", at_least=1)
         released.set()
         assert line.reply().status == 200
+    assert _ask(gateway)[0] == 200
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Server]:
+    """A real server, for limits that workers share."""
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_two_workers_and_two_gateways_share_one_limit(
+    start_gateway: Start, upstream: ScriptedUpstream, redis: Server
+) -> None:
+    upstream.script("a", answers.whole())
+    shared = {"shared_state": {"url": redis.url}, "workers": 2}
+    gateways = [start_gateway(_limited(upstream, {"requests_per_minute": 20}, **shared)) for _ in range(2)]
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda n: _ask(gateways[n % 2])[0], range(80)))
+    assert (found.count(200), found.count(429)) == (20, 60)
+
+
+def test_traffic_goes_on_while_the_server_is_away(
+    start_gateway: Start, upstream: ScriptedUpstream, redis: Server
+) -> None:
+    upstream.script("a", answers.whole())
+    quota = {"requests_per_minute": 1000}
+    gateway = start_gateway(_limited(upstream, quota, shared_state={"url": redis.url, "slack": 0.1}))
+    assert _ask(gateway)[0] == 200
+    redis.kill()
+    assert [_ask(gateway)[0] for _ in range(20)] == [200] * 20
+    redis.start()
+    wait_for(lambda: "limits are back" in gateway.said(), "the server to be found again", gateway.said)
     assert _ask(gateway)[0] == 200
