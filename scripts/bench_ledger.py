@@ -42,9 +42,7 @@ def main() -> None:
     """Measure, and print one line a figure."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=500_000)
-    options.add_argument(
-        "--month-rows", type=int, default=1_000_000, help="rows of the month that questions are put to"
-    )
+    options.add_argument("--month-rows", type=int, default=1_000_000, help="rows of the month that is asked")
     options.add_argument("--folder", type=Path, default=None, help="where to write; default: a temporary folder")
     given = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="breakeven-bench-", dir=given.folder))

@@ -136,8 +136,7 @@ WRONG: dict[str, tuple[str, str]] = {
         "machines get their own credentials there",
     ),
     "fallbacks that go round": (
-        "targets: {a: {url: http://h}}\n"
-        "models: {m: {targets: [a], fallbacks: [n]}, n: {targets: [a], fallbacks: [m]}}",
+        "targets: {a: {url: http://h}}\nmodels: {m: {targets: [a], fallbacks: [n]}, n: {targets: [a], fallbacks: [m]}}",
         "these fallbacks go round: m → n → m",
     ),
     "a fallback that is none": (

@@ -33,6 +33,8 @@ LONG_FUNCTIONS: dict[str, str] = {
     "cli/plan.py:plan": "one line of help for each option of the command",
 }
 WIDE_FUNCTIONS: dict[str, str] = {
+    "cli/ledger.py:query": "a command's parameters are its options",
+    "cli/ledger_upkeep.py:import_": "a command's parameters are its options",
     "cli/keys.py:create": "a command's parameters are its options",
     "cli/capacity.py:estimate": "a command's parameters are its options",
     "cli/init.py:init": "a command's parameters are its options",
@@ -44,7 +46,8 @@ WIDE_FUNCTIONS: dict[str, str] = {
 COUNTS = frozenset(
     {
         # Numbers of things that the field names without a suffix.
-        "requests", "protocols", "layers", "kv_heads", "head_size", "kv_latent_size", "total_parameters", "active_parameters",
+        "requests", "protocols", "layers",
+        "kv_heads", "head_size", "kv_latent_size", "total_parameters", "active_parameters",
         "sliding_window_layers", "gpus", "gpus_per_node", "nodes", "serving_nodes", "standby_nodes", "min_nodes",
         "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index",
         "day_segment", "min_units", "parameters", "record", "workers", "max_attempts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random  # noqa: TID251 - what traffic is made of
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -302,6 +303,25 @@ def test_parts_are_merged_by_id_and_opened_when_their_turn_comes(ids: list[list[
     assert found == sorted(number for some in ids for number in some)
     firsts = [min(ids[number], default=0) for number in opened]
     assert firsts == sorted(firsts)
+
+
+def test_a_closed_day_takes_less_than_sixty_bytes_a_row_although_each_has_an_episode_of_its_own(tmp_path: Path) -> None:
+    spool, chance = spool_of(tmp_path), random.Random(3)  # noqa: S311 - no secret
+    for number in range(20_000):
+        row = attempt(spool, number * 4, **{**said(chance.randrange(60)), "episode": f"{chance.getrandbits(64):016x}"})
+        spool.add(
+            row._replace(
+                received_us=FIRST_DAY * DAY_US + number * 4_000_000 + chance.randrange(4_000_000),
+                first_byte_us=chance.randrange(1_000_000),
+                ended_us=1_000_000 + chance.randrange(9_000_000),
+                input_tokens=int(chance.lognormvariate(6.5, 1.2)),
+                output_tokens=int(chance.lognormvariate(5, 1)),
+            )
+        )
+    spool.close()
+    move(tmp_path, cards())
+    (closed,) = close_days(tmp_path / "ledger.sqlite", AFTER_ALL)
+    assert closed.size_bytes / closed.rows <= 60
 
 
 def test_every_sum_is_that_of_the_rows_whatever_is_closed(store: Path) -> None:

@@ -68,7 +68,7 @@ def test_an_export_comes_into_an_empty_ledger_as_it_was(tmp_path: Path, ending: 
         path = path.with_name("out.csv.gz")
         path.write_bytes(gzip.compress(path.with_suffix("").read_bytes()))
     done = take(tmp_path / "new" / "ledger.sqlite", path, source="old")
-    assert (done.added, done.repeated, done.left_out) == (DAYS * 66, 0, 0)
+    assert (done.added_count, done.repeated_count, done.left_out_count) == (DAYS * 66, 0, 0)
     expected = [row._replace(decision=f"import:old {row.decision}") for row in rows_of(store)]
     assert rows_of(tmp_path / "new" / "ledger.sqlite") == expected
     whole = Question(by=("hour", "key", "tags"))
@@ -82,7 +82,7 @@ def test_an_export_of_this_ledger_adds_nothing_to_it(tmp_path: Path, closed: int
     close_days(store, FIRST_DAY + closed)
     before = rows_of(store)
     done = take(store, tmp_path / "out.csv")
-    assert (done.added, done.repeated) == (0, DAYS * 66)
+    assert (done.added_count, done.repeated_count) == (0, DAYS * 66)
     assert rows_of(store) == before
 
 
@@ -90,18 +90,18 @@ def test_a_trace_comes_in_once_priced_and_under_its_name(tmp_path: Path) -> None
     path = log(tmp_path / "proxy.csv", [{"time": at(n // 3), "input_tokens": n % 4} for n in range(90)])
     store = tmp_path / "led" / "ledger.sqlite"
     done = take(store, path, provider="p")
-    assert (done.added, done.repeated, done.source) == (90, 0, "proxy")
+    assert (done.added_count, done.repeated_count, done.source) == (90, 0, "proxy")
     (total,) = question(store, Question(by=("decision", "priced_as", "key")))
     assert total.labels == ("import:proxy", "p:m", "k")
     assert total.requests == 90
     assert total.cost_usd == sum((row.cost_usd or Decimal(0) for row in rows_of(store)), Decimal(0)) > 0
     before = rows_of(store)
     again = take(store, path, provider="p")
-    assert again.added == 0
+    assert again.added_count == 0
     assert "imported as proxy before" in again.notes[0]
     renamed = log(tmp_path / "same.csv", [{"time": at(n // 3), "input_tokens": n % 4} for n in range(90)])
     renamed.write_text(renamed.read_text() + "\n")
-    assert take(store, renamed, source="proxy", provider="p").added == 0, "another file with the same rows"
+    assert take(store, renamed, source="proxy", provider="p").added_count == 0, "another file with the same rows"
     assert rows_of(store) == before
 
 
@@ -110,7 +110,7 @@ def test_a_file_that_grew_adds_what_is_new(tmp_path: Path) -> None:
     rows = [{"time": at(n // 5), "output_tokens": n % 3} for n in range(60)]
     take(store, log(tmp_path / "a.csv", rows[:40]))
     done = take(store, log(tmp_path / "a.csv", rows))
-    assert (done.added, done.repeated) == (20, 40)
+    assert (done.added_count, done.repeated_count) == (20, 40)
     assert len(rows_of(store)) == 60
 
 
@@ -132,10 +132,10 @@ def test_sources_with_requests_at_the_same_moments_are_all_kept_and_each_once(tm
 def test_rows_that_are_equal_in_all_are_told_apart_by_how_many_they_are(tmp_path: Path) -> None:
     store = tmp_path / "ledger.sqlite"
     same = log(tmp_path / "a.csv", [*[{"time": at(0)}] * 5_000, {"time": at(9)}])
-    assert take(store, same).added == 5_001
+    assert take(store, same).added_count == 5_001
     same.write_text(same.read_text() + "\n")
     done = take(store, same)
-    assert (done.added, done.repeated) == (0, 5_001)
+    assert (done.added_count, done.repeated_count) == (0, 5_001)
 
 
 def test_an_import_for_closed_days_joins_their_files_and_stays_idempotent(tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_an_import_for_closed_days_joins_their_files_and_stays_idempotent(tmp_pa
     sum_up(store)
     close_days(store, AFTER_ALL)
     path = log(tmp_path / "late.csv", [{"time": at(n * 3_600)} for n in range(48)])
-    assert take(store, path).added == 48
+    assert take(store, path).added_count == 48
     close_days(store, AFTER_ALL)
     assert len(files(store)) == DAYS
     path.write_text(path.read_text() + "\n")
     done = take(store, path)
-    assert (done.added, done.repeated) == (0, 48)
+    assert (done.added_count, done.repeated_count) == (0, 48)
     days = question(store, Question(by=("day",)))
     assert sum(total.attempt_count for total in days) == len(rows_of(store)) == DAYS * 66 + 48
 
@@ -173,7 +173,7 @@ def test_a_published_trace_of_years_ago_comes_in_whole_and_in_order(tmp_path: Pa
     done = take(store, sample_path(), provider="openai")
     trace = read_trace([sample_path()])
     found = rows_of(store)
-    assert done.added == trace.rows_read - trace.rows_lost == len(found)
+    assert done.added_count == trace.rows_read - trace.rows_lost == len(found)
     assert [row.time for row in found] == sorted(row.time for row in found)
     assert sum(row.input_tokens for row in found) == trace.table.input_tokens.sum().to_pyarrow().as_py()
 
@@ -184,10 +184,10 @@ def test_rows_of_pruned_days_and_of_the_future_are_left_out(tmp_path: Path) -> N
     prune(store, FIRST_DAY + 2)
     totals = question(store, Question(by=("day",)))
     done = take(store, tmp_path / "out.csv")
-    assert (done.added, done.repeated, done.left_out) == (0, 3 * 66, 2 * 66)
+    assert (done.added_count, done.repeated_count, done.left_out_count) == (0, 3 * 66, 2 * 66)
     assert question(store, Question(by=("day",))) == totals
     late = log(tmp_path / "late.csv", [{"time": "2026-11-21T20:00:00Z"}, {"time": "2031-01-01T00:00:00Z"}])
-    assert take(store, late).left_out == 1
+    assert take(store, late).left_out_count == 1
 
 
 def test_the_seller_is_the_one_said_or_the_likeliest_or_none(tmp_path: Path) -> None:

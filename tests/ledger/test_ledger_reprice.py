@@ -58,7 +58,7 @@ def check(store: Path) -> None:
 def test_the_same_prices_change_nothing(store: Path) -> None:
     before = list(attempts(store))
     done = reprice(store, cards(), Span())
-    assert (done.changes, done.days, done.lost_days) == ({}, 0, 0)
+    assert (done.changes, done.day_count, done.lost_day_count) == ({}, 0, 0)
     assert list(attempts(store)) == before
 
 
@@ -71,10 +71,10 @@ def test_a_corrected_price_changes_rows_and_sums_alike_and_says_by_how_much(stor
     change = done.changes["main", "p:m"]
     assert (change.before_usd, change.after_usd) == (before, cost(store))
     assert before < cost(store)
-    assert change.attempts == sum(row.priced_as == "p:m" for row in rows)
-    assert done.days == DAYS
+    assert change.attempt_count == sum(row.priced_as == "p:m" for row in rows)
+    assert done.day_count == DAYS
     check(store)
-    assert reprice(store, NEW, Span()).attempts == 0
+    assert reprice(store, NEW, Span()).attempt_count == 0
     reprice(store, cards(), Span())
     assert list(attempts(store)) == rows, "and back"
 
@@ -86,11 +86,13 @@ def test_a_price_that_was_missing_makes_rows_priced_and_one_that_is_gone_makes_t
     done = reprice(store, known, Span())
     assert list(done.changes) == [("main", "q:unknown")]
     change = done.changes["main", "q:unknown"]
-    assert (change.unpriced_before, change.unpriced_after, change.before_usd) == (unpriced, 0, Decimal(0))
+    assert (change.unpriced_before_count, change.unpriced_after_count, change.before_usd) == (unpriced, 0, Decimal(0))
     assert change.after_usd == cost(store, priced_as="q:unknown") > 0
     check(store)
     gone = reprice(store, CardSchedule([price_list("0.15")]), Span(target="q:unknown"))
-    assert gone.changes["main", "q:unknown"] == Change(unpriced, change.after_usd, Decimal(0), 0, unpriced)
+    assert gone.changes["main", "q:unknown"] == Change(
+        attempt_count=unpriced, before_usd=change.after_usd, unpriced_after_count=unpriced
+    )
     check(store)
 
 
@@ -115,7 +117,7 @@ def test_days_whose_rows_are_gone_keep_their_sums_and_are_told(store: Path) -> N
     prune(store, FIRST_DAY + 2)
     old = question(store, Question(until=datetime(2026, 11, 4, tzinfo=UTC)))
     done = reprice(store, NEW, Span())
-    assert (done.days, done.lost_days) == (DAYS - 2, 2)
+    assert (done.day_count, done.lost_day_count) == (DAYS - 2, 2)
     assert question(store, Question(until=datetime(2026, 11, 4, tzinfo=UTC))) == old
 
 

@@ -36,9 +36,9 @@ def finish(upkeep: Upkeep, now_s: float) -> str:
 
 def test_a_day_stays_open_for_a_while_after_its_midnight(store: Path) -> None:
     done = close(store, END_S + GRACE_S - 1)
-    assert (done.days_summed, len(done.days)) == (DAYS - 1, DAYS - 1)
+    assert (done.summed_day_count, len(done.days)) == (DAYS - 1, DAYS - 1)
     done = close(store, END_S + GRACE_S)
-    assert (done.days_summed, [str(item.day) for item in done.days]) == (1, ["2026-11-06"])
+    assert (done.summed_day_count, [str(item.day) for item in done.days]) == (1, ["2026-11-06"])
 
 
 def test_so_many_whole_days_are_kept(store: Path) -> None:

@@ -55,11 +55,11 @@ def close(ledger: Ledger = None, config: Config = None, as_json: Json = False) -
         from breakeven.reports.as_json import to_json
 
         days = [item._asdict() for item in done.days]
-        typer.echo(to_json({"days_summed": done.days_summed, "days": days, "has_parquet": done.has_parquet}))
+        typer.echo(to_json({"days_summed": done.summed_day_count, "days": days, "has_parquet": done.has_parquet}))
         return
     for item in done.days:
         typer.echo(f"{item.day}  {item.rows:,} rows  {item.size_bytes:,} bytes")
-    typer.echo(f"closed {len(done.days):,} days; summed up {done.days_summed:,}")
+    typer.echo(f"closed {len(done.days):,} days; summed up {done.summed_day_count:,}")
     if not done.has_parquet:
         typer.echo("Rows stay in the store: files need pyarrow (pip install 'breakeven[plan]').", err=True)
 
@@ -128,7 +128,7 @@ def import_(
     if as_json:
         from breakeven.reports.as_json import to_json
 
-        typer.echo(to_json({"files": done, "warnings": warnings}))
+        typer.echo(to_json({"files": [_record(item) for item in done], "warnings": warnings}))
         return
     for warning in warnings:
         typer.echo(warning, err=True)
@@ -164,7 +164,12 @@ def reprice(
     if as_json:
         from breakeven.reports.as_json import to_json
 
-        record = {"dry_run": dry_run, "days": done.days, "lost_days": done.lost_days, "targets": _records(done)}
+        record = {
+            "dry_run": dry_run,
+            "days": done.day_count,
+            "lost_days": done.lost_day_count,
+            "targets": _records(done),
+        }
         typer.echo(to_json({**record, "warnings": cards.take_warnings()}))
         return
     _show_repricing(done, dry_run=dry_run)
@@ -193,12 +198,23 @@ def _show_last(found: Sequence[ExportedAttempt]) -> None:
 
 
 def _show_import(done: Imported) -> None:
-    there = f", {done.repeated:,} were there already" if done.repeated else ""
-    typer.echo(f"{done.file}: added {done.added:,} requests as {done.source}{there}")
+    there = f", {done.repeated_count:,} were there already" if done.repeated_count else ""
+    typer.echo(f"{done.file}: added {done.added_count:,} requests as {done.source}{there}")
     for note in done.notes:
         typer.echo(f"  {note}", err=True)
-    if done.left_out:
-        typer.echo(f"  {done.left_out:,} are left out: of days that were pruned, or still to come.", err=True)
+    if done.left_out_count:
+        typer.echo(f"  {done.left_out_count:,} are left out: of days that were pruned, or still to come.", err=True)
+
+
+def _record(done: Imported) -> dict[str, object]:
+    return {
+        "file": done.file,
+        "source": done.source,
+        "added": done.added_count,
+        "repeated": done.repeated_count,
+        "left_out": done.left_out_count,
+        "notes": done.notes,
+    }
 
 
 def _show_repricing(done: Repricing, *, dry_run: bool) -> None:
@@ -214,15 +230,17 @@ def _show_repricing(done: Repricing, *, dry_run: bool) -> None:
             table.add_column(name, justify="right")
         for (target, priced_as), change in sorted(done.changes.items()):
             sums = (
-                _usd(change.before_usd, change.unpriced_before),
-                _usd(change.after_usd, change.unpriced_after),
+                _usd(change.before_usd, change.unpriced_before_count),
+                _usd(change.after_usd, change.unpriced_after_count),
                 f"{change.after_usd - change.before_usd:+f}",
             )
-            table.add_row(target or "–", priced_as or "–", f"{change.attempts:,}", *sums)
+            table.add_row(target or "–", priced_as or "–", f"{change.attempt_count:,}", *sums)
         console().print(table)
-    typer.echo(f"{'would reprice' if dry_run else 'repriced'} {done.attempts:,} attempts of {done.days:,} days")
-    if done.lost_days:
-        typer.echo(f"{done.lost_days:,} days keep their old prices: their rows were pruned.", err=True)
+    typer.echo(
+        f"{'would reprice' if dry_run else 'repriced'} {done.attempt_count:,} attempts of {done.day_count:,} days"
+    )
+    if done.lost_day_count:
+        typer.echo(f"{done.lost_day_count:,} days keep their old prices: their rows were pruned.", err=True)
 
 
 def _usd(sum_usd: Decimal, unpriced: int) -> str:
@@ -234,11 +252,11 @@ def _records(done: Repricing) -> list[dict[str, object]]:
         {
             "target": target,
             "priced_as": priced_as,
-            "attempts": change.attempts,
+            "attempts": change.attempt_count,
             "before_usd": f"{change.before_usd:f}",
             "after_usd": f"{change.after_usd:f}",
-            "unpriced_before": change.unpriced_before,
-            "unpriced_after": change.unpriced_after,
+            "unpriced_before": change.unpriced_before_count,
+            "unpriced_after": change.unpriced_after_count,
         }
         for (target, priced_as), change in sorted(done.changes.items())
     ]

@@ -168,6 +168,9 @@ class LedgerPlan:
     waiting_rows: int
     """Rows kept in memory while the spool cannot be written."""
 
+    keep_days: int | None
+    """Of which rows are kept; None: all."""
+
     fresh: bool
     """Begin with an empty ledger at every start: for benchmarks and demonstrations only."""
 

@@ -49,16 +49,21 @@ def prune(store: Path, before_day: int, *, dry_run: bool = False) -> Pruned:
                 return Pruned(_old_days(connection, before_day), 0)
         with keeping(store) as folder, closing(connect(store, busy_s=BUSY_S)) as connection:
             days = _old_days(connection, before_day)
-            for item in days_in_store(connection):
-                if item.day < before_day:
-                    connection.execute(f"DELETE FROM attempt WHERE {item.condition}")  # noqa: S608 - numbers of days.py
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("UPDATE day_file SET state = ? WHERE day < ?", (REPLACED, before_day))
-            connection.execute("UPDATE upkeep SET pruned_before = max(pruned_before, ?)", (before_day,))
-            connection.execute("COMMIT")
+            _delete(connection, before_day)
             return Pruned(days, sweep(connection, store, folder))
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
+
+
+def _delete(connection: sqlite3.Connection, before_day: int) -> None:
+    """Delete rows of the store day by day, then let files no longer count."""
+    for item in days_in_store(connection):
+        if item.day < before_day:
+            connection.execute(f"DELETE FROM attempt WHERE {item.condition}")  # noqa: S608 - numbers of days.py
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE day_file SET state = ? WHERE day < ?", (REPLACED, before_day))
+    connection.execute("UPDATE upkeep SET pruned_before = max(pruned_before, ?)", (before_day,))
+    connection.execute("COMMIT")
 
 
 def _old_days(connection: sqlite3.Connection, before_day: int) -> tuple[PrunedDay, ...]:

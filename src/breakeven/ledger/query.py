@@ -167,27 +167,43 @@ class _Group:
 
 
 def _answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, ...]:
-    columns = [_EXPRESSIONS.get(label) or f"{_text_label(label)}_text.text" for label in question.by]
-    texts = dict.fromkeys(_text_label(label) for label in question.by if label not in _EXPRESSIONS)
-    joins = " ".join(f"LEFT JOIN text {label}_text ON {label}_text.id = s.{label}" for label in texts)
-    if "hour" in question.by and "day" in question.by:
-        columns[question.by.index("day")] = f"at / {HOURS_PER_DAY}"
     time = next((label for label in TIME_LABELS if label in question.by), "")
     cells = cells_within(connection, _hours(question), time)
     condition, values = _condition(connection, question)
-    groups = ", ".join([*columns, "s.rate_card, s.over_tokens, s.outcome = 1, s.flags & 1, s.fallback = 0"])
+    # Series that the answer does not tell apart count as the first of them, so that only two numbers are sorted.
+    parts = ", ".join([*(f"s.{_column(label)}" for label in question.by if label not in TIME_LABELS), *_PRICED])
     found = connection.execute(
-        f"SELECT {groups}, {SUMMED} FROM ({cells}) JOIN series s ON s.id = series {joins} "
-        f"WHERE {condition} GROUP BY {groups}",
+        f"WITH chosen AS MATERIALIZED (SELECT s.id AS series, min(s.id) OVER (PARTITION BY {parts}) AS first "
+        f"FROM series s WHERE {condition}) "
+        f"SELECT at, first, {SUMMED} FROM ({cells}) cells CROSS JOIN chosen ON chosen.series = cells.series "
+        "GROUP BY at, first",
         values,
     )
     totals: dict[tuple[str | None, ...], _Group] = {}
     cards = Cards(connection)
-    width = len(question.by)
-    for row in found:
-        labels = tuple(_said(label, value) for label, value in zip(question.by, row, strict=False))
-        _add(totals.setdefault(labels, _Group()), row[width:], cards)
+    series: dict[int, tuple[list[str | None], Sequence[int | str]]] = {}
+    for at, first, *sums in found:
+        if first not in series:
+            series[first] = _said_of(connection, question, first)
+        said, priced = series[first]
+        labels = tuple(
+            _time(label, time, at) if label in TIME_LABELS else text
+            for label, text in zip(question.by, said, strict=True)
+        )
+        _add(totals.setdefault(labels, _Group()), (*priced, *sums), cards)
     return tuple(group.total(labels) for labels, group in sorted(totals.items(), key=_order))
+
+
+def _said_of(
+    connection: sqlite3.Connection, question: Question, series: int
+) -> tuple[list[str | None], Sequence[int | str]]:
+    """Return what a series says of each label, nothing of times, and what its price follows from."""
+    columns = ["NULL" if label in TIME_LABELS else f"s.{_column(label)}" for label in question.by]
+    row = connection.execute(
+        f"SELECT {', '.join([*columns, *_PRICED])} FROM series s WHERE id = ?", (series,)
+    ).fetchone()
+    width = len(columns)
+    return [_said(connection, label, code) for label, code in zip(question.by, row, strict=False)], row[width:]
 
 
 def _hours(question: Question) -> tuple[int, int]:
@@ -196,7 +212,7 @@ def _hours(question: Question) -> tuple[int, int]:
     return first, int(until.timestamp()) // _HOUR_S if until else NO_HOUR
 
 
-def _text_label(label: str) -> str:
+def _column(label: str) -> str:
     return "tags" if label.startswith(TAG) else label
 
 
@@ -216,25 +232,26 @@ def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
         group.cost_usd += cost
 
 
-_EXPRESSIONS: Final = {
-    "outcome": "s.outcome",
-    "processing": "s.processing",
-    "hour": "at",
-    "day": "at",
-}
+_PRICED: Final = ("s.rate_card", "s.over_tokens", "s.outcome = 1", "s.flags & 1", "s.fallback = 0")
 
 
-def _said(label: str, value: object) -> str | None:
-    if value is None:
+def _said(connection: sqlite3.Connection, label: str, code: int | None) -> str | None:
+    """Return what a number in ``series`` stands for."""
+    if code is None or label in TIME_LABELS:
         return None
-    if label.startswith(TAG):
-        return tag_of(str(value), label.removeprefix(TAG))
     if label in _CODED:
-        names, code = _CODED[label], int(str(value))
+        names = _CODED[label]
         return names[code] if code < len(names) else None
+    found = connection.execute("SELECT text FROM text WHERE id = ?", (code,)).fetchone()
+    text = str(found[0]) if found else None
+    return tag_of(text, label.removeprefix(TAG)) if text and label.startswith(TAG) else text
+
+
+def _time(label: str, unit: str, at: int) -> str:
+    """Return an hour or a day as it is said; ``at`` counts in units of ``unit``."""
     if label == "hour":
-        return f"{_EPOCH + timedelta(hours=int(str(value))):%Y-%m-%dT%H:00Z}"
-    return f"{_EPOCH + timedelta(days=int(str(value))):%Y-%m-%d}" if label == "day" else str(value)
+        return f"{_EPOCH + timedelta(hours=at):%Y-%m-%dT%H:00Z}"
+    return f"{_EPOCH + timedelta(days=at // HOURS_PER_DAY if unit == 'hour' else at):%Y-%m-%d}"
 
 
 def _order(item: tuple[tuple[str | None, ...], _Group]) -> tuple[tuple[bool, str], ...]:
@@ -249,7 +266,7 @@ def _condition(connection: sqlite3.Connection, question: Question) -> tuple[str,
     parts, values = ["1"], []
     for label, numbers in wanted.items():
         # One list as JSON: texts that have a tag can be more than a statement takes values.
-        parts.append(f"s.{_text_label(label)} IN (SELECT value FROM json_each(?))")
+        parts.append(f"s.{_column(label)} IN (SELECT value FROM json_each(?))")
         values.append(json.dumps(numbers))
     return " AND ".join(parts), values
 

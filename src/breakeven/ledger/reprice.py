@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,7 +24,7 @@ from breakeven.ledger.schema import SERIES_COLUMNS
 from breakeven.ledger.store import Store, connect, trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -74,34 +74,47 @@ class Span:
         return not self.target or self.target in (target, priced_as)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What changed for one target."""
 
-    attempts: int = 0
+    attempt_count: int = 0
     before_usd: Decimal = Decimal(0)
     after_usd: Decimal = Decimal(0)
-    unpriced_before: int = 0
+    unpriced_before_count: int = 0
     """Attempts that had no known price, and are in no sum of before."""
 
-    unpriced_after: int = 0
+    unpriced_after_count: int = 0
+
+    def plus(self, before_usd: Decimal | None, after_usd: Decimal | None) -> Change:
+        """Add one attempt."""
+        return Change(
+            attempt_count=self.attempt_count + 1,
+            before_usd=self.before_usd + (before_usd or 0),
+            after_usd=self.after_usd + (after_usd or 0),
+            unpriced_before_count=self.unpriced_before_count + (before_usd is None),
+            unpriced_after_count=self.unpriced_after_count + (after_usd is None),
+        )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repricing:
     """What a run changed, or would change."""
 
-    changes: dict[tuple[str, str], Change] = field(default_factory=dict)
+    changes: Mapping[tuple[str, str], Change]
     """By the target's name and what it is priced as."""
 
-    days: int = 0
-    lost_days: int = 0
+    day_count: int
+    lost_day_count: int
     """Days whose prices differ and whose rows are gone: their sums stay as they are."""
 
     @property
-    def attempts(self) -> int:
+    def attempt_count(self) -> int:
         """How many rows changed."""
-        return sum(change.attempts for change in self.changes.values())
+        return sum(change.attempt_count for change in self.changes.values())
+
+
+NO_CHANGE: Final = Change()
 
 
 class Held(NamedTuple):
@@ -134,13 +147,15 @@ class Priced(NamedTuple):
 class Judge:
     """Says which card holds for a row now, and adds up what that changes."""
 
-    __slots__ = ("_cards", "_old_cards", "_span", "found")
+    __slots__ = ("_cards", "_old_cards", "_span", "changes", "noted")
 
     def __init__(self, cards: CardSchedule, old_cards: Cards, span: Span) -> None:
         self._cards = cards
         self._old_cards = old_cards
         self._span = span
-        self.found = Repricing()
+        self.changes: dict[tuple[str, str], Change] = {}
+        self.noted = 0
+        """Rows so far that change."""
 
     def may_change(self, hour: int, priced_as: str, processing: int, card_id: str) -> bool:
         """Whether some row of an hour may get another card than that one."""
@@ -163,14 +178,11 @@ class Judge:
 
     def note(self, row: Priced, held: Held) -> None:
         """Add a row that changes to what is told."""
-        change = self.found.changes.setdefault((row.target, row.priced_as), Change())
-        change.attempts += 1
-        before = _cost(row, self._old_cards.get(row.was[0]), row.was[1])
-        after = _cost(row, held.known.card if held.known else None, held.over_tokens)
-        change.before_usd += before or 0
-        change.after_usd += after or 0
-        change.unpriced_before += before is None
-        change.unpriced_after += after is None
+        before_usd = _cost(row, self._old_cards.get(row.was[0]), row.was[1])
+        after_usd = _cost(row, held.known.card if held.known else None, held.over_tokens)
+        name = row.target, row.priced_as
+        self.changes[name] = self.changes.get(name, NO_CHANGE).plus(before_usd, after_usd)
+        self.noted += 1
 
 
 def reprice(store: Path, cards: CardSchedule, span: Span, *, dry_run: bool = False) -> Repricing:
@@ -184,26 +196,32 @@ def reprice(store: Path, cards: CardSchedule, span: Span, *, dry_run: bool = Fal
     try:
         with place as folder, closing(connect(store, read_only=dry_run, busy_s=BUSY_S)) as connection:
             judge = Judge(cards, Cards(connection), span)
-            days = _days(connection, judge, span)
-            in_store = {item.day: item for item in days_in_store(connection)}
-            files = {file.day: file for file in day_files(connection)}
-            for day in sorted(days):
-                before = judge.found.attempts
-                if day in in_store:
-                    _in_store(connection, judge, in_store[day], None if dry_run else writer)
-                if day in files:
-                    _in_file(connection, judge, folder, files[day], None if dry_run else writer)
-                judge.found.days += judge.found.attempts > before
-                judge.found.lost_days += day not in in_store and day not in files
+            done = _go(connection, folder, judge, span, None if dry_run else writer)
             if not dry_run:
                 sweep(connection, store, folder)
-            return judge.found
+            return done
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
     except OSError as error:
         raise InputError(f"The files of closed days of {store} cannot be read or written: {error}.") from error
     finally:
         writer.close()
+
+
+def _go(connection: sqlite3.Connection, folder: Path, judge: Judge, span: Span, writer: Store | None) -> Repricing:
+    """Reprice day by day; without a writer only look."""
+    day_count = lost_day_count = 0
+    in_store = {item.day: item for item in days_in_store(connection)}
+    files = {file.day: file for file in day_files(connection)}
+    for day in sorted(_days(connection, judge, span)):
+        before = judge.noted
+        if day in in_store:
+            _in_store(connection, judge, in_store[day], writer)
+        if day in files:
+            _in_file(connection, judge, folder, files[day], writer)
+        day_count += judge.noted > before
+        lost_day_count += day not in in_store and day not in files
+    return Repricing(changes=judge.changes, day_count=day_count, lost_day_count=lost_day_count)
 
 
 def _days(connection: sqlite3.Connection, judge: Judge, span: Span) -> set[int]:

@@ -246,6 +246,9 @@ class LedgerEntry(Strict):
     waiting_rows: Annotated[int, Field(ge=1000, le=10_000_000), IsNumber] = Field(
         100_000, description="Rows kept in memory, per worker, while the spool cannot be written."
     )
+    keep_days: Annotated[int, Field(ge=1, le=36_500), IsNumber] | None = Field(
+        None, description="Days of which rows are kept; older ones are deleted, their sums stay. Default: all."
+    )
     fresh: bool = Field(
         default=False, description="Empty the ledger at every start: for benchmarks and demonstrations only."
     )

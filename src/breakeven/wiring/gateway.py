@@ -12,7 +12,6 @@ import gc
 import logging
 import os
 import random  # noqa: TID251 - see _work
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +28,16 @@ from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring.clock import SystemClock
 from breakeven.wiring.console import become_control
-from breakeven.wiring.ledger import LOCK_NAME, SPOOL_NAME, LedgerPlace, id_floor, open_mover
+from breakeven.wiring.ledger import (
+    LOCK_NAME,
+    SPOOL_NAME,
+    LedgerPlace,
+    current_s,
+    forget_ledger,
+    id_floor,
+    open_mover,
+)
+from breakeven.wiring.ledger_upkeep import Upkeep
 from breakeven.wiring.limits import keys_of_stored
 
 if TYPE_CHECKING:
@@ -157,6 +165,7 @@ def _move(snapshot: Snapshot) -> None:
     os.nice(MOVER_NICENESS)
     plan = snapshot.ledger
     mover = open_mover(_place(plan), snapshot.price_lists, _resolve)
+    upkeep = Upkeep(Path(plan.store), plan.keep_days)
     supervisor = os.getppid()
     trouble = ""
     while True:
@@ -168,8 +177,11 @@ def _move(snapshot: Snapshot) -> None:
             _log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "The store can be written again.")
         if moved >= MANY_ROWS:
             continue
+        if said := upkeep.poll(current_s()):
+            _log.warning("%s", said)
         if signal.sigtimedwait(_STOP, IDLE_S) or os.getppid() != supervisor:
             break
+    upkeep.stop()
     mover.drain()
     if mover.trouble:
         _log.error("%s What was not moved stays in the spool, and is moved at the next start.", mover.trouble)
@@ -285,9 +297,7 @@ def _lock(plan: LedgerPlan) -> int | None:
 
 def _forget(plan: LedgerPlan) -> None:
     """Begin anew: the ledger of the last run goes."""
-    shutil.rmtree(_place(plan).spool, ignore_errors=True)
-    for suffix in ("", "-wal", "-shm"):
-        Path(plan.store + suffix).unlink(missing_ok=True)
+    forget_ledger(_place(plan))
 
 
 if __name__ == "__main__":

@@ -35,11 +35,11 @@ class Imported:
 
     file: str
     source: str
-    added: int
-    repeated: int
+    added_count: int
+    repeated_count: int
     """Rows that the ledger had already."""
 
-    left_out: int
+    left_out_count: int
     """Rows of days that were pruned, and of times that are still to come."""
 
     notes: tuple[str, ...]
@@ -78,7 +78,12 @@ class _Import:
                 source, count = before
                 note = f"This very file was imported as {source} before: nothing is added."
                 return Imported(
-                    file=str(path), source=source, added=0, repeated=count, left_out=self._left_out, notes=(note,)
+                    file=str(path),
+                    source=source,
+                    added_count=0,
+                    repeated_count=count,
+                    left_out_count=self._left_out,
+                    notes=(note,),
                 )
             reading = read_rows(path, options)
             intake = Intake(self._store, cards, self._rows_in_files())
@@ -96,9 +101,9 @@ class _Import:
             return Imported(
                 file=str(path),
                 source=options.source,
-                added=intake.added,
-                repeated=intake.repeated,
-                left_out=self._left_out,
+                added_count=intake.added,
+                repeated_count=intake.repeated,
+                left_out_count=self._left_out,
                 notes=reading.notes,
             )
         finally:

@@ -28,20 +28,24 @@ def last_requests(store: Path, count: int) -> list[ExportedAttempt]:
     Raises ``InputError`` where the store cannot be read, and ``MissingExtraError`` where files would have to be read
     without the packages for it.
     """
-    limit = count * ATTEMPTS  # whatever the number of attempts, these hold that many requests
     try:
         with reading(store) as folder, closing(connect(store, read_only=True, busy_s=10)) as connection:
             connection.execute("BEGIN")
-            found = [SaidAttempt._make(row) for row in connection.execute(f"{SELECT} {_NEWEST}", (limit,))]
-            for file in sorted(day_files(connection), key=lambda file: -file.last_id):
-                found, least = _newest(found, count)
-                if file.last_id < least:
-                    break
-                found += _of_file(folder / file.name, limit)
             cards = Cards(connection)
-            return [exported(row, cards.get(row.rate_card or "")) for row in _newest(found, count)[0]]
+            return [exported(row, cards.get(row.rate_card or "")) for row in _last(connection, folder, count)]
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
+
+
+def _last(connection: sqlite3.Connection, folder: Path, count: int) -> list[SaidAttempt]:
+    limit = count * ATTEMPTS  # whatever the number of attempts, these hold that many requests
+    found = [SaidAttempt._make(row) for row in connection.execute(f"{SELECT} {_NEWEST}", (limit,))]
+    for file in sorted(day_files(connection), key=lambda file: -file.last_id):
+        found, least = _newest(found, count)
+        if file.last_id < least:
+            break
+        found += _of_file(folder / file.name, limit)
+    return _newest(found, count)[0]
 
 
 def _newest(found: list[SaidAttempt], count: int) -> tuple[list[SaidAttempt], int]:

@@ -35,7 +35,7 @@ RETRY_S: Final = 3600
 class Closing:
     """What a run of ``close`` did."""
 
-    days_summed: int
+    summed_day_count: int
     days: tuple[ClosedDay, ...]
     has_parquet: bool
     """Whether rows could be moved to files; without pyarrow they stay in the store."""
@@ -50,10 +50,10 @@ def close(store: Path, now_s: float) -> Closing:
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
     if find_spec("pyarrow") is None:
-        return Closing(days_summed=summed, days=(), has_parquet=False)
+        return Closing(summed_day_count=summed, days=(), has_parquet=False)
     from breakeven.ledger.close import close_days
 
-    return Closing(days_summed=summed, days=close_days(store, before_day), has_parquet=True)
+    return Closing(summed_day_count=summed, days=close_days(store, before_day), has_parquet=True)
 
 
 def prune_days(store: Path, keep_days: int, now_s: float, *, dry_run: bool = False) -> Pruned:

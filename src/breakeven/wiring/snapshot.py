@@ -66,6 +66,7 @@ def build_snapshot(settings: Settings) -> Snapshot:
             store=str(settings.store),
             drop_when_full=file.ledger.on_full == "drop",
             waiting_rows=file.ledger.waiting_rows,
+            keep_days=file.ledger.keep_days,
             fresh=file.ledger.fresh,
         ),
         price_lists=tuple(
