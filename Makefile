@@ -122,6 +122,16 @@ bench-gateway: $(STAMP)  ## CPU, latency and memory of the gateway beside nginx 
 bench-ledger: $(STAMP)  ## Rows a second and CPU a row from the spool into the store
 	$(BIN)/python scripts/bench_ledger.py
 
+MINUTES ?= 10
+.PHONY: soak
+soak: $(STAMP)  ## MINUTES of mixed load: memory, open files and ledger must hold
+	$(BIN)/python scripts/soak.py --minutes $(MINUTES)
+
+.PHONY: fuzz-http
+fuzz-http: CASES = 1000000
+fuzz-http: $(STAMP)  ## Send CASES malformed requests to a running gateway
+	$(BIN)/python scripts/fuzz_requests.py --cases $(CASES)
+
 .PHONY: lock
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv

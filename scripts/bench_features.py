@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 from bench_contenders import ANSWER, BODIES, ROOT, chat_body
 from bench_streams import EVENTS, LAST, TOKEN
 
-from breakeven.gateway.requests import read_chat_request
+from breakeven.gateway.choice import Moment
+from breakeven.gateway.requests import read_request
 from breakeven.gateway.state import State
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.ids import RequestIds
@@ -49,6 +50,9 @@ BATCH: Final = 25
 NOW_MS: Final = 1_790_000_000_000
 
 
+WHAT: Final = "chat completion request"
+
+
 def us(call: Callable[[], object], per: int = 1) -> float:
     """Return the µs of a call, divided by what it does at once: the fastest of some repeats."""
     timer = timeit.Timer(call)
@@ -75,13 +79,16 @@ def request_features(snapshot: Snapshot, spool: Spool) -> dict[str, float]:
     assert key is not None
     assert route is not None
     asked = Request(180, 0, 0, 0, 0, inf, inf, 0)
+    moment = Moment(0.0, 0.0, 0.5)
     return {
         "key check": us(lambda: state.keyring.find(header, 0)),
         **{
-            f"decoding model and stream, body of {len(body) / 1024:.1f} KiB": us(partial(read_chat_request, body))
+            f"decoding model and stream, body of {len(body) / 1024:.1f} KiB": us(
+                partial(read_request, body, "chat completion request")
+            )
             for body in bodies.values()
         },
-        "routing: filter and policy": us(lambda: route.choose(key.asked, asked, route.untried, 0.5)),
+        "routing: filter and policy": us(lambda: route.choose(key.asked[0], asked, route.untried, moment)),
     }
 
 

@@ -14,8 +14,6 @@ from breakeven.console.exposition import ALLOWED, Family
 from breakeven.console.metrics import Metrics
 from breakeven.console.totals import GROUPINGS, MAX_GROUPS, MAX_VALUES, all_totals
 from breakeven.console.worker_state import (
-    BOUNDS_S,
-    FirstBytes,
     WorkerState,
     read_states,
     state_path,
@@ -24,6 +22,7 @@ from breakeven.console.worker_state import (
 )
 from breakeven.ledger import rows
 from breakeven.ledger.schema import make_tables
+from breakeven.routing.latency import BOUNDS_S, FirstBytes
 from console.control import TOKENS, Control, fill, plan_of
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ def gpt(protocols: Gateway) -> Iterator[OpenAI]:
 def counted(row: dict[str, Any]) -> tuple[int, int, int, int, bool]:
     """The row's input, cached, written and output tokens, and whether they are estimated."""
     names = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "estimated")
-    return tuple(row[name] for name in names)  # type: ignore[return-value]  # a row's values are untyped
+    return tuple(row[name] for name in names)
 
 
 def test_a_message_is_passed_on_and_cached_tokens_are_added_to_its_input(
@@ -147,7 +147,7 @@ def test_the_gateway_s_own_errors_are_in_the_words_of_the_client_s_protocol(
 def test_a_completion_is_passed_on_whole_and_streamed(
     protocols: Gateway, upstream: ScriptedUpstream, gpt: OpenAI
 ) -> None:
-    body = {
+    body: dict[str, Any] = {
         "id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "usage": payloads.usage(5, 7),
         "choices": [{"text": " there was", "index": 0, "logprobs": None, "finish_reason": "length"}],
     }  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_completion_is_passed_on_whole_and_streamed(
     assert counted(protocols.row(streamed.headers[ID])) == (5, 0, 0, 7, False)
 
 
-RESPONSE = {
+RESPONSE: dict[str, Any] = {
     "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m", "tools": [],
     "error": None, "incomplete_details": None, "instructions": None, "parallel_tool_calls": True, "tool_choice": "auto",
     "output": [
@@ -183,8 +183,8 @@ RESPONSE = {
 
 def _response_events() -> list[bytes]:
     """Events of https://platform.openai.com/docs/api-reference/responses-streaming."""
-    delta = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
-    written = [
+    delta: dict[str, Any] = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
+    written: list[tuple[str, dict[str, Any]]] = [
         ("response.created", {"response": RESPONSE | {"status": "in_progress", "output": [], "usage": None}}),
         ("response.output_text.delta", delta | {"delta": "In a"}),
         ("response.output_text.delta", delta | {"delta": " grove"}),

@@ -29,6 +29,7 @@ SEND_BUFFER_BYTES: Final = 32 * 1024
 HIGH_WATER_BYTES: Final = 16 * 1024
 _log = logging.getLogger("breakeven.gateway")
 
+_ENDED: Final = httptools.HttpRequestParser(None)  # a parser knows its connection: both would wait for the collector
 _NO_LABELS: Final[dict[bytes, bytes]] = {}
 TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
 
@@ -124,8 +125,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop whatever was done for this client."""
-        del exc
+        del exc, self._pieces[:]
         self.transport = None
+        self._parser = _ENDED
         self.desk.gone(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
@@ -205,7 +207,7 @@ class ClientConnection(asyncio.Protocol):
         self.passed = heads.passed_lines(spelled, raw) if self._passes else b""
         self.announced_bytes = int(raw[spelled[b"content-length"]]) if b"content-length" in spelled else 0
         self.labels = {name.lower(): raw[name] for name in self._label_names} if self._label_names else _NO_LABELS
-        self._keep_alive = parser.should_keep_alive()
+        self._keep_alive = parser.should_keep_alive() and parser.get_method() != b"HEAD"  # its answer has no body
         url, limit = self._url, shared.limits.header_bytes
         self._url = url.partition(b"?")[0]
         if self._fed_bytes > limit and len(url) + heads.head_bytes(raw) > limit:
@@ -304,8 +306,6 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_now(replies.refusal(408, f"The body paused for {limits.body_s:g} s.", "body_timeout"))
         elif self.phase == CLOSING and quiet_s > limits.body_s and self.transport is not None:
             self.transport.abort()
-
-    # Its own affairs
 
     def _feed(self, data: bytes) -> None:
         try:

@@ -111,7 +111,7 @@ class Exchange(Relay):
     def release(self) -> None:
         """Send the last bytes: the row is kept."""
         client = self.client
-        if client.transport is not None:
+        if client.exchange is self:
             client.write(self.tail)
             client.done(close=self.closes)
 

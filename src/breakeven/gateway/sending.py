@@ -46,7 +46,10 @@ def outgoing(client: Dialect, offer: Offer, request: ClientRequest, body: bytes)
         options = request.stream_options
         hides_usage = options is None or not options.include_usage
     if hides_usage or offer.renamed or not named_once(body):
-        body = rewritten(body, request, model=offer.model, ask_for_usage=hides_usage)
+        try:
+            body = rewritten(body, request, model=offer.model, ask_for_usage=hides_usage)
+        except (UnicodeDecodeError, RecursionError):
+            return Failure(UNTRANSLATABLE, "The body is not UTF-8 text, or nested too deeply.")
     return Outgoing(dialect, body, hides_usage)
 
 

@@ -86,6 +86,10 @@ def _nowhere(data: bytes) -> None:
     """Take the bytes of an answer that nobody has asked for."""
 
 
+_ENDED: Final = httptools.HttpResponseParser(None)
+"""In place of the parser of a connection that has ended, which knows it: together they would wait for the collector."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """HTTP/1.1 towards a target, with the callbacks of ``httptools.HttpResponseParser``.
 
@@ -165,6 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Leave the pool; an answer without a length ends here, any other is cut."""
         self.pool.gone(self)
         self.transport = None
+        self.sink, self._parser = _nowhere, _ENDED
         answering, self.answering = self.answering, None
         if answering is None:
             return
