@@ -73,7 +73,9 @@ def snapshot(folder: Path, **fields: Any) -> Snapshot:
             header_bytes=1, body_bytes=1, header_s=1, body_s=1, idle_s=1, max_connections=1, drain_s=1
         ),
         "ledger": LedgerPlan(
-            folder=str(folder), store=str(folder / "ledger.sqlite"), drop_when_full=False, waiting_rows=1, keep_days=None,
+            folder=str(folder), store=str(folder / "ledger.sqlite"), drop_when_full=False,
+            waiting_rows=1,
+            keep_days=None,
             fresh=False,
         ),
         "price_lists": (),
