@@ -113,6 +113,11 @@ def show_totals(by: tuple[str, ...], totals: tuple[Total, ...], whole: Total | N
     if len(totals) > 1 or whole.attempt_count > totals[0].attempt_count:
         table.add_row(*["all", *[""] * len(by)][: len(by)], *_figures(whole))
     console().print(table)
+    if whole.cached_count:
+        typer.echo(
+            f"cached: {whole.cached_count:,} requests were answered from memory, which avoided "
+            f"{whole.avoided_usd:,.6f} USD."
+        )
     if whole.is_partial:
         typer.echo(f"partial: {whole.unpriced_count:,} attempts have no known price; their cost is in no figure.")
 
@@ -140,6 +145,8 @@ def _record(question: Question, total: Total) -> dict[str, object]:
         "attempts": total.attempt_count,
         "estimated_attempts": total.estimated_count,
         "unpriced_attempts": total.unpriced_count,
+        "cached_requests": total.cached_count,
+        "avoided_usd": f"{total.avoided_usd:f}",
         "usage": total.usage,
         "cost_usd": None if total.cost_usd is None else f"{total.cost_usd:f}",
         "partial": total.is_partial,

@@ -127,7 +127,8 @@ def _grouped(
     places = ", ".join(str(place + 1) for place in range(len(grouping) + 5))
     found = connection.execute(
         f"SELECT {', '.join(columns)}, s.rate_card, s.over_tokens, s.outcome = 1, s.flags & 1, s.fallback = 0, "
-        f"{SUMMED}, min(s.id) FROM total JOIN series s ON s.id = series GROUP BY {places}",
+        f"{SUMMED}, min(s.id) FROM total JOIN series s ON s.id = series WHERE s.outcome <> {rows.CACHED} "
+        f"GROUP BY {places}",
         values,
     )
     groups: dict[Labels, Sums] = {}

@@ -54,6 +54,8 @@ def record(total: Total) -> dict[str, object]:
         "cached_input_tokens": tokens.cached_input_tokens,
         "cache_write_tokens": tokens.cache_write_tokens,
         "output_tokens": tokens.output_tokens,
+        "cached_requests": total.cached_count,
+        "avoided_usd": f"{total.avoided_usd:f}",
         "cost_usd": None if total.cost_usd is None else f"{total.cost_usd:f}",
         "partial": total.is_partial,
     }

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _OWN_LINES: Final = b"%bx-breakeven-request-id: %015x\r\nx-breakeven-decision: %b\r\nx-breakeven-overhead-us: %d\r\n"
 _FALLBACK_LINES: Final = b"x-breakeven-attempts: %d\r\nx-breakeven-fallback: %b\r\n"
-_WHOLE: Final = b"HTTP/1.1 200 OK\r\n%b" + _OWN_LINES + b"%b%b%bcontent-length: %d\r\n\r\n%b"
+WHOLE: Final = b"HTTP/1.1 200 OK\r\n%b" + _OWN_LINES + b"%b%b%bcontent-length: %d\r\n\r\n%b"
+"""A whole successful answer: the target's lines, ours, those of a fallback, of the cost, of closing; size and body."""
 
 _new: Final = tuple.__new__
 """Makes a named tuple of its values; the class itself takes 0.3 µs longer, having to pass through Python."""
@@ -57,14 +58,15 @@ class Account:
 
     def own_lines(self) -> bytes:
         """Return the header lines that say what the gateway did."""
-        return _OWN_LINES % self._own_values() + self._fallback_lines()
+        lines = _OWN_LINES % (
+            self.offer.target.reply_header,
+            self.request_id >> 4,  # as ledger.ids.request_text writes it
+            self.decision[0],
+            int((self.sent_s - self.ready_s) * 1e6) if self.sent_s else 0,
+        )
+        return lines + self.fallback_lines() if self.number else lines
 
-    def whole_answer(self, *, lines: bytes, cost: bytes, closing: bytes, body: bytes) -> bytes:
-        """Return a whole successful answer as bytes."""
-        own = self._own_values()
-        return _WHOLE % (lines, *own, self._fallback_lines(), cost, closing, len(body), body)
-
-    def row(self, *, outcome: int, failure: str, reading: Reading, status: int) -> Attempt:
+    def row(self, outcome: int, failure: str, reading: Reading, status: int) -> Attempt:
         """Return the ledger's row of the attempt in hand."""
         shared, offer, labels, key = self.shared, self.offer, self.labels, self.key
         ready_s = self.ready_s
@@ -99,13 +101,6 @@ class Account:
             ),
         )
 
-    def _fallback_lines(self) -> bytes:
-        return _FALLBACK_LINES % (self.number + 1, self.fallback.encode()) if self.number else b""
-
-    def _own_values(self) -> tuple[bytes, int, bytes, int]:
-        return (
-            self.offer.target.reply_header,
-            self.request_id >> 4,  # as ledger.ids.request_text writes it
-            self.decision[0],
-            int((self.sent_s - self.ready_s) * 1e6) if self.sent_s else 0,
-        )
+    def fallback_lines(self) -> bytes:
+        """Return the header lines of a request that took more than one attempt."""
+        return _FALLBACK_LINES % (self.number + 1, self.fallback.encode())

@@ -10,11 +10,13 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from breakeven.gateway import replies
+from breakeven.gateway.cache import CollectingMeter
 from breakeven.gateway.failures import ERROR_EVENT, NO_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from breakeven.gateway.cache import Stored
     from breakeven.gateway.connection import ClientConnection
     from breakeven.metering.meter import EventMeter
     from breakeven.metering.reading import Reading
@@ -84,6 +86,10 @@ class WholeAnswer:
         self._held_bytes = 0
         self._first = self._last = b""
 
+    def kept(self) -> bytes | None:
+        """Return the whole body, to be given again; None where some of it has gone already."""
+        return None if self.started else b"".join(self._parts)
+
     def so_far(self) -> bytes:
         """Return what is held of the body."""
         return b"".join(self._parts)
@@ -108,7 +114,7 @@ class WholeAnswer:
         """Return the bytes that end it; ``line``: one more header, if the head has not been sent."""
         body = b"".join(self._parts)
         if self.started:
-            return framed(self._client, body) + _end(self._client)
+            return framed(self._client, body) + end_of(self._client)
         return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
             replies.status_line(self.status),
             self.lines,
@@ -146,7 +152,9 @@ class StreamedAnswer:
     status = 200
     headers: ClassVar[Mapping[bytes, bytes]] = {}
 
-    def __init__(self, client: ClientConnection, lines: bytes, meter: EventMeter, *, started: bool = False) -> None:
+    def __init__(
+        self, client: ClientConnection, lines: bytes, meter: EventMeter | CollectingMeter, *, started: bool = False
+    ) -> None:
         """Pass on what ``meter`` watches, behind a head with these lines, or without one where it has ``started``."""
         self.started = started
         self._dialect = client.dialect
@@ -180,6 +188,10 @@ class StreamedAnswer:
         """Return the text that its client has read."""
         return self._meter.text()
 
+    def kept(self) -> bytes | None:
+        """Return all events as the client gets them; None where they were not collected, or are not to be kept."""
+        return self._meter.body() if isinstance(self._meter, CollectingMeter) else None
+
     def so_far(self) -> bytes:
         """Return nothing: no error comes as events."""
         return b""
@@ -203,18 +215,28 @@ class StreamedAnswer:
         if self._meter.error:  # what is held is the error itself, where it might have been mended; never a clean end
             held = b"" if self._meter.done else held.partition(_DONE)[0]
         rest = self._rest + held
-        return head + (framed(self._client, rest) if rest else b"") + _end(self._client)
+        return head + (framed(self._client, rest) if rest else b"") + end_of(self._client)
 
     def cut(self, message: str, code: str) -> bytes:
         """Return the event that tells the client that the stream broke, and the end of the body.
 
         The blank line before it ends what may have passed of an event that will not be finished.
         """
-        return framed(self._client, b"\n\n" + self._dialect.error_event(message, code)) + _end(self._client)
+        return framed(self._client, b"\n\n" + self._dialect.error_event(message, code)) + end_of(self._client)
 
     def _head(self) -> bytes:
         self.started = True
         return _stream_head(self._client, 200, self._lines)
+
+
+def replayed(client: ClientConnection, stored: Stored, lines: bytes, age_s: int) -> bytes:
+    """Return an answer as it is given again: head, body and end."""
+    own = b"content-type: %b\r\n%bx-breakeven-cache: hit\r\nage: %d\r\n" % (stored.content_type, lines, age_s)
+    if stored.streamed:
+        return _stream_head(client, 200, own) + framed(client, stored.body) + end_of(client)
+    closing = b"" if client.keeps_alive else CLOSE
+    head = b"%b%b%bcontent-length: %d\r\n\r\n" % (replies.status_line(200), own, closing, len(stored.body))
+    return head + stored.body
 
 
 def _choose(names: tuple[bytes, ...]) -> tuple[bytes, Callable[[Mapping[bytes, bytes]], object]]:
@@ -237,5 +259,6 @@ def framed(client: ClientConnection, data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if client.takes_chunks else data
 
 
-def _end(client: ClientConnection) -> bytes:
+def end_of(client: ClientConnection) -> bytes:
+    """Return the bytes that end a body of unknown length."""
     return replies.LAST_CHUNK if client.takes_chunks else b""

@@ -100,6 +100,7 @@ class RouteState:
         self.healths = tuple(offer.target.health for offer in offers)
         self.healthy = (1,) * count
         self.refuse_unpriced = route.refuse_unpriced
+        self.cache_s = route.cache_s
         self.continues = route.continues_streams and any(offer.target.prefill for offer in offers)
         """Whether a stream that breaks may go on at another target."""
 
@@ -130,13 +131,6 @@ class RouteState:
         column = tuple(name not in names for name in self.candidates.names)
         self._in_service = None if all(column) else column
         self.settled.clear()
-
-    def first(self, asked: Asked) -> tuple[int, int] | None:
-        """Return the first choice where it is settled and nothing is remembered against its target."""
-        chosen = self.settled.get(asked)
-        if chosen is None or (chosen[0] >= 0 and self.healths[chosen[0]].troubled):
-            return None
-        return chosen
 
     def choose(self, asked: Asked, request: Request, tried: Sequence[int], now: Moment) -> tuple[int, int]:
         """Return the index of an offer and the code of the reason; -1 when nobody may take the request.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, framed
+from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, end_of, framed
 from breakeven.gateway.dialects import CHAT_COMPLETIONS, MESSAGES_API
 from breakeven.gateway.failures import UNTRANSLATABLE
 from breakeven.protocols import UntranslatableError
@@ -135,7 +135,8 @@ class TranslatedStream(StreamedAnswer):
 
     def finish(self, *, close: bool, line: bytes = b"") -> bytes:
         """Return the bytes that end it; a stream that broke gets no clean end."""
-        if not self._meter.error:
-            self._rest += self._translator.feed(self._meter.held) + self._translator.end()
-            self._meter.held = b""
-        return super().finish(close=close, line=line)
+        if self._meter.error:
+            return super().finish(close=close, line=line)
+        head = b"" if self.started else self._head()
+        rest = self._rest + self._translator.feed(self._meter.held) + self._translator.end()
+        return head + (framed(self._client, rest) if rest else b"") + end_of(self._client)

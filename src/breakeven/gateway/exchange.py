@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from breakeven.gateway.answer import StreamedAnswer, WholeAnswer
+from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, replayed
+from breakeven.gateway.cache import OFF, REFRESH, cache_key, may_be_kept, use_of
 from breakeven.gateway.choice import Labels, Moment
 from breakeven.gateway.course import able_to_continue, after
 from breakeven.gateway.failures import (
@@ -19,8 +20,10 @@ from breakeven.gateway.failures import (
 )
 from breakeven.gateway.quota import Holding, expected_of, over_limit
 from breakeven.gateway.relay import CONNECTING, ENDED, NOTHING, WAITING, Relay
+from breakeven.gateway.requests import named_once
 from breakeven.gateway.sending import going_on, outgoing
-from breakeven.ledger.rows import CLIENT_LEFT, CUT, FAILED, OK
+from breakeven.ledger.rows import CACHED, CLIENT_LEFT, CUT, FAILED, OK
+from breakeven.metering.reading import Reading
 from breakeven.routing.retries import next_round
 from breakeven.routing.view import Request
 
@@ -34,16 +37,21 @@ if TYPE_CHECKING:
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
     from breakeven.limits.reserve import Refused
-    from breakeven.metering.reading import Reading
     from breakeven.routing.eligible import Asked
 
 
 class Exchange(Relay):
     """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
 
-    __slots__ = (
-        "closes", "holding", "index", "probe", "text", "timer", "tried",
-    )  # fmt: skip
+    __slots__ = ("closes", "holding", "index", "probe", "text", "timer", "tried")
+
+    holding: Holding | None
+    """What it holds of its limits, if it has any."""
+
+    text: str
+    """What the client has read of a stream that is being continued."""
+
+    timer: Timer | None
 
     def __init__(
         self, shared: Shared, client: ClientConnection, route: RouteState, request: ClientRequest, body: bytes
@@ -66,16 +74,8 @@ class Exchange(Relay):
         self.fallback = ""
         self.paused = self.closes = False
         self.tail = b""
-        self.answer = self.upstream = None
-        self.retried_stale = self.probe = False
-        self.begun = None
         self.text = ""
-        """What the client has read of a stream that is being continued."""
-
-        self.holding: Holding | None = None
-        """What it holds of its limits, if it has any."""
-
-        self.timer: Timer | None = None
+        self.answer = self.upstream = self.begun = self.holding = self.timer = self.cache_key = None
 
     # From the desk and the client's connection
 
@@ -85,9 +85,14 @@ class Exchange(Relay):
         if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
             return refused
         asked = self._asked() if self.labels is not None else self.key.asked[self.dialect.place]
-        index, reason = route.first(asked) or self._choose(asked, 0)
+        chosen = route.settled.get(asked)
+        if chosen is None or route.healths[chosen[0]].troubled:
+            chosen = self._choose(asked, 0)
+        index, reason = chosen
         if index < 0:
             return route.refusal(asked)
+        if (route.cache_s or self.client.labels) and self._replayed():
+            return None
         self.client.exchange = self
         if not self.key.limited:
             self._attempt(index, reason)
@@ -114,6 +119,32 @@ class Exchange(Relay):
         if client.exchange is self:
             client.write(self.tail)
             client.done(close=self.closes)
+
+    # Answers that are given again
+
+    def _replayed(self) -> bool:
+        """Answer with what was kept of an equal request, if that is asked for and there is something; note its key."""
+        client, shared, route = self.client, self.shared, self.route
+        use = use_of(client.labels, route_on=route.cache_s > 0)
+        if use == OFF or not may_be_kept(self.dialect.path, self.payload):
+            return False
+        kind = self.labels.sensitivity if self.labels is not None else ""
+        self.cache_key = cache_key(self.key.name.encode(), self.dialect.path, self.payload, client.passed, kind)
+        stored = None if use == REFRESH else shared.cache.get(self.cache_key, self.ready_s, route.cache_s or None)
+        if stored is None:
+            return False
+        offer = next((offer for offer in route.offers if offer.target.code == stored.target_code), None)
+        if offer is None:
+            return False
+        self.offer = offer
+        self.decision = shared.state.cached
+        self.sent_s = self.first_byte_s = 0.0
+        self.phase = ENDED
+        client.exchange = self
+        self.tail = replayed(client, stored, self.own_lines(), int(self.ready_s - stored.stored_s))
+        used = Reading(*stored[3:8], estimated=False)
+        shared.recorder.keep(self.row(CACHED, "", used, stored.status), self)
+        return True
 
     # Limits
 
@@ -184,19 +215,33 @@ class Exchange(Relay):
         if refused is not None:
             self.failed(Failure(OVER_BUDGET, refused.message), NOTHING)
             return
-        if self.begun is None:
-            out = outgoing(self.dialect, offer, self.request, self.payload)
-        else:
-            out = going_on(self.dialect, offer, self.request, self.payload, self.text)
-        if isinstance(out, Failure):
-            self.failed(out, NOTHING)
+        dialect = self.dialect
+        spoken = target.spoken[dialect.place]
+        plain = spoken is dialect and self.begun is None and not self.request.stream and not offer.renamed
+        if plain and named_once(self.payload):
+            self.sent = self.payload
+            self.spoken = dialect
+            self.crossing = None
+            self.hides_usage = False
+        elif (failure := self._write()) is not None:
+            self.failed(failure, NOTHING)
             return
-        self.out = out
         connection = target.pool.idle()
         if connection is None:
             target.pool.connect(self)
         else:
             self.connected(connection)
+
+    def _write(self) -> Failure | None:
+        """Write what the target gets in place of the body as it came; return why it cannot be asked."""
+        if self.begun is None:
+            found = outgoing(self.dialect, self.offer, self.request, self.payload)
+        else:
+            found = going_on(self.dialect, self.offer, self.request, self.payload, self.text)
+        if isinstance(found, Failure):
+            return found
+        self.spoken, self.sent, self.hides_usage, self.crossing = found
+        return None
 
     def failed(self, failure: Failure, reading: Reading) -> None:
         """Go on with another target where that is possible; otherwise tell the client."""
@@ -271,7 +316,7 @@ class Exchange(Relay):
 
     def _continues(self, begun: WholeAnswer | StreamedAnswer) -> bool:
         """Whether a stream of which the client has seen a part may go on elsewhere; note what it has read."""
-        if not isinstance(begun, StreamedAnswer) or not begun.continuable or self.out.crossing is not None:
+        if not isinstance(begun, StreamedAnswer) or not begun.continuable or self.crossing is not None:
             return False
         if begun is self.answer:
             self.text += begun.text()
@@ -293,7 +338,7 @@ class Exchange(Relay):
             self.shared.skipped_events += self.answer.skipped_events
         if self.holding is not None:
             self.holding.settle(self.offer, reading, last=last)
-        row = self.row(outcome=outcome, failure=failure, reading=reading, status=status)
+        row = self.row(outcome, failure, reading, status)
         if last:
             self.phase = ENDED
         self.shared.recorder.keep(row, self if last else None)

@@ -6,13 +6,12 @@ Each price is a number of units so small that none needs a fraction, so a cost i
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.limits.rules import NANO
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from breakeven.ledger.cards import CardSchedule, KnownCard
     from breakeven.metering.reading import Reading
 
@@ -57,27 +56,33 @@ class PriceTag:
 
     def line(self, reading: Reading, at_us: int) -> bytes:
         """Return the header line with the cost of an answer; nothing when a price is missing."""
-        rates = self._rates_of(reading, at_us)
-        if rates is None:
-            return b""
-        digits, unit = rates.digits, rates.unit
-        cost = _cost(rates, reading)
-        return b"x-breakeven-cost-usd: %d.%0*d\r\n" % (cost // unit, digits, cost % unit)
-
-    def nano_usd(self, reading: Reading, at_us: int) -> int:
-        """Return the cost in billionths of a dollar, rounded up; 0 when a price is missing."""
-        rates = self._rates_of(reading, at_us)
-        return 0 if rates is None else -(-_cost(rates, reading) * NANO // rates.unit)
-
-    def _rates_of(self, reading: Reading, at_us: int) -> Rates | None:
-        input_tokens, _, _, _, processing, _ = reading
+        input_tokens, output_tokens, cached_tokens, write_tokens, processing, _ = reading
         if (
             not self._begins_us <= at_us < self._ends_us
             or processing != self._processing
             or not self._from_tokens < input_tokens <= self._to_tokens
         ):
             self._look(input_tokens, processing, at_us)
-        return self._rates
+        rates = self._rates
+        if rates is None:
+            return b""
+        digits, unit, per_input, per_cached, per_write, per_output, per_request = rates
+        cost = (
+            (input_tokens - cached_tokens - write_tokens) * per_input
+            + cached_tokens * per_cached
+            + write_tokens * per_write
+            + output_tokens * per_output
+            + per_request
+        )
+        return b"x-breakeven-cost-usd: %d.%0*d\r\n" % (cost // unit, digits, cost % unit)
+
+    def nano_usd(self, reading: Reading, at_us: int) -> int:
+        """Return the cost in billionths of a dollar, rounded up; 0 when a price is missing."""
+        line = self.line(reading, at_us)
+        if not line:
+            return 0
+        _, _, amount = line.partition(b" ")
+        return int((Decimal(amount.decode()) * NANO).to_integral_value(ROUND_CEILING))
 
     def _look(self, input_tokens: int, processing: int, at_us: int) -> None:
         known, self._begins_us, self._ends_us = self._schedule.window(self._name, processing, at_us)
@@ -89,18 +94,6 @@ class PriceTag:
             self._from_tokens = over_tokens or -1
             self._to_tokens = min((n for n in known.thresholds_tokens if n > over_tokens), default=_ANY_SIZE_TOKENS)
             self._rates = _rates(known, over_tokens)
-
-
-def _cost(rates: Rates, reading: Reading) -> int:
-    input_tokens, output_tokens, cached_tokens, write_tokens, _, _ = reading
-    _, _, per_input, per_cached, per_write, per_output, per_request = rates
-    return (
-        (input_tokens - cached_tokens - write_tokens) * per_input
-        + cached_tokens * per_cached
-        + write_tokens * per_write
-        + output_tokens * per_output
-        + per_request
-    )
 
 
 def _rates(known: KnownCard, over_tokens: int) -> Rates | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from breakeven.gateway.account import Account
+from breakeven.gateway.account import WHOLE, Account
 from breakeven.gateway.answer import CLOSE, StreamedAnswer, WholeAnswer, is_event_stream, passed_headers
+from breakeven.gateway.cache import CollectingMeter, Stored, content_type_of, is_answer
 from breakeven.gateway.dialects import CHAT_COMPLETIONS
 from breakeven.gateway.failures import (
     BETWEEN_TOKENS_TIMEOUT,
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from breakeven.gateway.choice import RouteState
     from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.crossing import Crossing
     from breakeven.gateway.dialects import Dialect
-    from breakeven.gateway.sending import Outgoing
     from breakeven.upstreams.connection import UpstreamConnection
 
 WAITING, CONNECTING, SENT, FLOWING, ENDED = range(5)
@@ -44,8 +45,8 @@ class Relay(Account):
     """The attempt in hand, as an ``Answering`` of its upstream connection."""
 
     __slots__ = (
-        "answer", "begun", "client", "dialect", "out", "paused", "payload", "phase", "quiet_since_s", "retried_stale",
-        "route", "tail", "upstream",
+        "answer", "begun", "cache_key", "client", "content_type", "crossing", "dialect", "hides_usage", "paused",
+        "payload", "phase", "quiet_since_s", "retried_stale", "route", "sent", "spoken", "tail", "upstream",
     )  # fmt: skip
 
     client: ClientConnection
@@ -56,9 +57,24 @@ class Relay(Account):
     payload: bytes
     """The request's body as it came."""
 
+    cache_key: bytes | None
+    """Under which its answer is kept, to be given again; None: it is not."""
+
+    content_type: bytes | None
+    """Of an answer that is to be kept and did not come in one piece."""
+
     phase: int
-    out: Outgoing
-    """What is sent to the target."""
+    sent: bytes
+    """The body as the target gets it."""
+
+    spoken: Dialect
+    """What the target is spoken to in."""
+
+    crossing: Crossing | None
+    """Where that is not the client's."""
+
+    hides_usage: bool
+    """We asked for the usage that ends a stream, and the client did not."""
 
     answer: WholeAnswer | StreamedAnswer | None
     begun: WholeAnswer | StreamedAnswer | None
@@ -78,6 +94,13 @@ class Relay(Account):
     def broken(self, answer: WholeAnswer | StreamedAnswer, why: str) -> None:
         """Decide what becomes of an answer that ended, but not as one."""
         raise NotImplementedError
+
+    def remember(self, content_type: bytes | None, body: bytes, reading: Reading, *, streamed: bool) -> None:
+        """Keep a whole answer, to be given again."""
+        if self.cache_key is not None and content_type is not None:
+            now_s = self.shared.clock.monotonic()
+            stored = Stored(content_type, body, streamed, *reading[:5], self.offer.target.code, now_s)
+            self.shared.cache.put(self.cache_key, stored)
 
     def note_failure(self, failure: Failure) -> None:
         """Remember what a failure says of its target."""
@@ -103,12 +126,11 @@ class Relay(Account):
 
     def connected(self, connection: UpstreamConnection) -> None:
         """Send the request."""
-        out = self.out
-        body = out.body
+        body = self.sent
         self.upstream = connection
         self.phase = SENT
         self.sent_s = self.shared.clock.monotonic()
-        head = self.offer.target.request_heads[out.dialect.place]
+        head = self.offer.target.request_heads[self.spoken.place]
         passed = self.client.passed
         if len(body) < SPLIT_BYTES:
             connection.send(self, b"%b%d\r\n%b\r\n%b" % (head, len(body), passed, body))
@@ -124,19 +146,33 @@ class Relay(Account):
     def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         """Take an answer that came in one piece."""
         self.upstream = None
-        plain = status == 200 and self.out.crossing is None and self.begun is None
+        plain = status == 200 and self.crossing is None and self.begun is None
         if not plain or (self.request.stream and is_event_stream(headers)):
             self._prepare(status, headers)
             self._first_bytes(body)
             self.complete()
             return
-        self._note_first_byte()
+        offer = self.offer
+        target = offer.target
+        now_s = self.first_byte_s = self.shared.clock.monotonic()
+        target.first_bytes.add(now_s - self.ready_s)
+        if target.latency is not None:
+            target.latency.observe(now_s - self.sent_s, now_s)
         reading = self.dialect.read_answer(body, len(self.payload))
-        self.tail = self.whole_answer(
-            lines=passed_headers(headers),
-            cost=self.offer.price.line(reading, self.received_us),
-            closing=b"" if self.client.keeps_alive else CLOSE,
-            body=body,
+        if self.cache_key is not None and is_answer(body):
+            self.remember(content_type_of(headers), body, reading, streamed=False)
+        # Written out, because a call and a named tuple for each of its parts would cost a microsecond.
+        self.tail = WHOLE % (
+            passed_headers(headers),
+            target.reply_header,
+            self.request_id >> 4,
+            self.decision[0],
+            int((self.sent_s - self.ready_s) * 1e6),
+            self.fallback_lines() if self.number else b"",
+            offer.price.line(reading, self.received_us),
+            b"" if self.client.keeps_alive else CLOSE,
+            len(body),
+            body,
         )
         self.keep(OK, "", reading, status=200)
 
@@ -170,6 +206,11 @@ class Relay(Account):
             self.broken(answer, broken)
         else:
             reading = answer.reading(len(self.payload), complete=True)
+            if self.cache_key is not None and self.begun is None and self.crossing is None:
+                streamed = isinstance(answer, StreamedAnswer)
+                body = answer.kept()
+                if body is not None and (streamed or is_answer(body)):
+                    self.remember(self.content_type, body, reading, streamed=streamed)
             self.tail = answer.finish(close=close, line=self.offer.price.line(reading, self.received_us))
             self.keep(OK, "", reading, status=answer.status)
 
@@ -203,19 +244,22 @@ class Relay(Account):
             self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
 
     def _prepare(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        client, out = self.client, self.out
+        client, crossing = self.client, self.crossing
+        if self.cache_key is not None:
+            self.content_type = content_type_of(headers)
         streamed = status == 200 and bool(self.request.stream) and is_event_stream(headers)
         if self.begun is not None:
             lines = b""
-        elif out.crossing is not None:
-            self.answer = out.crossing.answering(client, status, self.own_lines(), self, streamed=streamed)
+        elif crossing is not None:
+            self.answer = crossing.answering(client, status, self.own_lines(), self, streamed=streamed)
             return
         else:
             lines = passed_headers(headers) + self.own_lines()
         if streamed:
             keeps_text = self.route.continues and self.dialect is CHAT_COMPLETIONS
-            meter = self.dialect.meter(hide_usage=out.hides_usage, keeps_text=keeps_text)
-            self.answer = StreamedAnswer(client, lines, meter, started=self.begun is not None)
+            meter = self.dialect.meter(hide_usage=self.hides_usage, keeps_text=keeps_text)
+            collected = CollectingMeter(meter, self.shared.cache.max_body_bytes) if self.cache_key else meter
+            self.answer = StreamedAnswer(client, lines, collected, started=self.begun is not None)
         else:
             self.answer = WholeAnswer(client, status, lines, headers)
 

@@ -33,16 +33,16 @@ class Outgoing(NamedTuple):
 def outgoing(client: Dialect, offer: Offer, request: ClientRequest, body: bytes) -> Outgoing | Failure:
     """Return what is sent to an offer's target for a request in a client's dialect, or why it cannot be asked."""
     dialect = offer.target.spoken[client.place]
-    stream_usage = offer.target.stream_usage
     if dialect is not client:
         crossing = Crossing(client, dialect)
+        stream_usage = offer.target.stream_usage
         try:
             body = crossing.request(body, request, offer.model, stream_usage=stream_usage)
         except UntranslatableError as error:
             return Failure(UNTRANSLATABLE, str(error))
         return Outgoing(dialect, body, hides_usage=False, crossing=crossing)
     hides_usage = False
-    if request.stream and dialect.asks_for_usage and stream_usage:
+    if request.stream and offer.target.stream_usage and dialect.asks_for_usage:
         options = request.stream_options
         hides_usage = options is None or not options.include_usage
     if hides_usage or offer.renamed or not named_once(body):

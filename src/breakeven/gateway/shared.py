@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from breakeven.gateway.cache import Cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from breakeven.gateway.state import State
     from breakeven.ledger.ids import RequestIds
     from breakeven.limits.reserve import Limits as Quotas
+
+
+CACHE_S: Final = 3600.0
+"""How long an answer is given again where only a request asks for it."""
 
 
 class Carried(Protocol):
@@ -35,7 +41,7 @@ class Shared:
     """One worker's lookups, recorder, ids, clock and chance; and whether it is stopping."""
 
     __slots__ = (
-        "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens",
+        "cache", "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens",
         "skipped_events", "state", "uniform",
     )  # fmt: skip
 
@@ -66,6 +72,7 @@ class Shared:
         """The stopwatch as of the last tick: good enough for what is measured in seconds."""
 
     def take(self, snapshot: Snapshot) -> None:
-        """Go by these settings from now on."""
+        """Go by these settings from now on; answers that were kept under others are forgotten."""
+        self.cache = Cache(snapshot.cache_bytes, snapshot.cache_entry_bytes, CACHE_S)
         self.limits = snapshot.limits
         self.reserved_output_tokens = snapshot.reserved_output_tokens

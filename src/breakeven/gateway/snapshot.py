@@ -98,6 +98,9 @@ class Route:
     names: tuple[str, ...] = ()
     """By target, the model that it is asked for where it has no name of its own for it; empty: the one asked for."""
 
+    cache_s: float = 0.0
+    """How long answers are given again to equal requests; 0: only where a request asks for it."""
+
     continues_streams: bool = True
     """Let another target go on where a stream broke off, if it can."""
 
@@ -202,6 +205,8 @@ class Snapshot:
     limits: Limits
     ledger: LedgerPlan
     price_lists: tuple[PriceList, ...]
+    cache_bytes: int = 64 * 1024 * 1024
+    cache_entry_bytes: int = 256 * 1024
     breaker: Breaker = field(default_factory=Breaker)
     rules: tuple[Rule, ...] = ()
     """Limits of teams, tags, models and targets."""

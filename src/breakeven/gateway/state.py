@@ -54,6 +54,9 @@ class State:
         self.decisions = tuple((text.encode(), spool.code(rows.REASON, text)) for text in REASONS)
         """Text and ledger code of a policy's reasons, by the policy's code."""
 
+        self.cached = b"cached", spool.code(rows.REASON, "cached")
+        """The same of an answer that is given again."""
+
         self._drained: tuple[str, ...] = ()
         self.keyring = self._keyring(self._stored)
 

@@ -89,6 +89,12 @@ class Total:
     unpriced_count: int
     """Attempts without a known price, whose cost is in no figure here."""
 
+    cached_count: int
+    """Requests that were answered again from memory, without an attempt; their tokens are in ``usage`` nowhere."""
+
+    avoided_usd: Decimal
+    """What those would have cost, as far as prices are known."""
+
     usage: TokenUsage
     cost_usd: Decimal | None
     """Unrounded; None where no attempt has a known price."""
@@ -143,12 +149,12 @@ class Cards:
 class _Group:
     """Sums of one group while its parts are added."""
 
-    __slots__ = ("attempts", "cost_usd", "estimated", "priced", "requests", "tokens")
+    __slots__ = ("attempts", "avoided_usd", "cached", "cost_usd", "estimated", "priced", "requests", "tokens")
 
     def __init__(self) -> None:
-        self.requests = self.attempts = self.estimated = self.priced = 0
+        self.requests = self.attempts = self.estimated = self.priced = self.cached = 0
         self.tokens = [0, 0, 0, 0]
-        self.cost_usd = Decimal(0)
+        self.cost_usd = self.avoided_usd = Decimal(0)
 
     def add_tokens(self, counts: Sequence[int]) -> None:
         for place, count in enumerate(counts):
@@ -161,8 +167,10 @@ class _Group:
             attempt_count=self.attempts,
             estimated_count=self.estimated,
             unpriced_count=self.attempts - self.priced,
+            cached_count=self.cached,
+            avoided_usd=self.avoided_usd,
             usage=usage_of(*self.tokens),
-            cost_usd=self.cost_usd if self.priced else None,
+            cost_usd=self.cost_usd if self.priced or (self.cached and not self.attempts) else None,
         )
 
 
@@ -217,14 +225,22 @@ def _column(label: str) -> str:
 
 
 def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
-    card_id, over_tokens, failed, estimated, first, attempts, *tokens = part
+    card_id, over_tokens, outcome, estimated, first, attempts, *tokens = part
     assert isinstance(card_id, str)
     count, *counts = (int(number) for number in (attempts, *tokens))
     card = cards.get(card_id)
     usage = usage_of(counts[0], counts[1], counts[2], counts[3])
-    cost = cost_usd(card, usage, attempts=count, failed=bool(failed), over_tokens=int(over_tokens)) if card else None
-    group.attempts += count
+    cost = (
+        cost_usd(card, usage, attempts=count, failed=outcome == rows.FAILED, over_tokens=int(over_tokens))
+        if card
+        else None
+    )
     group.requests += count if first else 0
+    if outcome == rows.CACHED:
+        group.cached += count
+        group.avoided_usd += cost or 0
+        return
+    group.attempts += count
     group.estimated += count if estimated else 0
     group.add_tokens(counts)
     if cost is not None:
@@ -232,7 +248,7 @@ def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
         group.cost_usd += cost
 
 
-_PRICED: Final = ("s.rate_card", "s.over_tokens", "s.outcome = 1", "s.flags & 1", "s.fallback = 0")
+_PRICED: Final = ("s.rate_card", "s.over_tokens", "s.outcome", "s.flags & 1", "s.fallback = 0")
 
 
 def _said(connection: sqlite3.Connection, label: str, code: int | None) -> str | None:
@@ -362,4 +378,6 @@ def sum_of(totals: Iterable[Total]) -> Total:
         group.priced += total.attempt_count - total.unpriced_count
         group.add_tokens(counts)
         group.cost_usd += total.cost_usd or 0
+        group.cached += total.cached_count
+        group.avoided_usd += total.avoided_usd
     return group.total(())

@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 KEY, TASK, TAGS, MODEL, TARGET, PRICED_AS, REASON = range(1, 8)
 """Kinds of text that the spool's dictionary codes."""
 
-OK, FAILED, CUT, CLIENT_LEFT = range(4)
-OUTCOMES: Final = ("ok", "failed", "cut", "client_left")
-"""How an attempt ended: a whole answer; none; a part of one; or the client did not wait for it."""
+OK, FAILED, CUT, CLIENT_LEFT, CACHED = range(5)
+OUTCOMES: Final = ("ok", "failed", "cut", "client_left", "cached")
+"""How an attempt ended: a whole answer; none; a part of one; the client did not wait for it; or it was none at all,
+because the answer of an earlier one was given again: its tokens and its cost are what that avoided."""
 
 PROCESSINGS: Final = ("standard", "batch", "flex", "priority")
 """Kinds of processing by code, in the order of ``catalog.rate_card.PROCESSINGS``."""

@@ -73,7 +73,33 @@ _UPKEEP: Final = (
     ) WITHOUT ROWID""",
 )
 
-UPGRADES: Final = {1: (*_UPKEEP, *(f"ALTER TABLE key ADD COLUMN {column}" for column in KEY_COLUMNS))}
+# CROSS JOIN keeps the order of joins, so that attempts come in their order without being sorted first.
+_SAID: Final = """CREATE VIEW attempt_said AS SELECT
+        attempt_id, attempt_id & ~15 AS request_id, attempt_id & 15 AS number, received_us,
+        nullif(queued_us, 4294967295) AS queued_us, nullif(first_byte_us, 4294967295) AS first_byte_us, ended_us,
+        k.text AS key, t.text AS task, g.text AS tags, episode, m.text AS model, p.text AS target, r.text AS priced_as,
+        d.text AS decision, b.text AS fallback, f.text AS failure, nullif(s.status, 0) AS status,
+        CASE s.outcome WHEN 0 THEN 'ok' WHEN 1 THEN 'failed' WHEN 2 THEN 'cut' WHEN 3 THEN 'client_left' ELSE 'cached'
+            END AS outcome,
+        CASE s.processing WHEN 0 THEN 'standard' WHEN 1 THEN 'batch' WHEN 2 THEN 'flex' ELSE 'priority' END
+            AS processing,
+        s.flags & 1 AS estimated, s.flags >> 1 & 1 AS streamed,
+        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,
+        nullif(s.rate_card, '') AS rate_card, s.over_tokens AS over_tokens
+        FROM attempt CROSS JOIN series s ON s.id = attempt.series
+        LEFT JOIN text k ON k.id = s.key LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags
+        LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target LEFT JOIN text r ON r.id = s.priced_as
+        LEFT JOIN text d ON d.id = s.decision LEFT JOIN text b ON b.id = s.fallback
+        LEFT JOIN text f ON f.id = s.failure"""
+
+UPGRADES: Final = {
+    1: (
+        *_UPKEEP,
+        *(f"ALTER TABLE key ADD COLUMN {column}" for column in KEY_COLUMNS),
+        "DROP VIEW attempt_said",
+        _SAID,
+    )
+}
 """What brings the tables of a version to the next one."""
 
 TABLES: Final = (
@@ -143,23 +169,7 @@ TABLES: Final = (
         revoked_s REAL,
         {", ".join(KEY_COLUMNS)}
     ) WITHOUT ROWID""",
-    # CROSS JOIN keeps the order of joins, so that attempts come in their order without being sorted first.
-    """CREATE VIEW attempt_said AS SELECT
-        attempt_id, attempt_id & ~15 AS request_id, attempt_id & 15 AS number, received_us,
-        nullif(queued_us, 4294967295) AS queued_us, nullif(first_byte_us, 4294967295) AS first_byte_us, ended_us,
-        k.text AS key, t.text AS task, g.text AS tags, episode, m.text AS model, p.text AS target, r.text AS priced_as,
-        d.text AS decision, b.text AS fallback, f.text AS failure, nullif(s.status, 0) AS status,
-        CASE s.outcome WHEN 0 THEN 'ok' WHEN 1 THEN 'failed' WHEN 2 THEN 'cut' ELSE 'client_left' END AS outcome,
-        CASE s.processing WHEN 0 THEN 'standard' WHEN 1 THEN 'batch' WHEN 2 THEN 'flex' ELSE 'priority' END
-            AS processing,
-        s.flags & 1 AS estimated, s.flags >> 1 & 1 AS streamed,
-        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,
-        nullif(s.rate_card, '') AS rate_card, s.over_tokens AS over_tokens
-        FROM attempt CROSS JOIN series s ON s.id = attempt.series
-        LEFT JOIN text k ON k.id = s.key LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags
-        LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target LEFT JOIN text r ON r.id = s.priced_as
-        LEFT JOIN text d ON d.id = s.decision LEFT JOIN text b ON b.id = s.fallback
-        LEFT JOIN text f ON f.id = s.failure""",
+    _SAID,
     *_UPKEEP,
 )
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from breakeven.ledger.query import Question, ask
-from breakeven.ledger.rows import FAILED, OUTCOMES
+from breakeven.ledger.rows import CACHED, FAILED, OUTCOMES
 from breakeven.ledger.store import StoreMissingError
 
 if TYPE_CHECKING:
@@ -60,4 +60,5 @@ def used_since(store: Path, since: datetime) -> tuple[Used, ...]:
             cost_usd=total.cost_usd or Decimal(0),
         )
         for total in totals
+        if total.labels[4] != OUTCOMES[CACHED]
     )

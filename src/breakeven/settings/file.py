@@ -158,6 +158,21 @@ def _as_route_target(value: Any) -> Any:
     return {"target": value} if isinstance(value, str) else value
 
 
+class ModelCache(Strict):
+    """Answers of a model that are given again to equal requests of the same key."""
+
+    ttl_s: Seconds = Field(3600, description="How long an answer may be given again.")
+
+
+class CacheEntry(Strict):
+    """Bounds on the answers that are kept in memory, for each worker."""
+
+    max_bytes: Annotated[int, Field(ge=65_536, le=1 << 36), IsNumber] = Field(67_108_864, description="Of all of them.")
+    max_entry_bytes: Annotated[int, Field(ge=1024, le=1 << 30), IsNumber] = Field(
+        262_144, description="Of each; a longer one is not kept."
+    )
+
+
 class ModelEntry(Strict):
     """A model as clients name it, and the targets that may serve it."""
 
@@ -177,6 +192,11 @@ class ModelEntry(Strict):
         None,
         description="Most attempts for a request, whatever they are for; default: as many as there are targets, those "
         "of fallbacks included. With more, targets that failed are asked again after a pause.",
+    )
+    cache: ModelCache | None = Field(
+        None,
+        description="Give answers again to requests that are equal byte for byte; left out: where a request says so "
+        "(header x-breakeven-cache: on, off or refresh).",
     )
     continue_streams: bool = Field(
         default=True, description="Let another target go on where a stream broke off, if it is known to be able to."
@@ -269,6 +289,9 @@ class ConfigFile(Strict):
         json_schema_extra={"minProperties": 1},
     )
     keys: tuple[KeyEntry, ...] = Field((), description="Virtual keys that clients may bring.")
+    cache: CacheEntry = Field(
+        default_factory=CacheEntry, description="How much is kept of answers that may be given again."
+    )
     breaker: BreakerEntry = Field(
         default_factory=BreakerEntry, description="When a target that fails is left alone, and for how long."
     )
