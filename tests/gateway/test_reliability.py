@@ -51,12 +51,9 @@ def test_a_target_that_keeps_failing_is_left_alone_until_a_probe_finds_it_well(
         assert served == ["b"] * 10
         assert len(upstream.calls("a")) == 3
         upstream.script("a", answers.whole())
-        seen = ""
-        for _ in range(400):
-            seen = line.chat(payloads.request("pair")).headers["x-breakeven-target"]
-            if seen == "a":
-                break
-        assert seen == "a"
+        wait_for(
+            lambda: line.chat(payloads.request("pair")).headers["x-breakeven-target"] == "a", "a probe that is answered"
+        )
         assert line.chat(payloads.request("pair")).headers["x-breakeven-target"] == "a"
 
 
