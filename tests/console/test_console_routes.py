@@ -159,9 +159,9 @@ def test_targets_are_as_their_workers_say(own: Control, tmp_path: Path) -> None:
     now_s = datetime.now(UTC).timestamp()
     content = WorkerState(at_s=now_s, in_flight={"near": 3}, open={"far/1": 9.0})
     write_state(state_path(tmp_path, 0), msgspec.json.encode(content))
-    assert states() == [("closed", 3), ("open", 0)]
-    assert own.ask("POST", "/control/v1/targets/far/1/drain", OPERATOR).json["state"] == "drained"
-    assert states() == [("closed", 3), ("drained", 0)]
+    assert states() == [("well", 3), ("left alone", 0)]
+    assert own.ask("POST", "/control/v1/targets/far/1/drain", OPERATOR).json["state"] == "out of service"
+    assert states() == [("well", 3), ("out of service", 0)]
     assert read_drained(tmp_path) == {"far/1"}
     assert own.ask("DELETE", "/control/v1/targets/far/1/drain", OPERATOR).json["state"] == "in service"
     assert read_drained(tmp_path) == frozenset()
@@ -174,7 +174,7 @@ def test_a_drained_target_stays_so_over_restarts_and_a_damaged_file_drains_none(
     with running(plan) as control:
         control.ask("POST", "/control/v1/targets/near/drain", OPERATOR)
     with running(plan) as control:
-        assert control.ask("GET", "/control/v1/targets", VIEWER).json["targets"][0]["state"] == "drained"
+        assert control.ask("GET", "/control/v1/targets", VIEWER).json["targets"][0]["state"] == "out of service"
         (tmp_path / "state" / "drained.json").write_bytes(b"{")
         assert control.ask("GET", "/control/v1/targets", VIEWER).json["targets"][0]["state"] == "unknown"
 

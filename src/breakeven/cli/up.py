@@ -48,6 +48,10 @@ def announcement(settings: Settings) -> str:
     parts.append(
         f"ledger in {settings.ledger_folder}{' (emptied at every start)' if settings.file.ledger.fresh else ''}"
     )
+    control = settings.file.control
+    if control is not None:
+        where = f"[{control.host}]" if ":" in control.host else control.host
+        parts.append(f"control plane at http://{where}:{control.port}")
     return " · ".join(parts)
 
 

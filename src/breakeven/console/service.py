@@ -51,13 +51,13 @@ def all_targets(console: Console, call: Call) -> Answer:
 
 
 def target_records(console: Console, states: dict[int, WorkerState]) -> list[dict[str, object]]:
-    """Return one record a target: closed, open (left alone for now), drained, or unknown where no worker says."""
+    """Return one record a target: well, left alone (for now), out of service, or unknown where no worker says."""
     drained = read_drained(console.folder)
     in_flight, retry = flight_and_retry(states)
     found: list[dict[str, object]] = []
     for target in console.plan.targets:
         is_open = target.name in retry
-        state = "drained" if target.name in drained else "open" if is_open else "closed" if states else "unknown"
+        state = _state(drained=target.name in drained, is_open=is_open, known=bool(states))
         found.append(
             {
                 "name": target.name,
@@ -100,7 +100,7 @@ def _set_drained(console: Console, call: Call, *, out: bool) -> Answer:
         message = f"This cannot be kept in {console.folder}: {error.strerror}."
         raise RefusedError(503, "folder_unusable", message) from error
     _log.info("%s %s the target %s", call.caller, "took out" if out else "put back", name)
-    return Answer({"name": name, "state": "drained" if out else "in service"})
+    return Answer({"name": name, "state": "out of service" if out else "in service"})
 
 
 def _worker_records(states: dict[int, WorkerState], now_s: float) -> list[dict[str, object]]:
@@ -115,3 +115,11 @@ def _worker_records(states: dict[int, WorkerState], now_s: float) -> list[dict[s
         }
         for number, state in states.items()
     ]
+
+
+def _state(*, drained: bool, is_open: bool, known: bool) -> str:
+    if drained:
+        return "out of service"
+    if is_open:
+        return "left alone"
+    return "well" if known else "unknown"
