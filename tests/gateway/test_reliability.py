@@ -94,6 +94,18 @@ def test_what_a_client_did_wrong_does_not_count_against_the_target(
     assert upstream.calls("b") == []
 
 
+def test_a_name_that_nobody_knows_does_not_close_the_target_for_the_others(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
+    targets = {name: target(upstream.url(name)) for name in "ab"}
+    gateway = start_gateway(settings(targets, {"*": {"targets": ["a", "b"]}}, breaker={"refused_requests": 1}))
+    upstream.script("a", answers.failure(404), answers.whole())
+    upstream.script("b", answers.whole())
+    with gateway.line() as line:
+        served = [line.chat(payloads.request(name)).headers["x-breakeven-target"] for name in ("gtp-4", "gpt-4")]
+    assert served == ["b", "a"]
+
+
 # Retries
 
 

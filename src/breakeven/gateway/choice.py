@@ -101,6 +101,9 @@ class RouteState:
         self.healthy = (1,) * count
         self.refuse_unpriced = route.refuse_unpriced
         self.cache_s = route.cache_s
+        self.named_by_client = route.model == "*"
+        """Whether it stands for any name that a client may think of."""
+
         self.continues = route.continues_streams and any(offer.target.prefill for offer in offers)
         """Whether a stream that breaks may go on at another target."""
 

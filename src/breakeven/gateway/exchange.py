@@ -24,6 +24,7 @@ from breakeven.gateway.requests import named_once
 from breakeven.gateway.sending import going_on, outgoing
 from breakeven.ledger.rows import CACHED, CLIENT_LEFT, CUT, FAILED, OK
 from breakeven.metering.reading import Reading
+from breakeven.routing.kinds import MODEL_MISSING
 from breakeven.routing.retries import next_round
 from breakeven.routing.view import Request
 
@@ -276,8 +277,11 @@ class Exchange(Relay):
     def note_failure(self, failure: Failure) -> None:
         """Remember what the failure says of its target, for this request and for all."""
         self.tried = after(self.route, self.tried, self.index, failure)
-        shared = self.shared
-        self.offer.target.health.failed(
+        shared, health = self.shared, self.offer.target.health
+        if failure.kind is MODEL_MISSING and self.route.named_by_client:
+            health.abandoned(probe=self.probe)  # or one client's slip of the pen would close the target for all
+            return
+        health.failed(
             shared.clock.monotonic(), failure.kind, failure.retry_after_s, uniform=shared.uniform(), probe=self.probe
         )
 
