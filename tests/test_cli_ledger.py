@@ -71,8 +71,8 @@ def test_a_query_as_json_has_everything(folder: Path) -> None:
     assert shown["by"] == ["model"]
     (row,) = shown["rows"]
     assert row == {
-        "model": "fast", "requests": 2, "attempts": 2, "estimated_attempts": 2, "unpriced_attempts": 2, "cached_requests": 0,
-        "avoided_usd": "0",
+        "model": "fast", "requests": 2, "attempts": 2, "estimated_attempts": 2, "unpriced_attempts": 2,
+        "cached_requests": 0, "avoided_usd": "0",
         "usage": {"input_tokens": 2_000, "output_tokens": 20, "cached_input_tokens": 0, "cache_write_tokens": 0},
         "cost_usd": None, "partial": True,
     }  # fmt: skip
