@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from breakeven.forbidden import is_forbidden
 
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+"""Hosts that stand for all of a machine's addresses."""
+
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?"
@@ -105,6 +108,5 @@ def is_loopback(host: str) -> bool:
 
 def reaches_itself(target: Address, host: str, port: int) -> bool:
     """Whether a target is the gateway that listens on that host and port."""
-    everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
-    local = is_loopback(target.host) and (everywhere or is_loopback(host))
+    local = is_loopback(target.host) and (host in EVERYWHERE or is_loopback(host))
     return target.port == port and (local or target.host == host)

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from breakeven.settings.address import is_loopback
+from breakeven.settings.address import EVERYWHERE, is_loopback
 from breakeven.settings.fields import Digest, Host, Label, Port, Reference
 from breakeven.settings.secret import Secret
 from breakeven.sources.shape import Place
@@ -19,7 +19,6 @@ MIN_TOKEN_CHARACTERS: Final = 16
 """Shorter tokens could be guessed."""
 
 _OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
-_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 class TokenEntry(Strict):
@@ -67,7 +66,7 @@ def slips(entry: ControlEntry, secrets: Mapping[str, Secret], listen_host: str, 
     if not entry.tokens and not is_loopback(entry.host):
         what = f"listening on {entry.host} needs tokens, or everybody who reaches it could see what you spend."
         yield Slip(("host",), what, "List one under control: tokens:, or listen on 127.0.0.1.")
-    same_host = entry.host == listen_host or {entry.host, listen_host} & {*_EVERYWHERE}
+    same_host = entry.host == listen_host or {entry.host, listen_host} & EVERYWHERE
     if entry.port == listen_port and same_host:
         yield Slip(("port",), "this is the gateway's own port (listen: port).", "Give one of the two another.")
     names: set[str] = set()
