@@ -88,6 +88,7 @@ def test_nothing_that_matches_is_said_so(folder: Path) -> None:
     ("arguments", "said"),
     [
         (["query", "--since", "yesterday"], "is no time"),
+        (["query", "--since", "0001-01-01T00:00+14:00"], "is no time"),
         (["query", "--where", "model"], "LABEL=VALUE"),
         (["query", "--by", "weather"], "can be grouped by"),
         (["query", "--since", "2026-11-02T10:30"], "full hour"),

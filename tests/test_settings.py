@@ -2,69 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import jsonschema
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from breakeven.errors import InputError
-from breakeven.settings import Overrides, Settings, config_schema, read_settings
-from breakeven.settings.address import is_loopback, read_address
-from breakeven.settings.file import (
-    ConfigFile,
-    KeyEntry,
-    LedgerEntry,
-    LimitsEntry,
-    Listen,
-    ModelEntry,
-    ProxyEntry,
-    RouteTarget,
-    TargetEntry,
-    Timeouts,
-)
+from breakeven.settings import Overrides, read_settings
 from breakeven.settings.providers import needs_no_file, provider_at
 from breakeven.settings.secret import Secret, resolve
 from breakeven.sources.genai import known_targets
-from breakeven.sources.yaml_file import read_yaml
 from breakeven.wiring.snapshot import build_snapshot
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-DOCS = Path(__file__).parents[1] / "docs"
-BENCH = Path(__file__).parents[1] / "bench"
-DIGEST = "c00397de4384b5bbaf14c02fe1ec7020d28d1eeab6a722c576c84b6678c41c29"
-SECRET = "sk-THE5ECRET"  # noqa: S105 - made up
-ENVIRONMENT = {"OPENAI_API_KEY": SECRET, "BROKER_API_KEY": SECRET, "PAIR": f"{SECRET}\r\nx-evil: 1", "BLANK": "  "}
-MINIMAL = """
-targets: {openai: {url: "https://api.openai.com/v1", key: "env:OPENAI_API_KEY"}}
-models: {gpt-4o-mini: {targets: [openai]}}
-"""
-
-
-def _read(text: str, folder: Path, **more: Any) -> Settings:
-    path = folder / "breakeven.yaml"
-    path.write_text(text, encoding="utf-8")
-    return read_settings(path, environment=ENVIRONMENT, **more)
-
-
-def _refused(text: str, folder: Path, **more: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        _read(text, folder, **more)
-    message = str(caught.value)
-    assert SECRET not in message
-    return message
+from settings.files import DIGEST, ENVIRONMENT, MINIMAL, SECRET, read, refused
 
 
 def test_a_minimal_file_needs_two_keys_only(tmp_path: Path) -> None:
-    settings = _read(MINIMAL, tmp_path)
+    settings = read(MINIMAL, tmp_path)
     assert settings.file.listen.host == "127.0.0.1"
     assert settings.file.listen.port == 9400
     assert settings.open_to_all
@@ -74,7 +27,7 @@ def test_a_minimal_file_needs_two_keys_only(tmp_path: Path) -> None:
 
 
 def test_every_problem_is_listed_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    message = _refused(
+    message = refused(
         f"""listen: {{host: 0.0.0.0, port: 99999}}
 wrokers: 2
 targets:
@@ -230,7 +183,7 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_with_file_line_and_key(name: str, tmp_path: Path) -> None:
     text, expected = WRONG[name]
-    message = _refused(text, tmp_path)
+    message = refused(text, tmp_path)
     assert "breakeven.yaml" in message
     assert expected in message
 
@@ -253,9 +206,9 @@ DOUBTFUL: dict[str, tuple[str, str]] = {
         "targets: {a: {url: http://127.0.0.1:1, prices: openai:gpt-4o}}\nmodels: {'*': {targets: [a]}}",
         "Write openai:*",
     ),
-    "more attempts than targets": (
-        MINIMAL.replace("[openai]", "[openai], max_attempts: 3"),
-        "each is tried once",
+    "a hedge with nobody to send it to": (
+        MINIMAL.replace("[openai]", "[openai], hedging: {}"),
+        "nothing can be asked beside the first target",
     ),
 }
 
@@ -263,14 +216,14 @@ DOUBTFUL: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("name", DOUBTFUL)
 def test_what_may_not_be_meant_is_a_warning(name: str, tmp_path: Path) -> None:
     text, expected = DOUBTFUL[name]
-    warnings = [str(warning) for warning in _read(text, tmp_path).warnings]
+    warnings = [str(warning) for warning in read(text, tmp_path).warnings]
     assert len(warnings) == 1
     assert expected in warnings[0]
 
 
 def test_a_secret_comes_from_a_file_beside_the_settings_and_shows_itself_to_nobody(tmp_path: Path) -> None:
     (tmp_path / "key.txt").write_text(f"{SECRET}\n", encoding="utf-8")
-    settings = _read(MINIMAL.replace("env:OPENAI_API_KEY", "file:key.txt"), tmp_path)
+    settings = read(MINIMAL.replace("env:OPENAI_API_KEY", "file:key.txt"), tmp_path)
     assert settings.secrets["file:key.txt"].reveal() == SECRET
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings.secrets)
@@ -278,7 +231,7 @@ def test_a_secret_comes_from_a_file_beside_the_settings_and_shows_itself_to_nobo
 
 def test_a_secret_pasted_after_env_is_not_repeated(tmp_path: Path) -> None:
     pasted = "gsk_aB3dE5fG7hJ9kL1mN3pQ5"
-    message = _refused(MINIMAL.replace("OPENAI_API_KEY", pasted), tmp_path)
+    message = refused(MINIMAL.replace("OPENAI_API_KEY", pasted), tmp_path)
     assert pasted not in message
     assert "gsk_…" in message
 
@@ -290,7 +243,7 @@ def test_beyond_loopback_a_key_of_the_store_is_enough(tmp_path: Path) -> None:
         asked.append(store)
         return True
 
-    settings = _read(f"listen: {{host: 0.0.0.0}}\n{MINIMAL}", tmp_path, has_stored_keys=has_stored_keys)
+    settings = read(f"listen: {{host: 0.0.0.0}}\n{MINIMAL}", tmp_path, has_stored_keys=has_stored_keys)
     assert asked == [settings.store]
     assert not settings.open_to_all
 
@@ -302,14 +255,14 @@ def test_beyond_loopback_a_key_of_the_store_is_enough(tmp_path: Path) -> None:
 def test_without_keys_the_gateway_is_open_on_loopback_unless_told_otherwise(
     more: str, expected: bool, tmp_path: Path
 ) -> None:
-    assert _read(f"{MINIMAL}\n{more}", tmp_path).open_to_all is expected
+    assert read(f"{MINIMAL}\n{more}", tmp_path).open_to_all is expected
 
 
 def test_the_command_line_goes_before_the_file_and_obeys_the_same_rules(tmp_path: Path) -> None:
-    settings = _read(MINIMAL, tmp_path, overrides=Overrides(host="::1", port=1234, workers=3))
+    settings = read(MINIMAL, tmp_path, overrides=Overrides(host="::1", port=1234, workers=3))
     assert (settings.file.listen.host, settings.file.listen.port, settings.file.workers) == ("::1", 1234, 3)
-    assert "needs keys" in _refused(MINIMAL, tmp_path, overrides=Overrides(host="::"))
-    assert "--host" in _refused(MINIMAL, tmp_path, overrides=Overrides(host="a b"))
+    assert "needs keys" in refused(MINIMAL, tmp_path, overrides=Overrides(host="::"))
+    assert "--host" in refused(MINIMAL, tmp_path, overrides=Overrides(host="a b"))
 
 
 @pytest.mark.parametrize("provider", needs_no_file(), ids=lambda provider: provider.id)
@@ -346,251 +299,6 @@ def test_the_file_of_the_current_folder_goes_before_the_environment(
     monkeypatch.chdir(tmp_path)
     Path("breakeven.yaml").write_text(MINIMAL, encoding="utf-8")
     assert read_settings(environment=ENVIRONMENT).source == "breakeven.yaml"
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://API.openai.com/v1/", ("api.openai.com", 443, True, "api.openai.com", "/v1")),
-        ("http://127.0.0.1:8000", ("127.0.0.1", 8000, False, "127.0.0.1:8000", "")),
-        ("http://[::1]:80/a/b", ("::1", 80, False, "[::1]", "/a/b")),
-        ("https://h:80", ("h", 80, True, "h:80", "")),
-    ],
-)
-def test_a_url_is_taken_apart(url: str, expected: tuple[object, ...]) -> None:
-    assert tuple(read_address(url)) == expected
-
-
-@pytest.mark.parametrize(
-    "url", ["https://", "https://h?x=1", "https://h#x", "https://h:0", "//h", "https://1.2.3", "https://[::1", "h"]
-)
-def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"URL|host"):
-        read_address(url)
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("a.localhost", True),
-        ("::ffff:127.0.0.1", True), ("::", False), ("10.0.0.1", False), ("localhost.example", False), ("h", False),
-    ],
-)  # fmt: skip
-def test_loopback_is_what_this_machine_alone_can_reach(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
-
-
-def test_the_published_schema_describes_every_key() -> None:
-    schema = json.loads(config_schema())
-    assert (DOCS / "schemas" / "config.schema.json").read_text(encoding="utf-8") == config_schema(), "make generate"
-    jsonschema.Draft202012Validator.check_schema(schema)
-    nodes = [schema, *schema["$defs"].values()]
-    assert len(nodes) > 8
-    for node in nodes:
-        assert node["description"]
-        for name, key in node["properties"].items():
-            shown = schema["$defs"][key["$ref"].rpartition("/")[2]] if "$ref" in key else key
-            assert key.get("description") or shown["description"], name
-    assert not [word for word in ('"ge"', '"gt"', '"le"', '"lt"') if word in config_schema()]
-
-
-@pytest.mark.parametrize(
-    ("kind", "prefix"),
-    [
-        (ConfigFile, ""),
-        (Listen, "listen."),
-        (TargetEntry, "targets.KEY."),
-        (Timeouts, "targets.KEY.timeouts."),
-        (ProxyEntry, "targets.KEY.proxy."),
-        (ModelEntry, "models.KEY."),
-        (RouteTarget, "models.KEY.targets[]."),
-        (KeyEntry, "keys[]."),
-        (LimitsEntry, "limits."),
-        (LedgerEntry, "ledger."),
-    ],
-    ids=lambda value: value.__name__ if isinstance(value, type) else "",
-)
-def test_every_key_stands_in_the_reference(kind: type[BaseModel], prefix: str) -> None:
-    text = (DOCS / "reference" / "config.md").read_text(encoding="utf-8")
-    for name in kind.model_fields:
-        assert f"\n| `{prefix}{name}` |" in text
-
-
-@pytest.mark.parametrize("path", [DOCS / "examples" / "breakeven.yaml", BENCH / "gateway.yaml"], ids=lambda p: p.name)
-def test_the_published_examples_obey_the_schema_and_the_program(path: Path) -> None:
-    jsonschema.validate(read_yaml(path).data, json.loads(config_schema()), jsonschema.Draft202012Validator)
-    assert read_settings(path, environment=ENVIRONMENT).file.models
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"listen": {"port": 0}},
-        {"targts": {}},
-        {"targets": {}},
-        {"targets": {"a": {"url": "ftp://h"}}},
-        {"targets": {"a": {"url": "http://h", "key": SECRET}}},
-        {"models": {"m": {"targets": []}}},
-        {"models": {"m": {"targets": [{"target": "a", "weight": 0}]}}},
-        {"keys": [{"name": "a", "sha256": SECRET}]},
-        {"ledger": {"on_full": "wait"}},
-    ],
-    ids=str,
-)
-def test_an_editor_refuses_what_the_program_refuses(change: dict[str, Any], tmp_path: Path) -> None:
-    data = {"targets": {"a": {"url": "http://h"}}, "models": {"m": {"targets": ["a"]}}}
-    jsonschema.validate(data, json.loads(config_schema()), jsonschema.Draft202012Validator)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data | change, json.loads(config_schema()), jsonschema.Draft202012Validator)
-    _refused(json.dumps(data | change), tmp_path)
-
-
-BASE: dict[str, Any] = {
-    "listen": {"host": "127.0.0.1", "port": 9400},
-    "workers": 1,
-    "targets": {
-        "openai": {
-            "url": "https://api.openai.com/v1",
-            "key": "env:OPENAI_API_KEY",
-            "headers": {"x-team": "a", "x-token": "env:OPENAI_API_KEY"},
-            "timeouts": {"connect_s": 5, "total_s": 900},
-            "proxy": {"url": "http://p:3128", "user": "me", "password": "env:OPENAI_API_KEY"},
-        },
-        "pool": {"url": "http://127.0.0.1:8000/v1", "model": "m", "sensitivities": ["public"]},
-        "azure": {
-            "provider": "azure",
-            "at": {"resource": "res"},
-            "key": "env:OPENAI_API_KEY",
-            "key_header": "api-key",
-            "protocols": ["chat", "responses"],
-            "prefill": "none",
-        },
-    },
-    "models": {
-        "fast": {"targets": ["pool", {"target": "openai", "weight": 2}], "policy": "weighted"},
-        "*": {"targets": ["openai"]},
-    },
-    "keys": [{"name": "a", "sha256": DIGEST, "models": ["fast"], "tags": "t=1", "expires": "2030-01-01"}],
-    "limits": {"header_bytes": 32768},
-    "ledger": {"folder": "d", "on_full": "drop"},
-}
-"""Everything on; what the fuzzing starts from."""
-
-ODD = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**20), 10**20),
-    st.floats(),
-    st.text(max_size=20),
-    st.sampled_from(
-        ["", " ", "*", "env:", "env:NONE", "file:", "file:..", "file:\0", "a\r\nb: c", "http://", "http://[", "\ud800x"]
-    ),
-    st.sampled_from(["https://h:99999", "http://a@b", "//", "é", "http://é.example", "[::1]", "2030-02-31", "\0", "~"]),
-    st.lists(st.text(max_size=5), max_size=3),
-    st.dictionaries(st.text(max_size=5), st.one_of(st.text(max_size=5), st.none(), st.integers()), max_size=3),
-)
-
-
-def _places(data: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    return [place, *(found for key, value in items for found in _places(value, (*place, key)))]
-
-
-PLACES = [place for place in _places(BASE) if place]
-
-
-def _put(data: Any, place: tuple[Any, ...], value: Any) -> None:
-    """Put a value at a place; where an earlier change took the place away, do nothing."""
-    with contextlib.suppress(KeyError, IndexError, TypeError):
-        for key in place[:-1]:
-            data = data[key]
-        data[place[-1]] = value
-
-
-def _try(content: bytes, folder: Path) -> None:
-    """Read a file that may be anything: it is refused in words, or becomes a snapshot that can be sent."""
-    path = folder / "fuzzed.yaml"
-    path.write_bytes(content)
-    try:
-        settings = read_settings(path, environment=ENVIRONMENT)
-    except InputError as error:
-        assert SECRET not in str(error)  # noqa: PT017 - it may also be no error
-        return
-    assert SECRET not in repr(settings)
-    for target in build_snapshot(settings).targets:
-        head = "".join(f"{name}: {value}" for name, value in target.headers) + target.base_path + target.host_header
-        assert head.isprintable()
-        assert head.isascii()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("fuzz")
-
-
-def test_what_the_fuzzing_starts_from_is_right(folder: Path) -> None:
-    (folder / "base.yaml").write_text(json.dumps(BASE), encoding="utf-8")
-    assert read_settings(folder / "base.yaml", environment=ENVIRONMENT).file.keys[0].name == "a"
-
-
-@hypothesis_settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=4))
-def test_whatever_stands_in_a_place_the_answer_is_words_or_a_snapshot(
-    changes: list[tuple[tuple[Any, ...], Any]], folder: Path
-) -> None:
-    data = copy.deepcopy(BASE)
-    for place, value in changes:
-        _put(data, place, value)
-    _try(json.dumps(data).encode(), folder)
-
-
-MAY_HOLD = ("url", "at", "key", "key_header", "prefill", "headers", "proxy", "sha256", "timeouts")
-SECRET_PLACES = [
-    place
-    for place in PLACES
-    if place[0] in ("targets", "keys")
-    and (
-        len(place) < 3
-        or place[2] in ("url", "at", "key", "key_header", "prefill", "headers", "proxy", "sha256", "timeouts")
-    )
-]
-
-
-@hypothesis_settings(max_examples=200, deadline=None)
-@given(
-    place=st.sampled_from(SECRET_PLACES),
-    form=st.sampled_from(["{}", "https://u:{}@h", "env:{}", "Bearer {}", "http://{}"]),
-    inside=st.sampled_from([lambda text: text, lambda text: [text], lambda text: {"x": text}]),
-)
-def test_a_secret_in_the_wrong_place_is_never_repeated(
-    place: tuple[Any, ...], form: str, inside: Any, folder: Path
-) -> None:
-    data = copy.deepcopy(BASE)
-    _put(data, place, inside(form.format(SECRET)))
-    path = folder / "secret.yaml"
-    path.write_text(json.dumps(data), encoding="utf-8")
-    try:
-        settings = read_settings(path, environment={"OPENAI_API_KEY": "other"})
-    except InputError as error:
-        assert SECRET.lower() not in str(error).lower()  # noqa: PT017 - it may also be no error
-    else:
-        assert all(secret.reveal() == "other" for secret in settings.secrets.values())
-
-
-TEXT = (DOCS / "examples" / "breakeven.yaml").read_text(encoding="utf-8")
-
-
-@hypothesis_settings(max_examples=200, deadline=None)
-@given(
-    cut=st.tuples(st.integers(0, len(TEXT)), st.integers(0, 60)),
-    put=st.one_of(
-        st.binary(max_size=30), st.sampled_from([b"\n", b": ", b"- ", b"{", b"]", b"&a ", b"*a", b"!!x ", b"\t"])
-    ),
-)
-def test_whatever_a_file_holds_the_answer_is_words_or_a_snapshot(
-    cut: tuple[int, int], put: bytes, folder: Path
-) -> None:
-    _try(TEXT[: cut[0]].encode() + put + TEXT[sum(cut) :].encode(), folder)
 
 
 def test_a_secret_is_one_line_of_ascii(tmp_path: Path) -> None:

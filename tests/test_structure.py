@@ -20,7 +20,8 @@ ROOT = Path(breakeven.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 PURE = (
     "quantities.py", "errors.py", "usage.py", "records.py",
-    "catalog/", "metering/", "protocols/", "economics/", "routing/", "capacity/",
+    "catalog/", "metering/", "protocols/", "economics/", "routing/", "similar/",
+    "capacity/",
 )  # fmt: skip
 
 MAX_FILE_LINES = 400

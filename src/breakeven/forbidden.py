@@ -1,13 +1,17 @@
-"""Addresses that no request of ours may go to: where clouds tell a machine its own credentials.
+"""Addresses of a kind: all of a machine's own, and those to which no request of ours may go.
 
-A target's URL stands in the configuration, but a name in it can come to mean another address; so the name is checked
-when the settings are read, and what it means whenever a connection is made.
+The latter are where clouds tell a machine its own credentials.  A target's URL stands in the configuration, but a name
+in it can come to mean another address; so the name is checked when the settings are read, and what it means whenever a
+connection is made.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
 from typing import Final
+
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+"""Hosts that stand for all of a machine's addresses."""
 
 _METADATA: Final = frozenset(
     {

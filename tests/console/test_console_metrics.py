@@ -17,12 +17,12 @@ from breakeven.console.worker_state import (
     WorkerState,
     read_states,
     state_path,
-    worker_state,
     write_state,
 )
 from breakeven.ledger import rows
 from breakeven.ledger.schema import make_tables
 from breakeven.routing.latency import BOUNDS_S, FirstBytes
+from breakeven.similar.evidence import Hits
 from console.control import TOKENS, Control, fill, plan_of
 
 if TYPE_CHECKING:
@@ -114,6 +114,19 @@ def test_workers_are_added_up_and_one_that_says_nothing_lately_is_not_there(tmp_
         assert found[f'breakeven_first_byte_seconds_sum{{target="{target}"}}'] == pytest.approx(99.111)
 
 
+def test_answers_to_similar_questions_are_counted_by_task(tmp_path: Path) -> None:
+    state(tmp_path, 0, similar={"faq": Hits(given=2, checks=9, false_hits=1)})
+    state(tmp_path, 1, similar={"faq": Hits(checks=3, checks_needed=4)})
+    metrics = metrics_of(tmp_path)
+    for _ in range(2):
+        found = samples(metrics.text())
+        series = [
+            f'breakeven_similar_hits_total{{task="faq",outcome="{name}"}}' for name in ("given", "right", "false")
+        ]
+        assert [found[name] for name in series] == [2, 11, 1]
+        assert found['breakeven_similar_checks_needed{task="faq"}'] == 4
+
+
 def test_what_workers_count_goes_on_over_their_restarts_and_silences(tmp_path: Path) -> None:
     metrics = metrics_of(tmp_path)
 
@@ -146,14 +159,13 @@ def test_files_that_are_none_of_a_worker_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_the_gateway_writes_is_what_is_read(tmp_path: Path) -> None:
-    content = worker_state(
-        at_s=NOW_S, started_s=1.0, in_flight={"a": 1}, open_s={"b": 2.0}, rows=(3, 4), skipped_events=5, connections=6,
-        first_byte={"a": FirstBytes()},
+    said = WorkerState(
+        at_s=NOW_S, started_s=1.0, in_flight={"a": 1}, open={"b": 2.0}, waiting_rows=3, dropped_rows=4,
+        skipped_events=5, connections=6, first_byte={"a": FirstBytes()}, similar={"faq": Hits(given=7)},
     )  # fmt: skip
-    write_state(state_path(tmp_path, 63), content)
+    write_state(state_path(tmp_path, 63), msgspec.json.encode(said))
     (found,) = read_states(tmp_path, NOW_S).values()
-    assert (found.in_flight, found.open, found.waiting_rows, found.dropped_rows) == ({"a": 1}, {"b": 2.0}, 3, 4)
-    assert (found.skipped_events, found.connections, found.first_byte) == (5, 6, {"a": FirstBytes()})
+    assert found == said
     assert not list((tmp_path / "state").glob(".*"))
 
 

@@ -20,6 +20,14 @@ def usage(input_tokens: int = 157, output_tokens: int = 52, cached_tokens: int =
     }
 
 
+TOLD: Json = usage()
+"""What the scripted answers tell."""
+
+STREAMED: Json = {"stream": True}
+ASKING: Json = {"stream": True, "stream_options": {"include_usage": True}}
+"""Fields of requests: for a stream, and for its usage too."""
+
+
 def request(model: str, **fields: Any) -> Json:
     """A chat request."""
     return {"model": model, "messages": PROMPT, **fields}

@@ -112,11 +112,17 @@ def test_requests_and_tokens_a_minute_are_limited(start_gateway: Start, upstream
     assert [_ask(other, max_tokens=52)[0] for _ in range(4)] == [200, 200, 429, 429]
 
 
-def test_quotas_of_teams_tags_models_and_targets_hold_too(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+def test_quotas_of_teams_tags_models_targets_and_providers_hold_too(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
     upstream.script("a", answers.whole())
     two = {"requests_per_minute": 2}
-    for section, name in (("teams", "search"), ("tags", "env=prod"), ("models", "one"), ("targets", "a")):
-        gateway = start_gateway(_limited(upstream, {}, quotas={section: {name: two}}))
+    for section, name in (
+        ("teams", "search"), ("tags", "env=prod"), ("models", "one"), ("targets", "a"), ("providers", "openai"),
+    ):  # fmt: skip
+        configured = _limited(upstream, {}, quotas={section: {name: two}})
+        configured["targets"]["a"]["provider"] = "openai"
+        gateway = start_gateway(configured)
         with gateway.line() as line:
             asked = chat_bytes(payloads.request("one"), x_breakeven_tags="team=x,env=prod")
             found = []

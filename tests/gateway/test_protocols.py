@@ -15,7 +15,7 @@ from gateway import answers, messages_payloads, payloads
 from gateway.gateway import KEY, running_gateway, settings, target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.gateway import Gateway
     from gateway.scripted import ScriptedUpstream
@@ -114,6 +114,50 @@ def test_tokens_are_counted_by_the_target_and_cost_nothing(
     assert raw.parse().input_tokens == 2095
     assert upstream.calls("native")[-1].path == "/native/v1/messages/count_tokens"
     assert counted(protocols.row(raw.headers[ID])) == (0, 0, 0, 0, False)
+
+
+@pytest.mark.parametrize("model", ["gpt-then-claude", "claude-then-gpt"])
+def test_tokens_are_never_counted_through_a_translation(
+    protocols: Gateway, upstream: ScriptedUpstream, claude: Anthropic, model: str
+) -> None:
+    upstream.script("openai-like", answers.failure(404))
+    upstream.script("native", answers.whole({"input_tokens": 2095}))
+    raw = claude.messages.with_raw_response.count_tokens(model=model, messages=HELLO)
+    assert raw.parse().input_tokens == 2095
+    assert not upstream.calls("openai-like")
+    assert [row["target"] for row in protocols.rows(raw.headers[ID])] == ["native"]
+
+
+def test_who_asks_for_a_count_that_nobody_makes_is_told_so_at_once(
+    upstream: ScriptedUpstream, claude: Anthropic
+) -> None:
+    upstream.script("openai-like", answers.whole())
+    with pytest.raises(anthropic.NotFoundError, match="Nobody counts tokens for 'gpt'") as caught:
+        claude.messages.count_tokens(model="gpt", messages=HELLO)
+    body: Any = caught.value.body
+    assert (body["type"], body["error"]["type"], body["error"]["code"]) == ("error", "not_found_error", "not_supported")
+    assert not upstream.calls("openai-like")
+    upstream.script("native", answers.failure(503))
+    with pytest.raises(anthropic.APIStatusError) as failed:
+        claude.messages.count_tokens(model="claude-then-gpt", messages=HELLO)
+    assert failed.value.status_code == 503, "a target that cannot just now is no target that never can"
+    assert not upstream.calls("openai-like")
+    claude.messages.create(model="gpt", max_tokens=50, messages=HELLO)
+
+
+def test_a_target_that_cannot_count_tokens_is_not_left_alone_for_it(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream
+) -> None:
+    targets = {"native": target(upstream.url("native"), protocols=["messages"])}
+    breaker = {"refused_requests": 1, "refused_open_s": 60}
+    gateway = start_gateway(settings(targets, {"claude": {"targets": ["native"]}}, breaker=breaker))
+    upstream.script("native", answers.failure(404))
+    body = {"model": "claude", "max_tokens": 50, "messages": HELLO}
+    with gateway.line() as line:
+        for _ in range(3):
+            assert line.ask("POST", "/v1/messages/count_tokens", body, authorization=f"Bearer {KEY}").status == 404
+        upstream.script("native", answers.whole(messages_payloads.message()))
+        assert line.ask("POST", "/v1/messages", body, authorization=f"Bearer {KEY}").status == 200
 
 
 @pytest.mark.parametrize(

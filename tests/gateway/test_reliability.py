@@ -106,6 +106,40 @@ def test_a_name_that_nobody_knows_does_not_close_the_target_for_the_others(
     assert served == ["b", "a"]
 
 
+@pytest.mark.parametrize("usage", [{}, {"stream_options": {"include_usage": True}}])
+def test_a_stream_that_begins_with_an_error_goes_to_the_next_target(
+    start_gateway: Start, upstream: ScriptedUpstream, usage: dict[str, Any]
+) -> None:
+    targets = {name: target(upstream.url(name)) for name in "ab"}
+    gateway = start_gateway(settings(targets, {"pair": {"targets": ["a", "b"]}}))
+    overloaded = b'data: {"error":{"message":"overloaded","code":502}}\n\n'
+    upstream.script("a", answers.stream([b": wait\n\n", overloaded]))
+    upstream.script("b", answers.stream(payloads.stream(2, TOLD)))
+    with gateway.line() as line:
+        reply = line.chat(payloads.request("pair", **STREAMED, **usage))
+    assert _text(reply.body.removeprefix(b": wait\n\n")) == " word0 word1"
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    assert b"overloaded" not in reply.body
+
+
+def test_what_an_error_within_a_stream_says_counts_as_a_status_would(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
+    targets = {name: target(upstream.url(name)) for name in "ab"}
+    breaker = {"failed_requests": 1, "open_s": 60}
+    gateway = start_gateway(settings(targets, {"pair": {"targets": ["a", "b"]}}, breaker=breaker))
+    too_long = payloads.error("the prompt is too long for this model: prompt is too long")
+    upstream.script("a", answers.stream([payloads.event(too_long)]))
+    upstream.script("b", answers.stream(payloads.stream(1, TOLD)))
+    with gateway.line() as line:
+        for _ in range(3):
+            reply = line.chat(payloads.request("pair", **STREAMED))
+            assert b"too long" in reply.body, "the client's own mistake goes back to it"
+            assert b"[DONE]" not in reply.body
+    assert len(upstream.calls("a")) == 3, "a mistake of a client closes the target for nobody"
+    assert upstream.calls("b") == []
+
+
 # Retries
 
 

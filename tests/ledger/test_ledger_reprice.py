@@ -10,9 +10,10 @@ import pytest
 from closed import AFTER_ALL, DAYS, FIRST_DAY, cards, fill, price_list, sum_up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spooled import ask, move, write
+from spooled import START_US, ask, move, write
 
 from breakeven.catalog.rate_card import PriceEntry, PriceList, TokenPrice, TokenPrices
+from breakeven.ledger import rows
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.close import close_days
 from breakeven.ledger.export import attempts
@@ -94,6 +95,39 @@ def test_a_price_that_was_missing_makes_rows_priced_and_one_that_is_gone_makes_t
         attempt_count=unpriced, before_usd=change.after_usd, unpriced_after_count=unpriced
     )
     check(store)
+
+
+def fill_with_replays(folder: Path, days: int) -> Path:
+    """Write one answer on the first day, and three times again; and on the second day once again alone."""
+    said = {"priced_as": "p:m", "target": "main", "input_tokens": 1_000, "output_tokens": 100, "status": 200}
+    second = START_US + DAY_US
+    again = {**said, "outcome": rows.CACHED}
+    write(folder, [said, dict(again), dict(again), dict(again), {**again, "number": 9, "received_us": second}])
+    move(folder, cards())
+    store = folder / "ledger.sqlite"
+    sum_up(store, FIRST_DAY + days)
+    close_days(store, FIRST_DAY + days)
+    return store
+
+
+@pytest.mark.parametrize("closed_days", [0, 1, 2])
+def test_an_answer_that_was_given_again_costs_nothing_and_what_it_avoided_is_told_anew(
+    tmp_path: Path, closed_days: int
+) -> None:
+    store = fill_with_replays(tmp_path, closed_days)
+    (old,) = question(store, Question())
+    done = reprice(store, NEW, Span())
+    (new,) = question(store, Question())
+    assert done.changes["main", "p:m"] == Change(
+        attempt_count=1, cached_count=4, before_usd=Decimal("0.00021"), after_usd=Decimal("0.00042")
+    )
+    assert (done.attempt_count, done.cached_count, done.day_count) == (1, 4, 2)
+    assert (old.cost_usd, old.avoided_usd) == (Decimal("0.00021"), Decimal("0.00084"))
+    assert (new.cost_usd, new.avoided_usd) == (Decimal("0.00042"), Decimal("0.00168"))
+    gone = reprice(store, CardSchedule([]), Span()).changes["main", "p:m"]
+    assert gone == Change(attempt_count=1, cached_count=4, before_usd=Decimal("0.00042"), unpriced_after_count=1)
+    (unpriced,) = question(store, Question())
+    assert (unpriced.cost_usd, unpriced.avoided_usd) == (None, Decimal(0))
 
 
 def test_only_rows_of_the_span_and_the_target_are_touched(store: Path) -> None:

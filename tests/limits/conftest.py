@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from breakeven.limits import shared
 from limits.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with much to do is not a server that is away."""
+    monkeypatch.setattr(shared, "PATIENCE_S", 10.0)
 
 
 @pytest.fixture(scope="session")

@@ -207,8 +207,43 @@ def test_who_has_no_rule_is_told_apart_at_once() -> None:
     everyone = Limits([Rule("model", "deep", "requests", 1, "day")], NOW_S)
     assert everyone.concerns("other", "")
     assert everyone.subject("other", "", "", "fast") is None
-    assert everyone.target_subject("deep") is None
-    assert Limits([Rule("target", "deep", "requests", 1, "day")], NOW_S).target_subject("deep") is not None
+    assert everyone.target_subject("deep", "openai") is None
+    rented = Limits([Rule("target", "deep", "requests", 1, "day"), Rule("provider", "openai", "usd", 1, "day")], NOW_S)
+    assert not rented.concerns("other", ""), "what is limited of targets and providers costs other requests nothing"
+    assert rented.target_subject("other", "") is rented.target_subject("openai", "deep") is None
+    assert [
+        [meter.rule.scope for meter in rented.target_subject(name, provider) or ()]
+        for name, provider in (("deep", ""), ("other", "openai"), ("deep", "openai"))
+    ] == [["target"], ["provider"], ["target", "provider"]]
+
+
+def test_an_attempt_takes_of_its_target_and_of_its_provider_or_of_neither() -> None:
+    limits = Limits([Rule("target", "a", "usd", 50, "day"), Rule("provider", "openai", "usd", 80, "month")], NOW_S)
+    a, b = limits.target_subject("a", "openai"), limits.target_subject("b", "openai")
+    assert a is not None
+    assert b is not None
+    held = admitted(limits.reserve(a, 1, 40, NOW_S))
+    assert refused(limits.reserve(a, 1, 20, NOW_S)).rule.scope == "target"
+    admitted(limits.reserve(b, 1, 40, NOW_S))
+    assert refused(limits.reserve(b, 1, 1, NOW_S)).message == (
+        "The provider 'openai' may use 0.0001 USD per month; 0.0001 USD are used or reserved, "
+        "and this request may take 0.0001 USD."
+    )
+    limits.settle(held, 1, 10)
+    assert refused(limits.reserve(a, 1, 41, NOW_S)).rule.scope == "target"
+    admitted(limits.reserve(b, 1, 30, NOW_S))
+
+
+@given(st.integers(0, 2_000), st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 60)), max_size=200))
+def test_however_many_targets_a_provider_has_its_budget_is_one(budget: int, asked: list[tuple[str, int]]) -> None:
+    limits = Limits([Rule("provider", "openai", "usd", budget, "month")], NOW_S)
+    taken = 0
+    for name, cost in asked:
+        subject = limits.target_subject(name, "openai")
+        assert subject is not None
+        fits = isinstance(limits.reserve(subject, 1, cost, NOW_S), Reservation)
+        assert fits == (taken + cost <= budget)
+        taken += cost if fits else 0
 
 
 def test_subjects_that_clients_invent_fill_no_memory() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from breakeven.catalog.rate_card import PriceEntry, PriceList, TokenPrice, TokenPrices
 from breakeven.errors import InputError
-from breakeven.gateway.snapshot import Key, LedgerPlan, Limits, SharedState, Snapshot, StoredKeys
+from breakeven.gateway.snapshot import Key, LedgerPlan, Limits, SharedState, Snapshot, StoredKeys, Target, Timeouts
 from breakeven.ledger import rows
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.keys import KeyLimits, create_key, read_keys, rotate_key
@@ -38,6 +38,7 @@ from breakeven.wiring.limits import (
     shared_state_of,
     used_now,
 )
+from breakeven.wiring.snapshot import build_snapshot
 from limits.workers import NOW_S, Clock
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ quotas:
   tags: {"env=dev": {tokens_per_minute: 1000}}
   models: {deep: {parallel: 8}}
   targets: {openai: {budget_day_usd: "0.000000001"}}
+  providers: {openai: {budget_month_usd: 100, requests_per_minute: 500}}
 shared_state: {url: "redis://cache:6379/1", user: gateway, password: "env:CACHE_PASSWORD", slack: 0.2}
 """
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-a", "CACHE_PASSWORD": "p@ss/word"}
@@ -83,6 +85,14 @@ def snapshot(folder: Path, **fields: Any) -> Snapshot:
     return Snapshot(**given | fields)
 
 
+def place(name: str, provider: str) -> Target:
+    times = Timeouts(connect_s=1, first_token_s=1, between_tokens_s=1, total_s=1)
+    return Target(
+        name=name, host="127.0.0.1", port=1, tls=False, host_header="127.0.0.1:1", base_path="/v1", headers=(),
+        model="", priced_as="", timeouts=times, provider=provider,
+    )  # fmt: skip
+
+
 def test_a_file_becomes_rules(tmp_path: Path) -> None:
     path = tmp_path / "breakeven.yaml"
     path.write_text(FILE, encoding="utf-8")
@@ -98,6 +108,8 @@ def test_a_file_becomes_rules(tmp_path: Path) -> None:
         Rule("tag", "env=dev", "tokens", 1000, "minute"),
         Rule("model", "deep", "parallel", 8, "none"),
         Rule("target", "openai", "usd", 1, "day"),
+        Rule("provider", "openai", "requests", 500, "minute"),
+        Rule("provider", "openai", "usd", 100 * NANO, "month"),
     )
 
 
@@ -149,6 +161,39 @@ quotas: {models: {n: {parallel: 1}, m: {parallel: 1}}, targets: {b: {parallel: 1
     check_quotas(parts_of(document.data), findings)
     assert [problem.what for problem in findings.problems] == ["there is no model 'n'.", "there is no target 'b'."]
     assert ["share no state" in warning.what for warning in findings.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ("{a: {provider: openai}, b: {url: 'https://api.anthropic.com/v1'}}", "Known: anthropic, openai."),
+        ("{a: {url: 'http://127.0.0.1:1/v1'}}", "Write provider: in the entry of a target."),
+        ("{a: {provider: opnai}}", "Write provider: in the entry of a target."),
+        ("17", "Write provider: in the entry of a target."),
+    ],
+)
+def test_quotas_of_providers_are_of_those_that_the_file_uses(tmp_path: Path, targets: str, said: str) -> None:
+    text = f"targets: {targets}\nquotas: {{providers: {{groq: {{parallel: 1}}}}}}\n"
+    document = parse_yaml(text, "breakeven.yaml")
+    findings = Findings(document, tmp_path, {})
+    check_quotas(parts_of(document.data), findings)
+    (problem,) = findings.problems
+    assert (problem.what, problem.fix) == ("no target of this file is at the provider 'groq'.", said)
+    assert problem.where.startswith("breakeven.yaml:2 ")
+
+
+@pytest.mark.parametrize(
+    "entry", ["{provider: openai, url: 'http://127.0.0.1:1/v1'}", "{url: 'https://api.openai.com/v1'}"]
+)
+def test_a_targets_provider_is_named_or_told_by_its_host(tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "breakeven.yaml"
+    path.write_text(
+        f"targets: {{a: {entry}, b: {{url: 'http://127.0.0.1:2/v1'}}}}\nmodels: {{m: {{targets: [a, b]}}}}\n"
+        "quotas: {providers: {openai: {parallel: 1}}}\n"
+    )
+    built = build_snapshot(read_settings(path, environment={}))
+    assert [target.provider for target in built.targets] == ["openai", ""]
+    assert built.rules == (Rule("provider", "openai", "parallel", 1, "none"),)
 
 
 def test_a_shared_state_gets_its_credentials(tmp_path: Path) -> None:
@@ -253,16 +298,22 @@ EACH = 210_000
         (Rule("model", "deep", "usd", NANO, "day"), 2 * EACH),
         (Rule("target", "own", "usd", NANO, "month"), 4 * EACH),
         (Rule("target", "nobody", "usd", NANO, "month"), 0),
+        (Rule("provider", "vllm", "usd", NANO, "month"), 4 * EACH),
+        (Rule("provider", "openai", "tokens", 10**6, "day"), 1_100),
+        (Rule("provider", "groq", "usd", NANO, "month"), 0),
     ],
 )
 def test_a_restart_begins_with_what_the_ledger_has(tmp_path: Path, rule: Rule, used: int) -> None:
     fill(tmp_path, REQUESTS)
     keys = (Key(name="search", sha256="a", team="web"), Key(name="mail", sha256="b", team="web"))
-    whole = snapshot(tmp_path, rules=(rule, Rule("key", "search", "requests", 1, "minute")), keys=keys)
+    targets = tuple(
+        place(name, provider) for name, provider in (("own", "vllm"), ("rented", "openai"), ("new", "groq"))
+    )
+    minute = Rule("key", "search", "requests", 1, "minute")
+    whole = snapshot(tmp_path, rules=(rule, minute), keys=keys, targets=targets)
     assert used_now(whole, StoredKeys(), NOW_S) == {rule.counts: used}
     limits = open_limits(whole, StoredKeys(), Clock())
-    subject = limits.target_subject(rule.name) or limits._by_name[rule.scope, rule.name]
-    refused = limits.reserve(subject[:1], 10**9, 10**12, NOW_S)
+    refused = limits.reserve(limits._by_name[rule.scope, rule.name][:1], 10**9, 10**12, NOW_S)
     if rule.kind == "requests":
         assert isinstance(refused, Reservation)
     else:

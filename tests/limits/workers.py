@@ -12,13 +12,17 @@ from breakeven.limits.rules import Rule
 from breakeven.limits.shared import SharedLimits, Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 
     from breakeven.clock import Timer
     from breakeven.limits.rules import Identity
 
 NOW_S = datetime(2026, 11, 2, 9, 30, tzinfo=UTC).timestamp()
 BUDGET = Rule("key", "search", "usd", 100, "day")
+PARALLEL = Rule("key", "search", "parallel", 10, "none")
+OFTEN = Rule("key", "search", "requests", 20, "minute")
+COUNTER = "key:search:usd:day:" + str(int(datetime(2026, 11, 2, tzinfo=UTC).timestamp()))
+"""Of the budget, on the server."""
 
 
 class Clock:
@@ -79,3 +83,21 @@ def admitted(answers: Iterable[Reservation | Refused]) -> list[Reservation]:
 def refused(answer: Reservation | Refused) -> Refused:
     assert isinstance(answer, Refused)
     return answer
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test that waits, but not for ever."""
+
+    async def patiently() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(patiently())
+
+
+async def until_back(limits: SharedLimits, *, look: bool = True) -> None:
+    """Wait until the server is there again for a worker, which looks for it by itself or is made to."""
+    while limits.away:
+        await asyncio.sleep(0.01)
+        if look:
+            await limits.round()

@@ -49,12 +49,14 @@ def test_a_whole_event_passes_at_once_and_as_the_same_object() -> None:
             assert meter.feed(packet) is packet
 
 
-def test_without_hiding_a_part_of_an_event_passes_at_once() -> None:
+def test_without_hiding_a_part_of_an_event_passes_at_once_behind_the_first() -> None:
     meter = StreamMeter(hide_usage=False)
+    assert meter.feed(b'data: {"choi') == b""
+    assert meter.feed(b'ces":[]}\n\n') == b'data: {"choices":[]}\n\n'
     assert meter.feed(b'data: {"choi') == b'data: {"choi'
     assert meter.feed(b'ces":[]}\n') == b'ces":[]}\n'
     assert meter.feed(b"\n") == b"\n"
-    assert meter.events == 1
+    assert meter.events == 2
 
 
 def test_with_hiding_an_event_passes_when_it_is_complete() -> None:
@@ -65,6 +67,7 @@ def test_with_hiding_an_event_passes_when_it_is_complete() -> None:
 
 def test_a_line_waits_only_as_long_as_it_may_become_the_terminator() -> None:
     meter = StreamMeter(hide_usage=False)
+    meter.feed(text("a"))
     assert meter.feed(b"event: x\nda") == b"event: x\n"
     assert meter.feed(b"ta: [DO") == b""
     assert meter.feed(b"WN]") == b"data: [DOWN]"
@@ -177,11 +180,11 @@ def test_an_event_that_is_no_object_is_skipped_and_counts_as_one_of_content(data
 
 @pytest.mark.parametrize("data", MALFORMED)
 def test_of_an_event_that_is_no_object_the_rest_follows_what_has_gone_on(data: str) -> None:
-    whole = event(data)
-    meter, passed = watch(whole[:-1], whole[-1:])
-    assert (meter.malformed, meter.skipped_events, meter.content_events, passed) == (True, 0, 1, whole)
-    meter, passed = watch(whole[:-1], whole[-1:], hide_usage=True)
-    assert (meter.malformed, meter.skipped_events, meter.content_events, passed) == (True, 1, 1, b"")
+    first, whole = text("a"), event(data)
+    meter, passed = watch(first, whole[:-1], whole[-1:])
+    assert (meter.malformed, meter.skipped_events, meter.content_events, passed) == (True, 0, 2, first + whole)
+    meter, passed = watch(first, whole[:-1], whole[-1:], hide_usage=True)
+    assert (meter.malformed, meter.skipped_events, meter.content_events, passed) == (True, 1, 2, first)
 
 
 def test_of_a_skipped_event_that_ends_in_returns_not_even_a_line_feed_remains() -> None:
@@ -214,6 +217,18 @@ def test_an_error_in_the_stream_is_seen_and_passes(data: bytes) -> None:
     meter, passed = watch(text("a"), data, hide_usage=True)
     assert meter.error
     assert passed == text("a") + data
+
+
+@pytest.mark.parametrize("hide_usage", [False, True])
+@pytest.mark.parametrize("at", [1, 20, None])
+def test_a_stream_that_begins_with_an_error_is_held_for_another_target_may_begin_it(
+    hide_usage: bool, at: int | None
+) -> None:
+    carried = b'{"error":{"message":"overloaded","code":529}}'
+    data = b"data: " + carried + b"\n\n"
+    meter, passed = watch(b": hello\n\n", data[:at], data[at:] if at else b"", DONE, hide_usage=hide_usage)
+    assert (meter.error, meter.done, passed) == (True, False, b": hello\n\n")
+    assert (meter.error_event, meter.held) == (carried, data + DONE)
 
 
 @pytest.mark.parametrize(

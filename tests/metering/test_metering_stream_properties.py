@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from outcomes import Outcome, by_events, cut, is_what_is_left, outcome, single_bytes
 from recorded_streams import DONE, STREAMS
@@ -113,7 +113,7 @@ def test_any_bytes_pass_unharmed(body: bytes, hide_usage: bool) -> None:
     meter = make(hide_usage=hide_usage)
     whole, apart = outcome(meter, [body]), outcome(meter, single_bytes(body))
     assert but_for_skipping(apart, hide_usage=hide_usage) == but_for_skipping(whole, hide_usage=hide_usage)
-    assert hide_usage or apart.passed + apart.held == body
+    assert hide_usage or apart.skipped_events or apart.passed + apart.held == body
     assert is_what_is_left(whole.passed + whole.held, body)
     assert whole.skipped_events or hide_usage or whole.passed + whole.held == body
 
@@ -132,6 +132,7 @@ def test_what_is_forwarded_held_and_dropped_is_what_came(body: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 def test_the_short_cut_for_like_events_counts_as_decoding_each_would(data: list[str]) -> None:
     """Against a model that decodes everything with the standard library."""
+    assume(not data or not json.loads(data[0]).get("error"))  # that one would be held with all that follows
     packets = [f"data: {item}\n\n".encode() for item in data]
     meter = StreamMeter(hide_usage=True)
     forwarded = [meter.feed(packet) for packet in packets]

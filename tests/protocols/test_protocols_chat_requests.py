@@ -187,7 +187,7 @@ def test_ids_that_anthropic_refuses_are_changed_alike_in_call_and_result() -> No
 
 @pytest.mark.parametrize("content", ["", None, " \n", [text("")], []])
 def test_a_call_without_text_has_no_text_block(content: Any) -> None:
-    """https://github.com/anthropics/anthropic-sdk-python/issues/461."""
+    """https://github.com/anthropics/claude-code/issues/23440."""
     made = turns(USER, CALLED | {"content": content})
     assert [block["type"] for block in made[1]["content"]] == ["tool_use"]
 
@@ -214,7 +214,7 @@ def test_reasoning_of_earlier_turns_is_dropped() -> None:
 
 
 def test_calls_in_the_conversation_define_their_tools_where_none_are_given() -> None:
-    """https://github.com/BerriAI/litellm/issues/5747."""
+    """https://github.com/BerriAI/litellm/issues/4687."""
     made = translated({"messages": [USER, CALLED, {"role": "tool", "tool_call_id": "call_1", "content": "r"}]})
     assert made["tools"] == [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]
     assert made["tool_choice"] == {"type": "none"}

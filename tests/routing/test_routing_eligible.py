@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breakeven.routing.eligible import CHAT, EMBEDDINGS, MESSAGES, Asked, Candidates, eligible, why_excluded
+from breakeven.routing.eligible import (
+    CHAT,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    MESSAGES,
+    PROTOCOLS,
+    Asked,
+    Candidates,
+    eligible,
+    why_excluded,
+)
 
 ALL_MODELS: frozenset[str] = frozenset()
 
@@ -61,6 +71,18 @@ def test_a_key_reaches_the_models_that_it_names() -> None:
 def test_a_target_gets_only_what_it_speaks() -> None:
     assert eligible(CANDIDATES, UP, asked(protocol=EMBEDDINGS)) == (True, False, False)
     assert eligible(CANDIDATES, UP, asked(protocol=MESSAGES)) == (False, False, True)
+
+
+def test_tokens_are_counted_only_by_who_is_known_to() -> None:
+    assert COUNT_TOKENS not in {1 << index for index in range(len(PROTOCOLS))}
+    translated, native = CHAT | MESSAGES, MESSAGES | COUNT_TOKENS
+    candidates = Candidates(
+        model="small", names=("a", "b"), protocols=(translated, native), sensitivities=(frozenset(), frozenset())
+    )
+    assert eligible(candidates, [1, 1], asked(protocol=MESSAGES)) is candidates.all
+    assert eligible(candidates, [1, 1], asked(protocol=COUNT_TOKENS)) == (False, True)
+    translated_why, native_why = why_excluded(candidates, [1, 1], asked(protocol=COUNT_TOKENS))
+    assert (translated_why, native_why) == ("a: it does not speak messages itself", "")
 
 
 @pytest.mark.parametrize("down", [0, False])

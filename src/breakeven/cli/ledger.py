@@ -10,6 +10,7 @@ import typer
 from breakeven.cli import ledger_upkeep
 from breakeven.cli.ledger_options import Config, Json, Ledger, moment
 from breakeven.errors import InputError
+from breakeven.ledger.asked import pair_of, record_of
 
 if TYPE_CHECKING:
     from breakeven.ledger.query import Question, Total
@@ -139,25 +140,14 @@ def _cost(total: Total) -> str:
 
 
 def _record(question: Question, total: Total) -> dict[str, object]:
-    return {
-        **dict(zip(question.by, total.labels, strict=False)),
-        "requests": total.requests,
-        "attempts": total.attempt_count,
-        "estimated_attempts": total.estimated_count,
-        "unpriced_attempts": total.unpriced_count,
-        "cached_requests": total.cached_count,
-        "avoided_usd": f"{total.avoided_usd:f}",
-        "usage": total.usage,
-        "cost_usd": None if total.cost_usd is None else f"{total.cost_usd:f}",
-        "partial": total.is_partial,
-    }
+    return dict(zip(question.by, total.labels, strict=False)) | record_of(total) | {"usage": total.usage}
 
 
 def _pair(item: str) -> tuple[str, str]:
-    label, sign, value = item.partition("=")
-    if not sign or not value:
-        raise InputError(f"--where {item!r} should read LABEL=VALUE, such as --where key=search.")
-    return label, value
+    try:
+        return pair_of(item)
+    except ValueError as error:
+        raise InputError(f"--where {item!r} should read LABEL=VALUE, such as --where key=search.") from error
 
 
 app.command()(ledger_upkeep.last)

@@ -239,6 +239,8 @@ def _show_repricing(done: Repricing, *, dry_run: bool) -> None:
     typer.echo(
         f"{'would reprice' if dry_run else 'repriced'} {done.attempt_count:,} attempts of {done.day_count:,} days"
     )
+    if done.cached_count:
+        typer.echo(f"{done.cached_count:,} answers that were given again cost nothing; what they avoided is told anew.")
     if done.lost_day_count:
         typer.echo(f"{done.lost_day_count:,} days keep their old prices: their rows were pruned.", err=True)
 
@@ -253,6 +255,7 @@ def _records(done: Repricing) -> list[dict[str, object]]:
             "target": target,
             "priced_as": priced_as,
             "attempts": change.attempt_count,
+            "cached": change.cached_count,
             "before_usd": f"{change.before_usd:f}",
             "after_usd": f"{change.after_usd:f}",
             "unpriced_before": change.unpriced_before_count,

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.console.call import RefusedError
 from breakeven.console.plan import Role
+from breakeven.forbidden import EVERYWHERE
 
 if TYPE_CHECKING:
     from breakeven.console.plan import ControlPlan
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.%]{1,64}\]|[a-z0-9._-]{1,253})(:\d{1,5})?", re.IGNORECASE)
-_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 class Caller(NamedTuple):
@@ -37,7 +37,7 @@ class Gate:
     def __init__(self, plan: ControlPlan) -> None:
         self._tokens = tuple((bytes.fromhex(token.sha256), token) for token in plan.tokens)
         self._names = frozenset({"localhost", plan.host, *plan.names})
-        self._by_any_address = plan.host in _EVERYWHERE
+        self._by_any_address = plan.host in EVERYWHERE
 
     def admit(self, authorization: str, needed: Role, *, browser: bool) -> Caller:
         """Return who calls.  Raises ``RefusedError`` for somebody unknown, and for one who may not.

@@ -8,6 +8,7 @@ the workers that come and go, and begins with those that live when the control p
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from breakeven.console.drained import read_drained
@@ -16,6 +17,7 @@ from breakeven.console.totals import OTHER, all_totals
 from breakeven.console.worker_state import WorkerState, read_states
 from breakeven.errors import InputError
 from breakeven.routing.latency import BOUNDS_S, FirstBytes
+from breakeven.similar.evidence import Hits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +56,15 @@ SKIPPED: Final = Family("breakeven_skipped_events_total", "counter", (), "Events
 FIRST_BYTE: Final = Family(
     "breakeven_first_byte_seconds", "histogram", ("target",), "From a request to the first byte of its answer."
 )
+SIMILAR: Final = Family(
+    "breakeven_similar_hits_total",
+    "counter",
+    ("task", "outcome"),
+    "Answers to similar questions: given again, or checked and found right or false.",
+)
+SIMILAR_NEEDED: Final = Family(
+    "breakeven_similar_checks_needed", "gauge", ("task",), "Right checks before every worker gives answers again."
+)
 LEDGER_UP: Final = Family("breakeven_ledger_up", "gauge", (), "1 where the ledger's store can be read.")
 
 
@@ -64,6 +75,9 @@ class _Counted:
         self.dropped_rows = 0
         self.skipped_events = 0
         self.first_byte: dict[str, FirstBytes] = {}
+        self.similar: Counter[tuple[str, str]] = Counter()
+        """By task and what became of them."""
+
         self._before: dict[tuple[int, float], WorkerState] = {}
 
     def take(self, states: Mapping[int, WorkerState], names: frozenset[str]) -> None:
@@ -77,6 +91,10 @@ class _Counted:
             for target, tally in state.first_byte.items():
                 known = self.first_byte.setdefault(target if target in names else OTHER, FirstBytes())
                 _add_difference(known, tally, last.first_byte.get(target) or FirstBytes())
+            for task, hits in state.similar.items():
+                before_it = dict(_results(last.similar.get(task) or Hits()))
+                for outcome, count in _results(hits):
+                    self.similar[task, outcome] += max(count - before_it[outcome], 0)
         # One that did not write in time may go on later: its counts so far must not be added once more.
         missing = {key: state for key, state in before.items() if key[0] not in states}
         self._before.update(missing)
@@ -133,6 +151,12 @@ class Metrics:
         yield from OPEN.write(((target,), int(target in retry)) for target in targets)
         yield from RETRY.write(((target,), retry.get(target, 0.0)) for target in targets)
         yield from DRAINED.write(((target,), int(target in drained)) for target in targets)
+        yield from SIMILAR.write(sorted(counted.similar.items()))
+        needed: dict[str, int] = {}
+        for state in states.values():
+            for task, hits in state.similar.items():
+                needed[task] = max(needed.get(task, 0), hits.checks_needed)
+        yield from SIMILAR_NEEDED.write(((task,), count) for task, count in sorted(needed.items()))
         tallies = sorted(counted.first_byte.items())
         yield from FIRST_BYTE.write_histogram(BOUNDS_S, (((name,), item.counts, item.sum_s) for name, item in tallies))
 
@@ -167,6 +191,12 @@ def _by_type(groups: Mapping[Labels, Sums]) -> Iterator[tuple[Labels, int]]:
     for labels, sums in groups.items():
         for kind, count in sums.tokens.items():
             yield (*labels, kind), count
+
+
+def _results(hits: Hits) -> Iterator[tuple[str, int]]:
+    yield "given", hits.given
+    yield "right", hits.checks - hits.false_hits
+    yield "false", hits.false_hits
 
 
 def _add_difference(known: FirstBytes, now: FirstBytes, before: FirstBytes) -> None:

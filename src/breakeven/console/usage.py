@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from breakeven.console.call import Answer, RefusedError
-from breakeven.errors import InputError
+from breakeven.ledger.asked import moment_of, pair_of, record_of
 from breakeven.ledger.query import Question, ask, ranked, sum_of
 from breakeven.ledger.store import StoreMissingError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from breakeven.console.call import Call, Console
     from breakeven.ledger.query import Total
 
@@ -45,19 +46,11 @@ def usage(console: Console, call: Call) -> Answer:
 def record(total: Total) -> dict[str, object]:
     """Return the figures of a total; dollars are text, exact to the last digit."""
     tokens = total.usage
-    return {
-        "requests": total.requests,
-        "attempts": total.attempt_count,
-        "estimated_attempts": total.estimated_count,
-        "unpriced_attempts": total.unpriced_count,
+    return record_of(total) | {
         "input_tokens": tokens.input_tokens,
         "cached_input_tokens": tokens.cached_input_tokens,
         "cache_write_tokens": tokens.cache_write_tokens,
         "output_tokens": tokens.output_tokens,
-        "cached_requests": total.cached_count,
-        "avoided_usd": f"{total.avoided_usd:f}",
-        "cost_usd": None if total.cost_usd is None else f"{total.cost_usd:f}",
-        "partial": total.is_partial,
     }
 
 
@@ -87,22 +80,19 @@ def _question(given: dict[str, str], where: list[str]) -> Question:
 
 
 def _pair(item: str) -> tuple[str, str]:
-    label, sign, value = item.partition("=")
-    if not sign or not value:
-        raise RefusedError(400, "invalid_query", "where= takes LABEL=VALUE, such as where=key=search.")
-    return label, value
+    try:
+        return pair_of(item)
+    except ValueError as error:
+        message = "where= takes LABEL=VALUE, such as where=key=search."
+        raise RefusedError(400, "invalid_query", message) from error
 
 
 def _moment(name: str, text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError as error:
         message = f"{name}= takes a day or a full hour in UTC: 2026-11-21 or 2026-11-21T14:00."
         raise RefusedError(400, "invalid_query", message) from error
-    try:
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except OverflowError as error:
-        raise InputError(f"{name}= is beyond the calendar.") from error
 
 
 def _limit(text: str) -> int:

@@ -10,14 +10,12 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from breakeven.routing.latency import BOUNDS_S, FirstBytes
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from breakeven.similar.evidence import Hits  # noqa: TC001 - msgspec reads these annotations at run time
 
 STATE_NAME: Final = "state"
 """Folder of these files, in the ledger's."""
@@ -56,36 +54,11 @@ class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
     first_byte: dict[str, FirstBytes] = {}
     """By target, since it began."""
 
+    similar: dict[str, Hits] = {}
+    """Answers to similar questions by task, since it began or its settings changed."""
+
 
 _DECODER: Final = msgspec.json.Decoder(WorkerState)
-
-
-def worker_state(
-    *,
-    at_s: float,
-    started_s: float,
-    in_flight: Mapping[str, int],
-    open_s: Mapping[str, float],
-    rows: tuple[int, int],
-    skipped_events: int,
-    connections: int,
-    first_byte: Mapping[str, FirstBytes],
-) -> bytes:
-    """Return the content of a worker's file; ``rows`` are those waiting, and those dropped since it began."""
-    waiting_rows, dropped_rows = rows
-    return msgspec.json.encode(
-        WorkerState(
-            at_s=at_s,
-            started_s=started_s,
-            in_flight=dict(in_flight),
-            open=dict(open_s),
-            waiting_rows=waiting_rows,
-            dropped_rows=dropped_rows,
-            skipped_events=skipped_events,
-            connections=connections,
-            first_byte=dict(first_byte),
-        )
-    )
 
 
 def state_path(ledger_folder: Path, number: int) -> Path:

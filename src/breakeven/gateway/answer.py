@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from breakeven.gateway.cache import Stored
-    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.client import Client
     from breakeven.metering.meter import EventMeter
     from breakeven.metering.reading import Reading
 
@@ -68,9 +68,7 @@ class WholeAnswer:
 
     skipped_events = 0
 
-    def __init__(
-        self, client: ClientConnection, status: int, lines: bytes, headers: Mapping[bytes, bytes] | None = None
-    ) -> None:
+    def __init__(self, client: Client, status: int, lines: bytes, headers: Mapping[bytes, bytes] | None = None) -> None:
         """Send an answer behind a head with these lines; ``headers`` are the target's own."""
         self._read = client.dialect.read_answer
         self.headers = dict(headers) if headers and status >= 400 else {}
@@ -153,7 +151,7 @@ class StreamedAnswer:
     headers: ClassVar[Mapping[bytes, bytes]] = {}
 
     def __init__(
-        self, client: ClientConnection, lines: bytes, meter: EventMeter | CollectingMeter, *, started: bool = False
+        self, client: Client, lines: bytes, meter: EventMeter | CollectingMeter, *, started: bool = False
     ) -> None:
         """Pass on what ``meter`` watches, behind a head with these lines, or without one where it has ``started``."""
         self.started = started
@@ -180,6 +178,11 @@ class StreamedAnswer:
         return self._meter.skipped_events
 
     @property
+    def unsaid(self) -> bool:
+        """Whether its client has read no event, at most comments."""
+        return self._meter.unsaid
+
+    @property
     def continuable(self) -> bool:
         """Whether what its client has read is text that another answer can begin with."""
         return self._meter.continuable
@@ -193,8 +196,8 @@ class StreamedAnswer:
         return self._meter.body() if isinstance(self._meter, CollectingMeter) else None
 
     def so_far(self) -> bytes:
-        """Return nothing: no error comes as events."""
-        return b""
+        """Return the error that came as an event; nothing where there was none."""
+        return self._meter.error_event
 
     def end(self) -> str:
         """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
@@ -211,7 +214,7 @@ class StreamedAnswer:
         """Return the bytes that end it; a stream that broke gets no ``[DONE]``."""
         del close, line
         head = b"" if self.started else self._head()
-        held = self._meter.held
+        held = self._held()
         if self._meter.error:  # what is held is the error itself, where it might have been mended; never a clean end
             held = b"" if self._meter.done else held.partition(_DONE)[0]
         rest = self._rest + held
@@ -224,14 +227,19 @@ class StreamedAnswer:
         """
         return framed(self._client, b"\n\n" + self._dialect.error_event(message, code)) + end_of(self._client)
 
+    def _held(self) -> bytes:
+        """Return what was kept back, as the client takes it."""
+        return self._meter.held
+
     def _head(self) -> bytes:
         self.started = True
         return _stream_head(self._client, 200, self._lines)
 
 
-def replayed(client: ClientConnection, stored: Stored, lines: bytes, age_s: int) -> bytes:
-    """Return an answer as it is given again: head, body and end."""
-    own = b"content-type: %b\r\n%bx-breakeven-cache: hit\r\nage: %d\r\n" % (stored.content_type, lines, age_s)
+def replayed(client: Client, stored: Stored, lines: bytes, age_s: int, *, similar: bool) -> bytes:
+    """Return an answer as it is given again: head, body and end; ``similar``: it was made for a similar question."""
+    how = b"similar" if similar else b"hit"
+    own = b"content-type: %b\r\n%bx-breakeven-cache: %b\r\nage: %d\r\n" % (stored.content_type, lines, how, age_s)
     if stored.streamed:
         return _stream_head(client, 200, own) + framed(client, stored.body) + end_of(client)
     closing = b"" if client.keeps_alive else CLOSE
@@ -248,17 +256,17 @@ def _choose(names: tuple[bytes, ...]) -> tuple[bytes, Callable[[Mapping[bytes, b
     return chosen
 
 
-def _stream_head(client: ClientConnection, status: int, lines: bytes) -> bytes:
+def _stream_head(client: Client, status: int, lines: bytes) -> bytes:
     if client.takes_chunks:
         return b"%b%btransfer-encoding: chunked\r\n\r\n" % (replies.status_line(status), lines)
     return b"%b%b%b\r\n" % (replies.status_line(status), lines, CLOSE)
 
 
-def framed(client: ClientConnection, data: bytes) -> bytes:
+def framed(client: Client, data: bytes) -> bytes:
     """Return bytes of a body as this client takes them."""
     return b"%x\r\n%b\r\n" % (len(data), data) if client.takes_chunks else data
 
 
-def end_of(client: ClientConnection) -> bytes:
+def end_of(client: Client) -> bytes:
     """Return the bytes that end a body of unknown length."""
     return replies.LAST_CHUNK if client.takes_chunks else b""

@@ -204,6 +204,11 @@ class CollectingMeter:
         return self._meter.error
 
     @property
+    def error_event(self) -> bytes:
+        """What the first event that tells of an error carried."""
+        return self._meter.error_event
+
+    @property
     def held(self) -> bytes:
         """The terminator and what comes after it."""
         return self._meter.held
@@ -212,6 +217,11 @@ class CollectingMeter:
     def skipped_events(self) -> int:
         """Events that did not go on, being no JSON."""
         return self._meter.skipped_events
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether no event has gone on."""
+        return self._meter.unsaid
 
     @property
     def continuable(self) -> bool:

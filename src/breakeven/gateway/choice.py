@@ -11,10 +11,12 @@ from math import nan
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from breakeven.gateway import replies
+from breakeven.gateway.heads import episode_of
 from breakeven.ledger import rows
 from breakeven.limits.rules import NANO
 from breakeven.metering.reading import Reading
-from breakeven.routing.eligible import Asked, Candidates, eligible, why_excluded
+from breakeven.routing.eligible import COUNT_TOKENS, Asked, Candidates, eligible, why_excluded
+from breakeven.routing.hedge import Hedges
 from breakeven.routing.latency import Latency
 from breakeven.routing.policies import POLICIES, cheapest, lowest_latency, ordered
 from breakeven.routing.retries import Retries
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 MAX_LABEL_BYTES: Final = 128
 """Labels are cut to this length."""
+
+TASK: Final = b"x-breakeven-task"
+"""The header in which a client names the kind of work."""
 
 EXPECTED_OUTPUT_TOKENS: Final = 256
 """Of a request that does not say: for the comparison of prices alone."""
@@ -74,11 +79,11 @@ class Labels:
     __slots__ = ("episode", "sensitivity", "tag_text", "tags", "task")
 
     def __init__(self, headers: dict[bytes, bytes], key: KeyState, spool: Spool) -> None:
-        self.task = spool.code(rows.TASK, _text(headers.get(b"x-breakeven-task", b"")))
+        self.task = spool.code(rows.TASK, _text(headers.get(TASK, b"")))
         tags = headers.get(b"x-breakeven-tags")
         self.tag_text = key.tag_text if tags is None else _text(tags)
         self.tags = key.tags if tags is None else spool.code(rows.TAGS, self.tag_text)
-        self.episode = _text(headers.get(b"x-breakeven-episode", b""))
+        self.episode = _text(episode_of(headers))
         self.sensitivity = _text(headers.get(b"x-breakeven-sensitivity", b""))
 
 
@@ -106,6 +111,9 @@ class RouteState:
 
         self.continues = route.continues_streams and any(offer.target.prefill for offer in offers)
         """Whether a stream that breaks may go on at another target."""
+
+        self.hedges = Hedges(route.hedging) if route.hedging is not None else None
+        """When a second target is asked beside a slow one; None: never."""
 
         if self.policy is lowest_latency:
             for offer in offers:
@@ -175,6 +183,8 @@ class RouteState:
         """Return what a client is told whose request may go nowhere."""
         if asked.allowed_models and self.model not in asked.allowed_models:
             return replies.unknown_model(self.model)
+        if asked.protocol == COUNT_TOKENS and not any(self.candidates.speaking[COUNT_TOKENS]):
+            return replies.counts_no_tokens(self.model)
         why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)))
         if any(eligible(self.candidates, self.healthy, asked)):  # so all who may are out of service
             message = f"Every target of {self.model!r} that may take this request is out of service."

@@ -86,7 +86,7 @@ class ClientConnection(asyncio.Protocol):
         """Of the body, where the head says so."""
 
         self.labels: dict[bytes, bytes] = _NO_LABELS
-        """Its ``x-breakeven-`` headers by lower-case name."""
+        """Its ``x-breakeven-`` headers by lower-case name, and ``traceparent`` where that names its episode."""
 
         self.exchange: Carried | None = None
         """What is being done for it; None while nothing is."""
@@ -343,7 +343,7 @@ class ClientConnection(asyncio.Protocol):
         self._names = names
         self._spelled = {name.lower(): name for name in names}
         self._passes = not self._spelled.keys().isdisjoint(heads.PASSED)
-        self._label_names = [name for lower, name in self._spelled.items() if lower.startswith(b"x-breakeven-")]
+        self._label_names = heads.label_names(self._spelled)
 
     def _remember(self, data: bytes) -> None:
         """Keep the head of a request that came whole in one packet."""

@@ -32,3 +32,9 @@ def able_to_continue(route: RouteState, tried: Sequence[int]) -> Sequence[int]:
     """Return the column without the targets that cannot go on where a stream broke off."""
     unable = (not offer.target.prefill for offer in route.offers)
     return tuple(max(state, FAILED_FOR_GOOD * no) for state, no in zip(tried, unable, strict=True))
+
+
+def without_provider(route: RouteState, tried: Sequence[int], provider: str) -> Sequence[int]:
+    """Return the column without the targets of a provider whose own limit is reached: they have no other."""
+    there = (offer.target.provider == provider for offer in route.offers)
+    return tuple(max(state, FAILED_FOR_GOOD * same) for state, same in zip(tried, there, strict=True))

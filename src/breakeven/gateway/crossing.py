@@ -18,7 +18,7 @@ from breakeven.protocols.streams import ChatToMessagesStream, MessagesToChatStre
 
 if TYPE_CHECKING:
     from breakeven.gateway.account import Account
-    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.client import Client
     from breakeven.gateway.dialects import Dialect
     from breakeven.gateway.requests import ClientRequest
     from breakeven.metering.reading import Reading
@@ -55,7 +55,7 @@ class Crossing(NamedTuple):
         return chat_answer_to_messages(body)
 
     def answering(
-        self, client: ClientConnection, status: int, lines: bytes, account: Account, *, streamed: bool
+        self, client: Client, status: int, lines: bytes, account: Account, *, streamed: bool
     ) -> TranslatedAnswer | TranslatedStream:
         """Return what brings the target's answer to the client."""
         created_s = account.received_us // 1_000_000
@@ -73,7 +73,7 @@ class Crossing(NamedTuple):
 class TranslatedAnswer(WholeAnswer):
     """A whole answer, held until it can be translated."""
 
-    def __init__(self, client: ClientConnection, status: int, lines: bytes, crossing: Crossing, created_s: int) -> None:
+    def __init__(self, client: Client, status: int, lines: bytes, crossing: Crossing, created_s: int) -> None:
         super().__init__(client, status, _JSON + lines)
         self._read = crossing.target.read_answer
         self._crossing = crossing
@@ -112,7 +112,7 @@ class TranslatedStream(StreamedAnswer):
 
     def __init__(
         self,
-        client: ClientConnection,
+        client: Client,
         lines: bytes,
         crossing: Crossing,
         translator: ChatToMessagesStream | MessagesToChatStream,
@@ -133,10 +133,13 @@ class TranslatedStream(StreamedAnswer):
         self._rest = self._translator.feed(self._rest)
         return why or (UNTRANSLATABLE if self._translator.error and not self._meter.error else "")
 
+    def _held(self) -> bytes:
+        return self._translator.feed(self._meter.held)
+
     def finish(self, *, close: bool, line: bytes = b"") -> bytes:
         """Return the bytes that end it; a stream that broke gets no clean end."""
         if self._meter.error:
             return super().finish(close=close, line=line)
         head = b"" if self.started else self._head()
-        rest = self._rest + self._translator.feed(self._meter.held) + self._translator.end()
+        rest = self._rest + self._held() + self._translator.end()
         return head + (framed(self._client, rest) if rest else b"") + end_of(self._client)

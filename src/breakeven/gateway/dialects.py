@@ -15,7 +15,7 @@ from breakeven.metering.embeddings import read_embeddings
 from breakeven.metering.messages import MessagesMeter, read_count, read_message
 from breakeven.metering.responses import ResponsesMeter, read_response
 from breakeven.metering.stream import StreamMeter
-from breakeven.routing.eligible import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
+from breakeven.routing.eligible import CHAT, COMPLETIONS, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,7 @@ DIALECTS: Final = (
     ),
     MESSAGES_API,
     Dialect(
-        5, "request to count tokens", MESSAGES, b"/v1/messages/count_tokens", "/messages/count_tokens",
+        5, "request to count tokens", COUNT_TOKENS, b"/v1/messages/count_tokens", "/messages/count_tokens",
         read_count, MessagesMeter, False, *_ANTHROPIC,  # noqa: FBT003 - as above
     ),
 )  # fmt: skip
@@ -127,5 +127,10 @@ def spoken_to(dialect: Dialect, protocols: int) -> Dialect:
 
 
 def reached(protocols: int) -> int:
-    """Return what clients may speak whose requests go to a target that speaks these protocols."""
-    return protocols | sum({dialect.protocol for dialect, other in CROSSED.items() if protocols & other.protocol})
+    """Return what clients may speak whose requests go to a target that speaks these protocols.
+
+    Tokens are counted only where messages are spoken without translation.
+    """
+    counted = COUNT_TOKENS if protocols & MESSAGES else 0
+    crossed = {dialect.protocol for dialect, other in CROSSED.items() if protocols & other.protocol}
+    return protocols | sum(crossed) | counted

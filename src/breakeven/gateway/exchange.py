@@ -9,21 +9,17 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from breakeven.gateway.answer import StreamedAnswer, WholeAnswer, replayed
-from breakeven.gateway.cache import OFF, REFRESH, cache_key, may_be_kept, use_of
+from breakeven.gateway.answer import StreamedAnswer, WholeAnswer
 from breakeven.gateway.choice import Labels, Moment
-from breakeven.gateway.course import able_to_continue, after
-from breakeven.gateway.failures import (
-    LEFT,
-    OVER_BUDGET,
-    Failure,
-)
+from breakeven.gateway.course import able_to_continue, after, without_provider
+from breakeven.gateway.failures import ERROR_EVENT, LEFT, OVER_BUDGET, Failure, ended
 from breakeven.gateway.quota import Holding, expected_of, over_limit
-from breakeven.gateway.relay import CONNECTING, ENDED, NOTHING, WAITING, Relay
+from breakeven.gateway.relay import CONNECTING, ENDED, NOTHING, WAITING
+from breakeven.gateway.replay import Replay
 from breakeven.gateway.requests import named_once
 from breakeven.gateway.sending import going_on, outgoing
-from breakeven.ledger.rows import CACHED, CLIENT_LEFT, CUT, FAILED, OK
-from breakeven.metering.reading import Reading
+from breakeven.ledger.rows import CLIENT_LEFT, CUT, FAILED, OK
+from breakeven.routing.eligible import COUNT_TOKENS
 from breakeven.routing.kinds import MODEL_MISSING
 from breakeven.routing.retries import next_round
 from breakeven.routing.view import Request
@@ -33,30 +29,27 @@ if TYPE_CHECKING:
 
     from breakeven.clock import Timer
     from breakeven.gateway.choice import RouteState
-    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.client import Client
+    from breakeven.gateway.relay import Relay
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
     from breakeven.limits.reserve import Refused
+    from breakeven.metering.reading import Reading
     from breakeven.routing.eligible import Asked
 
 
-class Exchange(Relay):
+class Exchange(Replay):
     """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
 
-    __slots__ = ("closes", "holding", "index", "probe", "text", "timer", "tried")
-
-    holding: Holding | None
-    """What it holds of its limits, if it has any."""
+    __slots__ = ("closes", "text", "timer")
 
     text: str
     """What the client has read of a stream that is being continued."""
 
     timer: Timer | None
 
-    def __init__(
-        self, shared: Shared, client: ClientConnection, route: RouteState, request: ClientRequest, body: bytes
-    ) -> None:
+    def __init__(self, shared: Shared, client: Client, route: RouteState, request: ClientRequest, body: bytes) -> None:
         received_s = client.received_s
         self.shared = shared
         self.client = client
@@ -71,12 +64,13 @@ class Exchange(Relay):
         self.request_id = shared.ids.next(int(received_s * 1000))
         self.labels = Labels(client.labels, self.key, shared.state.spool) if client.labels else None
         self.tried: Sequence[int] = route.untried
-        self.number = 0
+        self.number = self.attempts = 0
         self.fallback = ""
         self.paused = self.closes = False
         self.tail = b""
         self.text = ""
-        self.answer = self.upstream = self.begun = self.holding = self.timer = self.cache_key = None
+        self.answer = self.upstream = self.begun = self.holding = self.timer = None
+        self.cache_key = self.hedge = self.recall = None
 
     # From the desk and the client's connection
 
@@ -85,20 +79,16 @@ class Exchange(Relay):
         route = self.route
         if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
             return refused
-        asked = self._asked() if self.labels is not None else self.key.asked[self.dialect.place]
+        asked = self.asked() if self.labels is not None else self.key.asked[self.dialect.place]
         chosen = route.settled.get(asked)
         if chosen is None or route.healths[chosen[0]].troubled:
-            chosen = self._choose(asked, 0)
+            chosen = self.choose(asked, self.tried)
         index, reason = chosen
         if index < 0:
             return route.refusal(asked)
-        if (route.cache_s or self.client.labels) and self._replayed():
+        if (route.cache_s or self.client.labels) and self.recalls():
             return None
-        self.client.exchange = self
-        if not self.key.limited:
-            self._attempt(index, reason)
-            return None
-        return self._admit(index, reason)
+        return self.send(index, reason)
 
     def client_left(self) -> None:
         """Stop the target's work and keep the row of what has passed."""
@@ -109,6 +99,8 @@ class Exchange(Relay):
             if self.holding is not None:
                 self.holding.end()
         elif self.phase != ENDED:
+            if self.hedge is not None:
+                self.hedge.drop(left=True)
             reading = self.used()
             self.stop_upstream()
             self.offer.target.health.abandoned(probe=self.probe)
@@ -121,33 +113,15 @@ class Exchange(Relay):
             client.write(self.tail)
             client.done(close=self.closes)
 
-    # Answers that are given again
-
-    def _replayed(self) -> bool:
-        """Answer with what was kept of an equal request, if that is asked for and there is something; note its key."""
-        client, shared, route = self.client, self.shared, self.route
-        use = use_of(client.labels, route_on=route.cache_s > 0)
-        if use == OFF or not may_be_kept(self.dialect.path, self.payload):
-            return False
-        kind = self.labels.sensitivity if self.labels is not None else ""
-        self.cache_key = cache_key(self.key.name.encode(), self.dialect.path, self.payload, client.passed, kind)
-        stored = None if use == REFRESH else shared.cache.get(self.cache_key, self.ready_s, route.cache_s or None)
-        if stored is None:
-            return False
-        offer = next((offer for offer in route.offers if offer.target.code == stored.target_code), None)
-        if offer is None:
-            return False
-        self.offer = offer
-        self.decision = shared.state.cached
-        self.sent_s = self.first_byte_s = 0.0
-        self.phase = ENDED
-        client.exchange = self
-        self.tail = replayed(client, stored, self.own_lines(), int(self.ready_s - stored.stored_s))
-        used = Reading(*stored[3:8], estimated=False)
-        shared.recorder.keep(self.row(CACHED, "", used, stored.status), self)
-        return True
-
     # Limits
+
+    def send(self, index: int, reason: int) -> Reply | None:
+        """Send the request to a target, as soon as its limits allow it; return why it is refused."""
+        self.client.exchange = self
+        if not self.key.limited:
+            self._attempt(index, reason)
+            return None
+        return self._admit(index, reason)
 
     def _admit(self, index: int, reason: int) -> Reply | None:
         """Reserve what the request may take, then send it; return why it is refused, if that is certain now."""
@@ -186,24 +160,41 @@ class Exchange(Relay):
 
     # Its own steps
 
-    def _asked(self) -> Asked:
+    def asked(self) -> Asked:
+        """Return what the filter goes by: the key's part, with the kind of data that the client says."""
         asked = self.key.asked[self.dialect.place]
         if self.labels is not None and self.labels.sensitivity:
             asked = asked._replace(sensitivity=self.labels.sensitivity)
         return asked
 
-    def _choose(self, asked: Asked, attempts: int) -> tuple[int, int]:
+    def choose(self, asked: Asked, tried: Sequence[int]) -> tuple[int, int]:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
         task = self.labels.task if self.labels is not None else 0
-        request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, attempts)
+        request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, self.attempts)
         shared = self.shared
         now = Moment(shared.clock.monotonic(), self.received_us / 1e6, shared.uniform())
-        return self.route.choose(asked, request, self.tried, now)
+        return self.route.choose(asked, request, tried, now)
 
     def _attempt(self, index: int, reason: int) -> None:
+        """Send the request to an offer's target, once its limits and its provider's allow it."""
+        offer = self.route.offers[index]
+        if not offer.target.limited:
+            self._begin(index, reason, None)
+            return
+        self.phase = WAITING
+
+        def answered(refused: Refused | None) -> None:
+            if self.phase == WAITING:  # else the client has left
+                self._begin(index, reason, refused)
+
+        self._hold().reserve_there(offer, self.shared.clock.now(), answered)
+
+    def _begin(self, index: int, reason: int, refused: Refused | None) -> None:
         offer = self.offer = self.route.offers[index]
         self.decision = self.shared.state.decisions[reason]
         self.index = index
+        self.number = self.attempts
+        self.attempts += 1
         target = offer.target
         target.in_flight += 1
         self.answer = None
@@ -212,8 +203,9 @@ class Exchange(Relay):
         self.sent_s = self.first_byte_s = 0.0
         self.retried_stale = False
         self.probe = target.health.troubled and target.health.started(self.shared.clock.monotonic())
-        refused = self._hold().reserve_there(offer, self.shared.clock.now()) if target.limited else None
         if refused is not None:
+            if refused.rule.scope == "provider":
+                self.tried = without_provider(self.route, self.tried, target.provider)
             self.failed(Failure(OVER_BUDGET, refused.message), NOTHING)
             return
         dialect = self.dialect
@@ -248,7 +240,9 @@ class Exchange(Relay):
         """Go on with another target where that is possible; otherwise tell the client."""
         answer = self.answer
         status = answer.status if answer is not None else 0
-        self.note_failure(failure)
+        self.note_failure(failure, self)
+        if self.hedge is not None and self.left_to_hedge(self.hedge, failure, reading, status):
+            return
         if answer is not None and answer.started:
             self.begun = answer
         if self._goes_on(failure, reading, status):
@@ -267,39 +261,39 @@ class Exchange(Relay):
 
     def broken(self, answer: WholeAnswer | StreamedAnswer, why: str) -> None:
         """Go on elsewhere with what ended, but not as an answer ends, if it can be continued; otherwise pass it on."""
-        failure = Failure(why, f"{self.offer.target.name} ended its answer with an error, or without its end")
-        self.note_failure(failure)
+        failure = ended(self.offer.target.name, why, answer.so_far() if why == ERROR_EVENT else b"")
+        self.note_failure(failure, self)
         self.begun = answer if answer.started else self.begun
         if not self._goes_on(failure, self.used(), answer.status):
             self.tail = answer.finish(close=not self.client.keeps_alive)
             self.keep(CUT, why, self.used(), status=answer.status)
 
-    def note_failure(self, failure: Failure) -> None:
-        """Remember what the failure says of its target, for this request and for all."""
-        self.tried = after(self.route, self.tried, self.index, failure)
-        shared, health = self.shared, self.offer.target.health
-        if failure.kind is MODEL_MISSING and self.route.named_by_client:
-            health.abandoned(probe=self.probe)  # or one client's slip of the pen would close the target for all
+    def note_failure(self, failure: Failure, of: Relay) -> None:
+        """Remember what the failure of an attempt says of its target, for this request and for all."""
+        self.tried = after(self.route, self.tried, of.index, failure)
+        shared, health = self.shared, of.offer.target.health
+        if failure.kind is MODEL_MISSING and (self.route.named_by_client or self.dialect.protocol == COUNT_TOKENS):
+            # or one client's slip of the pen, or a path that is not known there, would close the target for all
+            health.abandoned(probe=of.probe)
             return
         health.failed(
-            shared.clock.monotonic(), failure.kind, failure.retry_after_s, uniform=shared.uniform(), probe=self.probe
+            shared.clock.monotonic(), failure.kind, failure.retry_after_s, uniform=shared.uniform(), probe=of.probe
         )
 
     def _goes_on(self, failure: Failure, reading: Reading, status: int) -> bool:
         """Try another target, or the same ones again a little later, if that may help; return whether it is tried."""
-        attempts, retries = self.number + 1, self.route.retries
+        retries = self.route.retries
         left_s = self.offer.target.timeouts.total_s - (self.shared.clock.monotonic() - self.ready_s)
         begun = self.begun
         if begun is not None and not self._continues(begun):
             return False
-        if not (failure.retried or failure.needs_larger) or not retries.may_go_on(attempts, left_s):
+        if not (failure.retried or failure.needs_larger) or not retries.may_go_on(self.attempts, left_s):
             return False
-        index, reason = self._choose(self._asked(), attempts)
+        index, reason = self.choose(self.asked(), self.tried)
         if index < 0:
             return begun is None and self._tries_again_later(failure, reading, status, left_s)
         self.keep(FAILED if begun is None else CUT, failure.reason, reading, status=status, last=False)
         self.fallback = failure.reason
-        self.number += 1
         self._attempt(index, reason)
         return True
 
@@ -307,20 +301,23 @@ class Exchange(Relay):
         """Ask those again, after a pause, that may do better then; return whether there are any."""
         again = next_round(self.tried)
         uniform = self.shared.uniform()
-        delay_s = self.route.retries.delay_s(self.number + 1, uniform, failure.retry_after_s, left_s)
+        delay_s = self.route.retries.delay_s(self.attempts, uniform, failure.retry_after_s, left_s)
         if again == self.tried or delay_s is None:
             return False
         self.tried = again
         self.keep(FAILED, failure.reason, reading, status=status, last=False)
         self.fallback = failure.reason
-        self.number += 1
         self.phase = WAITING
         self.timer = self.shared.clock.call_later(delay_s, self._again)
         return True
 
     def _continues(self, begun: WholeAnswer | StreamedAnswer) -> bool:
         """Whether a stream of which the client has seen a part may go on elsewhere; note what it has read."""
-        if not isinstance(begun, StreamedAnswer) or not begun.continuable or self.crossing is not None:
+        if not isinstance(begun, StreamedAnswer) or self.crossing is not None:
+            return False
+        if begun.unsaid and not self.text:
+            return True  # any target may begin: the client has read comments alone
+        if not begun.continuable:
             return False
         if begun is self.answer:
             self.text += begun.text()
@@ -329,7 +326,7 @@ class Exchange(Relay):
 
     def _again(self) -> None:
         """Send the request again after a pause."""
-        index, reason = self._choose(self._asked(), self.number)
+        index, reason = self.choose(self.asked(), self.tried)
         self._attempt(index, reason)
 
     def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
@@ -345,4 +342,6 @@ class Exchange(Relay):
         row = self.row(outcome, failure, reading, status)
         if last:
             self.phase = ENDED
+            if self.route.hedges is not None:
+                self.raced(self.route.hedges, outcome)
         self.shared.recorder.keep(row, self if last else None)

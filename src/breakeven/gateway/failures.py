@@ -8,15 +8,10 @@ close a target for the others.
 
 from __future__ import annotations
 
-import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.gateway import replies
+from breakeven.gateway.said_errors import SaidError, read_error, retry_after_s
 from breakeven.routing.kinds import (
     ANYWHERE,
     BAD_CREDENTIALS,
@@ -34,6 +29,7 @@ from breakeven.routing.kinds import (
     SERVER_ERROR,
     TIMED_OUT,
     UNREACHABLE,
+    UNSUPPORTED,
     Kind,
 )
 from breakeven.routing.kinds import OVER_BUDGET as OVER_BUDGET_KIND
@@ -42,7 +38,7 @@ from breakeven.routing.kinds import UNTRANSLATABLE as UNTRANSLATABLE_KIND
 from breakeven.upstreams.connection import CONNECT_FAILED, CONNECT_TIMEOUT, PROXY_REFUSED, SATURATED, TLS_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from breakeven.gateway.replies import Reply
 
@@ -52,18 +48,12 @@ TOTAL_TIMEOUT: Final = "total_timeout"
 ERROR_EVENT: Final = "error_event"
 NO_DONE: Final = "ended_without_done"
 LEFT: Final = "client_left"
+OVERTAKEN: Final = "overtaken"
+"""Another attempt at the same request began first."""
+
 OVER_BUDGET: Final = "over_budget"
 NOT_CONTINUED: Final = "not_continued"
 UNTRANSLATABLE: Final = "untranslatable"
-
-MAX_RETRY_AFTER_S: Final = 86_400.0
-"""Whatever a target asks for beyond a day counts as a day."""
-
-_READ_BYTES: Final = 64 * 1024
-"""Larger bodies are told by their status alone."""
-
-_READ_CHARACTERS: Final = 4096
-"""Of a message; what tells the kind stands near its beginning."""
 
 _TIMEOUTS: Final = frozenset({CONNECT_TIMEOUT, FIRST_TOKEN_TIMEOUT, BETWEEN_TOKENS_TIMEOUT, TOTAL_TIMEOUT})
 _KINDS: Final = {
@@ -87,11 +77,16 @@ _STATUSES: Final = {
     404: MODEL_MISSING,
     408: TIMED_OUT,
     410: MODEL_MISSING,
+    424: SERVER_ERROR,  # TGI: the request was all right, and its generation failed
     429: RATE_LIMITED,
+    501: UNSUPPORTED,
     503: OVERLOADED,
     529: OVERLOADED,
 }
 """What a status means when the body says nothing better."""
+
+_UNSAID_STATUS: Final = 400
+"""Of an error within a stream that says none: what is told by its words can be told so."""
 
 _CONTEXT_STATUSES: Final = frozenset({400, 413, 422, 500})
 _FILTER_STATUSES: Final = frozenset({400, 403, 422, 451})
@@ -110,6 +105,7 @@ _CONTEXT_TEXTS: Final = (
     "prompt is too long", "exceed context limit",  # Anthropic; the first Fireworks too
     "prompt too long",  # Ollama
     "available context size", "exceed context window", "exceed n_ctx",  # llama.cpp, its Python server, GPUStack
+    "increase the physical batch size",  # llama.cpp, of embeddings, and with the status of its own failures
     "`inputs` tokens + `max_new_tokens` must be", "`inputs` must have less than",  # TGI
     "exceeds the maximum number of tokens",  # Gemini
     "input is too long for requested model", "expected maxlength",  # Bedrock
@@ -155,12 +151,11 @@ _MODEL_ENDING: Final = "is not a valid model id"
 _OVERLOAD_WORDS: Final = frozenset(
     {"overloaded", "overloaded_error", "engine_overloaded_error", "server_overloaded", "modelnotreadyexception"}
 )
+_UNSUPPORTED_BEGINNINGS: Final = ("image input is not supported", "audio input is not supported")
+"""llama.cpp, with the status of its own failures."""
+
 _RATE_WORDS: Final = frozenset({"rate_limit_exceeded", "tokens"})
 _TOO_LARGE_BEGINNING: Final = "request too large for"
-
-_WORD_FIELDS: Final = ("code", "type", "status", "error_type", "error_code", "reason", "__type")
-_INNER_FIELDS: Final = ("innererror", "details", "metadata")
-_MESSAGE_FIELDS: Final = ("message", "error", "detail", "msg")
 
 
 class Failure(NamedTuple):
@@ -215,7 +210,7 @@ def answered(
 
     ``headers`` may be those of any answer, names in any case; ``now_s``: Unix seconds, for dates in them.
     """
-    read = _read(body)
+    read = read_error(body)
     named = {name.lower(): value for name, value in headers.items()} if headers else {}
     if error_type := named.get(b"x-amzn-errortype"):
         read.words.add(error_type.partition(b":")[0].decode("latin-1").lower())
@@ -225,24 +220,25 @@ def answered(
         detail = f"{target} does not accept the credentials configured for it"
     elif kind is OUT_OF_QUOTA:
         detail = f"the account at {target} has no quota left"
-    return Failure(f"status_{status}", detail, status, kind, _retry_after_s(named, read, now_s))
+    return Failure(f"status_{status}", detail, status, kind, retry_after_s(named, read, now_s))
 
 
-class _Read:
-    """What was found in a body."""
+def ended(target: str, reason: str, event: bytes = b"") -> Failure:
+    """Return the failure of an answer that began well and ended otherwise; ``event``: the error in it, if there is one.
 
-    def __init__(self) -> None:
-        self.words: set[str] = set()
-        """Of the fields for programs, in lower case."""
+    Such an event may tell what a status would: LM Studio says so that a prompt is too long
+    (https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/2322), OpenRouter that a provider failed
+    (https://openrouter.ai/docs/api-reference/errors).
+    """
+    read = read_error(event)
+    kind = _told(read.status or _UNSAID_STATUS, read) if event else None
+    if kind is CLIENT_ERROR and not read.status:
+        kind = BROKEN
+    detail = f"{target} ended its answer with an error, or without its end"
+    return Failure(reason, detail, answer_kind=kind)
 
-        self.message = ""
-        """Its beginning, in lower case."""
 
-        self.delay = ""
-        """Google's ``retryDelay``: https://cloud.google.com/apis/design/errors"""
-
-
-def _told(status: int, read: _Read) -> Kind:
+def _told(status: int, read: SaidError) -> Kind:
     words, message = read.words, read.message
     if status in _FILTER_STATUSES and (
         words & _FILTER_WORDS or _has(message, _FORBIDDEN_FILTER_TEXTS if status == 403 else _FILTER_TEXTS)
@@ -256,6 +252,8 @@ def _told(status: int, read: _Read) -> Kind:
         return found
     if words & _OVERLOAD_WORDS and (status == 429 or status >= 500):
         return OVERLOADED
+    if status == 500 and message.startswith(_UNSUPPORTED_BEGINNINGS):
+        status = 501
     return _STATUSES.get(status) or (SERVER_ERROR if status >= 500 else CLIENT_ERROR if status >= 400 else BROKEN)
 
 
@@ -271,117 +269,3 @@ def _ours(words: set[str], message: str) -> Kind | None:
         return BAD_CREDENTIALS
     is_model = message.startswith(_MODEL_BEGINNING) or message.partition(" ")[2].startswith(_MODEL_ENDING)
     return MODEL_MISSING if words & _MODEL_WORDS or is_model else None
-
-
-def _read(body: bytes) -> _Read:
-    """Return the words and the message of an error, whatever its shape; nothing of what is no JSON."""
-    read = _Read()
-    if not body or len(body) > _READ_BYTES:
-        return read
-    try:
-        found = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return read
-    for item in _objects(found):
-        _take(item, read)
-    return read
-
-
-def _objects(found: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects that speak of the error: the outermost, what it calls the error, and that one's details."""
-    outer = found[0] if isinstance(found, list) and found else found  # Gemini's OpenAI-like endpoint sends a list
-    if not isinstance(outer, dict):
-        return
-    error = outer.get("error")
-    inner = error if isinstance(error, dict) else outer
-    if inner is not outer:
-        yield inner
-    yield outer
-    for name in _INNER_FIELDS:
-        details = inner.get(name)
-        for item in details[:8] if isinstance(details, list) else (details,):
-            if isinstance(item, dict):
-                yield item
-
-
-def _take(item: dict[str, Any], read: _Read) -> None:
-    for name in _WORD_FIELDS:
-        value = item.get(name)
-        if isinstance(value, str):
-            read.words.add(value.rpartition("#")[2].lower())
-    delay = item.get("retryDelay")
-    if isinstance(delay, str):
-        read.delay = delay
-    texts = (item.get(name) for name in _MESSAGE_FIELDS)
-    message = next((text for text in texts if isinstance(text, str)), "")
-    if message and not read.message:
-        read.message = message[:_READ_CHARACTERS].lower()
-    raw = item.get("raw")  # OpenRouter: what its provider said, behind a message that says nothing
-    if isinstance(raw, str):
-        read.message += f" {raw[:_READ_CHARACTERS].lower()}"
-
-
-_CLOCK: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?")
-"""Durations as OpenAI writes them, ``6m0s`` or ``17ms``: https://platform.openai.com/docs/guides/rate-limits"""
-
-
-def _retry_after_s(headers: Mapping[bytes, bytes], read: _Read, now_s: float) -> float | None:
-    """Return when the target wants to be asked again, the most exact word first; None: it says nothing of it."""
-    found = _number(headers.get(b"retry-after-ms"))
-    if found is not None:
-        return _bounded(found / 1000)
-    if (value := headers.get(b"retry-after")) is not None:
-        found = _number(value)
-        found = _date_s(value, now_s) if found is None else found
-    if found is None and read.delay:
-        found = _duration_s(read.delay)
-    if found is None:
-        found = _reset_s(headers, now_s)
-    return None if found is None else _bounded(found)
-
-
-def _reset_s(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
-    """Return when a limit that is used up is renewed; the others say nothing about this refusal."""
-    found: list[float] = []
-    for what in (b"-requests", b"-tokens", b""):
-        value = headers.get(b"x-ratelimit-reset" + what)
-        if value is None or (_number(headers.get(b"x-ratelimit-remaining" + what)) or 0.0) > 0.0:
-            continue
-        number = _number(value)
-        if number is None:
-            number = _duration_s(value.decode("latin-1"))
-        elif number > 1e11:  # a time of day in milliseconds, as OpenRouter's
-            number = number / 1000 - now_s
-        elif number > 1e9:
-            number -= now_s
-        if number is not None:
-            found.append(number)
-    return max(found, default=None)
-
-
-def _number(value: bytes | None) -> float | None:
-    try:
-        number = float(value) if value is not None else None
-    except ValueError:
-        return None
-    return number if number is not None and isfinite(number) else None
-
-
-def _duration_s(text: str) -> float | None:
-    match = _CLOCK.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
-        return None
-    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
-
-
-def _date_s(value: bytes, now_s: float) -> float | None:
-    try:
-        date = parsedate_to_datetime(value.decode("latin-1"))
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s
-    except (ValueError, OverflowError):
-        return None
-
-
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

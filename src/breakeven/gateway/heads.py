@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.gateway.replies import refusal
@@ -23,6 +24,16 @@ MAX_FRAMING_BYTES: Final = 1024 * 1024
 PASSED: Final = (b"anthropic-beta", b"openai-beta")
 """Headers of a client that its target is to see; no other one leaves this gateway."""
 
+EPISODE: Final = b"x-breakeven-episode"
+TRACE_PARENT: Final = b"traceparent"
+"""Names a client's trace, which stands for an episode where none is named: https://www.w3.org/TR/trace-context/."""
+
+_TRACE_PARENT: Final = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+_VERSION: Final = b"00"
+"""Of ``traceparent``; later ones may have more at the end."""
+
 _UPGRADING: Final = (b"upgrade", b"http2-settings", b"connection")
 
 
@@ -40,6 +51,23 @@ def passed_lines(spelled: Mapping[bytes, bytes], headers: Mapping[bytes, bytes])
     """Return the header lines that go on to the target; ``spelled`` maps lower-case names to those of the client."""
     lines = [b"%b: %b\r\n" % (name, headers[spelled[name]]) for name in PASSED if name in spelled]
     return b"".join(lines)
+
+
+def label_names(spelled: Mapping[bytes, bytes]) -> list[bytes]:
+    """Return the names, as the client writes them, of headers that say something about its requests."""
+    found = [name for lower, name in spelled.items() if lower.startswith(b"x-breakeven-")]
+    if TRACE_PARENT in spelled and EPISODE not in spelled:
+        found.append(spelled[TRACE_PARENT])
+    return found
+
+
+def episode_of(labels: Mapping[bytes, bytes]) -> bytes:
+    """Return the episode that a client names, else the id of the trace that it is in; empty for neither."""
+    parent = labels.get(TRACE_PARENT)
+    if parent is None:
+        return labels.get(EPISODE, b"")
+    read = _TRACE_PARENT.fullmatch(parent.strip())
+    return b"" if read is None or (read[1] == _VERSION and read[3]) else read[2]
 
 
 def head_too_large(limits: Limits) -> Reply:

@@ -50,7 +50,7 @@ def over_limit(refused: Refused) -> Reply:
 
 
 class Holding:
-    """What one request holds of the limits of its key and the like, and of those of the target it is at."""
+    """What one request holds: of the limits of its key and the like, of the target it is at, and of its provider."""
 
     __slots__ = ("_at_us", "_expected", "_quotas", "_request", "_spent_nano_usd", "_spent_tokens", "_there", "gone")
 
@@ -66,34 +66,32 @@ class Holding:
 
     def reserve(self, subject: Subject, offer: Offer, now_s: float, then: Callable[[Refused | None], None]) -> None:
         """Reserve for the request at the price of an offer; ``then`` is told once, now or later, what refuses it."""
-        found = self._ask(subject, offer, now_s)
-        if isinstance(found, Refused) and found.unsure:
-            tokens, nano_usd = self._amounts(offer)
-            self._quotas.ask(subject, tokens, nano_usd, now_s, lambda answer: then(self._take(answer)))
-        else:
-            then(self._take(found))
+        self._reserve(subject, offer, now_s, lambda found: then(self._take(found)))
 
-    def reserve_there(self, offer: Offer, now_s: float) -> Refused | None:
-        """Reserve of the limits of an offer's target; return which one refuses the attempt."""
-        subject = self._quotas.target_subject(offer.target.name)
-        found = None if subject is None else self._ask(subject, offer, now_s)
-        if isinstance(found, Refused):
-            return found
-        self._there = found
-        return None
+    def reserve_there(self, offer: Offer, now_s: float, then: Callable[[Refused | None], None]) -> None:
+        """Reserve of the limits of an offer's target and its provider; ``then`` is told likewise."""
+        subject = self._quotas.target_subject(offer.target.name, offer.target.provider)
+        if subject is None:
+            then(None)
+        else:
+            self._reserve(subject, offer, now_s, lambda found: then(self._take_there(found)))
 
     def settle(self, offer: Offer, reading: Reading, *, last: bool) -> None:
         """Put what an attempt used in place of what was reserved; with the last one, of the whole request."""
-        quotas = self._quotas
+        tokens, nano_usd = self.count(offer, reading)
+        there, self._there = self._there, None
+        if there is not None:
+            _give(self._quotas, there, tokens, nano_usd)
+        if last:
+            self.end()
+
+    def count(self, offer: Offer, reading: Reading) -> tuple[int, int]:
+        """Count what an attempt used as the request's; return its tokens and billionths of a dollar."""
         tokens = reading.input_tokens + reading.output_tokens
         nano_usd = offer.price.nano_usd(reading, self._at_us)
         self._spent_tokens += tokens
         self._spent_nano_usd += nano_usd
-        there, self._there = self._there, None
-        if there is not None:
-            _give(quotas, there, tokens, nano_usd)
-        if last:
-            self.end()
+        return tokens, nano_usd
 
     def end(self) -> None:
         """Settle the request by what its attempts used; one that used nothing gives everything back."""
@@ -106,8 +104,15 @@ class Holding:
         expected = self._expected
         return expected.input_tokens + expected.output_tokens, offer.price.nano_usd(expected, self._at_us)
 
-    def _ask(self, subject: Subject, offer: Offer, now_s: float) -> Reservation | Refused:
-        return self._quotas.reserve(subject, *self._amounts(offer), now_s)
+    def _reserve(
+        self, subject: Subject, offer: Offer, now_s: float, take: Callable[[Reservation | Refused], None]
+    ) -> None:
+        tokens, nano_usd = self._amounts(offer)
+        found = self._quotas.reserve(subject, tokens, nano_usd, now_s)
+        if isinstance(found, Refused) and found.unsure:
+            self._quotas.ask(subject, tokens, nano_usd, now_s, take)
+        else:
+            take(found)
 
     def _take(self, found: Reservation | Refused) -> Refused | None:
         if isinstance(found, Refused):
@@ -116,6 +121,15 @@ class Holding:
             self._quotas.release(found)
         else:
             self._request = found
+        return None
+
+    def _take_there(self, found: Reservation | Refused) -> Refused | None:
+        if isinstance(found, Refused):
+            return found
+        if self.gone:
+            self._quotas.release(found)
+        else:
+            self._there = found
         return None
 
 

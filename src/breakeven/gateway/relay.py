@@ -5,7 +5,7 @@ What becomes of a request that fails here is decided in ``exchange``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from breakeven.gateway.account import WHOLE, Account
 from breakeven.gateway.answer import CLOSE, StreamedAnswer, WholeAnswer, is_event_stream, passed_headers
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breakeven.gateway.choice import RouteState
-    from breakeven.gateway.connection import ClientConnection
+    from breakeven.gateway.client import Client
     from breakeven.gateway.crossing import Crossing
     from breakeven.gateway.dialects import Dialect
+    from breakeven.gateway.recollection import Recall
     from breakeven.upstreams.connection import UpstreamConnection
 
 WAITING, CONNECTING, SENT, FLOWING, ENDED = range(5)
@@ -41,24 +42,44 @@ SPLIT_BYTES: Final = 32 * 1024
 """Larger bodies are written after their head instead of being copied behind it."""
 
 
+class Rival(Protocol):
+    """Another attempt at the same request."""
+
+    def drop(self) -> None:
+        """Let its target stop."""
+
+
 class Relay(Account):
     """The attempt in hand, as an ``Answering`` of its upstream connection."""
 
     __slots__ = (
-        "answer", "begun", "cache_key", "client", "content_type", "crossing", "dialect", "hides_usage", "paused",
-        "payload", "phase", "quiet_since_s", "retried_stale", "route", "sent", "spoken", "tail", "upstream",
+        "answer", "begun", "cache_key", "client", "content_type", "crossing", "dialect", "hedge", "hides_usage",
+        "index", "paused", "payload", "phase", "probe", "quiet_since_s", "recall", "retried_stale", "route", "sent",
+        "spoken", "tail", "upstream",
     )  # fmt: skip
 
-    client: ClientConnection
+    client: Client
     dialect: Dialect
     """That of the client."""
 
     route: RouteState
+    index: int
+    """Of the offer, among those of the route."""
+
+    probe: bool
+    """Whether the attempt finds out for all whether its target is well again."""
+
+    hedge: Rival | None
+    """A second attempt, as long as neither has begun."""
+
     payload: bytes
     """The request's body as it came."""
 
     cache_key: bytes | None
     """Under which its answer is kept, to be given again; None: it is not."""
+
+    recall: Recall | None
+    """What was looked up for it among similar requests."""
 
     content_type: bytes | None
     """Of an answer that is to be kept and did not come in one piece."""
@@ -101,9 +122,11 @@ class Relay(Account):
             now_s = self.shared.clock.monotonic()
             stored = Stored(content_type, body, streamed, *reading[:5], self.offer.target.code, now_s)
             self.shared.cache.put(self.cache_key, stored)
+            if self.recall is not None:
+                self.recall.answered(stored)
 
-    def note_failure(self, failure: Failure) -> None:
-        """Remember what a failure says of its target."""
+    def note_failure(self, failure: Failure, of: Relay) -> None:
+        """Remember what the failure of an attempt says of its target."""
         raise NotImplementedError
 
     def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
@@ -192,7 +215,7 @@ class Relay(Account):
         if not 200 <= answer.status < 300:
             failure = answered(name, answer.status, answer.headers, answer.so_far(), self.shared.clock.now())
             if answer.started:  # too large to be held back for another target
-                self.note_failure(failure)
+                self.note_failure(failure, self)
                 self.tail = answer.finish(close=close)
                 self.keep(FAILED, failure.reason, NOTHING, status=answer.status)
             else:
@@ -245,6 +268,8 @@ class Relay(Account):
 
     def _prepare(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         client, crossing = self.client, self.crossing
+        if self.hedge is not None and 200 <= status < 300:
+            self.hedge.drop()
         if self.cache_key is not None:
             self.content_type = content_type_of(headers)
         streamed = status == 200 and bool(self.request.stream) and is_event_stream(headers)

@@ -75,6 +75,16 @@ def unknown_model(name: str) -> Reply:
     return refusal(404, message, "model_not_found")
 
 
+def counts_no_tokens(name: str) -> Reply:
+    """Return the refusal of a count that no target can make.
+
+    A status that Anthropic's clients do not try again, and upon which they estimate for themselves
+    (https://github.com/Wei-Shaw/sub2api/pull/657).
+    """
+    message = f"Nobody counts tokens for {name!r}: none of its targets speaks messages itself. Estimate them instead."
+    return refusal(404, message, "not_supported")
+
+
 def error_event(message: str, code: str) -> bytes:
     """Return the server-sent event that ends a stream which cannot be finished: never a clean ``[DONE]``."""
     return b"data: %b\n\n" % error_body(502, message, code)

@@ -55,7 +55,7 @@ def outgoing(client: Dialect, offer: Offer, request: ClientRequest, body: bytes)
 
 def going_on(client: Dialect, offer: Offer, request: ClientRequest, body: bytes, text: str) -> Outgoing | Failure:
     """Return what is sent to have a stream go on behind the text that its client has read, or why that is not so."""
-    longer = continued(client, body, text, offer.target.prefill)
+    longer = continued(client, body, text, offer.target.prefill) if text else body  # nothing was read: ask once more
     if longer is None or offer.target.spoken[client.place] is not client:
         return Failure(NOT_CONTINUED, f"{offer.target.name} cannot continue the stream")
     return outgoing(client, offer, request, longer)

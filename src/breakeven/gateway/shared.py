@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breakeven.clock import Clock
+    from breakeven.gateway.recollection import Recollection
     from breakeven.gateway.recorder import Recorder
     from breakeven.gateway.snapshot import Snapshot
     from breakeven.gateway.state import State
@@ -42,7 +43,7 @@ class Shared:
 
     __slots__ = (
         "cache", "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens",
-        "skipped_events", "state", "uniform",
+        "similar", "skipped_events", "state", "uniform",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,9 @@ class Shared:
     ) -> None:
         """Take them; ``uniform`` returns numbers in [0, 1) for policies that draw."""
         self.state = state
+        self.similar: Recollection | None = None
+        """Answers that are given to similar questions, where some task asks for them."""
+
         self.recorder = recorder
         self.ids = ids
         self.clock = clock

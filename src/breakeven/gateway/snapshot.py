@@ -11,6 +11,7 @@ from breakeven.catalog.rate_card import PriceList  # noqa: TC001 - msgspec reads
 from breakeven.limits.rules import Rule  # noqa: TC001 - likewise
 from breakeven.routing.eligible import CHAT
 from breakeven.routing.health import Breaker
+from breakeven.routing.hedge import Hedging  # noqa: TC001 - msgspec reads these annotations at run time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,9 @@ class Target:
     """How it is told to continue what the assistant began: ``plain``, ``prefix`` or ``continue_final_message``; empty:
     it does not, or that is not known."""
 
+    provider: str = ""
+    """Who serves it; empty: not known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -103,6 +107,9 @@ class Route:
 
     continues_streams: bool = True
     """Let another target go on where a stream broke off, if it can."""
+
+    hedging: Hedging | None = None
+    """How often and how late a second target is asked beside a slow one; None: never."""
 
     refuse_unpriced: bool = False
     """Refuse a request whose target has no known price, instead of recording it without one."""
@@ -190,6 +197,47 @@ class SharedState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SemanticTask:
+    """A task whose answers may be given again to questions that mean the same."""
+
+    name: str
+    least_similarity_ratio: float
+    """Cosine of two questions from which they may be the same."""
+
+    most_false_fraction: float
+    """Of hits; nothing is given again before the checks show less."""
+
+    checked_fraction: float
+    """Of hits, once answers are given again."""
+
+    ttl_s: float
+    similar_answers: bool
+    """Whether a check takes answers as the same whose vectors are alike and whose numbers are equal, or equal ones
+    only."""
+
+    answer_similarity_ratio: float
+    """Cosine of two answers from which they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SemanticPlan:
+    """Answers that are given again to questions that mean the same."""
+
+    embeddings_model: str
+    """The route whose targets make the vectors."""
+
+    tasks: tuple[SemanticTask, ...]
+    max_entry_count: int
+    """Of questions that are kept, per worker."""
+
+    max_bytes: int
+    """Of them all, per worker."""
+
+    timeout_s: float
+    """Within which a vector must come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One version of the whole configuration."""
 
@@ -207,9 +255,12 @@ class Snapshot:
     price_lists: tuple[PriceList, ...]
     cache_bytes: int = 64 * 1024 * 1024
     cache_entry_bytes: int = 256 * 1024
+    semantic: SemanticPlan | None = None
+    """None: no questions are compared by what they mean."""
+
     breaker: Breaker = field(default_factory=Breaker)
     rules: tuple[Rule, ...] = ()
-    """Limits of teams, tags, models and targets."""
+    """Limits of teams, tags, models, targets and providers."""
 
     reserved_output_tokens: int = 1024
     """For a request that says no largest output."""
@@ -217,6 +268,9 @@ class Snapshot:
     shared_state: SharedState | None = None
     control: bytes = field(default=b"", repr=False)
     """What the control plane is told, for it alone to read; empty: there is none."""
+
+    telemetry: bytes = field(default=b"", repr=False)
+    """What the sender of spans is told, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,9 @@ class State:
         self.cached = b"cached", spool.code(rows.REASON, "cached")
         """The same of an answer that is given again."""
 
+        self.similar = b"similar", spool.code(rows.REASON, "similar")
+        """The same of one that was made for a similar question."""
+
         self._drained: tuple[str, ...] = ()
         self.keyring = self._keyring(self._stored)
 

@@ -12,7 +12,8 @@ import os
 import signal
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +22,7 @@ from breakeven.gateway.snapshot import StoredKeys, Told
 from breakeven.gateway.worker import BACKLOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from breakeven.clock import Clock
     from breakeven.gateway.snapshot import Snapshot
@@ -52,6 +53,19 @@ class UnusableError(Exception):
     """The settings were read again and cannot be used; ``str()`` says why."""
 
 
+class Beside(NamedTuple):
+    """A process that stands beside the data plane, and without which requests are served all the same."""
+
+    plan: Callable[[Snapshot], bytes]
+    """What it is told; empty where there is to be none."""
+
+    run: Callable[[bytes], None]
+    """What it does with that, until SIGTERM or the supervisor's end."""
+
+    last_s: float = 0.0
+    """How long it may go on after the mover's end; 0: it is killed, since what it writes it writes whole."""
+
+
 class Supervisor:
     """Forks and keeps the processes of one gateway."""
 
@@ -64,7 +78,7 @@ class Supervisor:
         move: Callable[[Snapshot], None],
         keys: Callable[[], StoredKeys | None],
         drained: Callable[[], tuple[str, ...] | None],
-        control: Callable[[bytes], None],
+        beside: Sequence[Beside],
         reread: Callable[[], Snapshot],
     ) -> None:
         """Take what the processes do.
@@ -72,7 +86,7 @@ class Supervisor:
         ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot)`` the mover until SIGTERM; both
         begin with the signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``keys()``
         returns the store's keys when they have changed since it was last asked, else None, and ``drained()`` likewise
-        the targets that are out of service.  ``control(plan)`` becomes the control plane.  ``reread()`` reads the
+        the targets that are out of service.  ``beside`` are the control plane and the like.  ``reread()`` reads the
         settings again, and raises ``UnusableError``.
         """
         self._snapshot = snapshot
@@ -81,9 +95,9 @@ class Supervisor:
         self._move = move
         self._keys = keys
         self._drained = drained
-        self._control = control
+        self._beside = beside
         self._reread = reread
-        self._console = 0
+        self._standing: dict[Beside, int] = {}
         self._out_of_service: tuple[str, ...] = ()
         self._lines: dict[int, socket.socket] = {}
         self._numbers: dict[int, int] = {}
@@ -101,7 +115,7 @@ class Supervisor:
         self._out_of_service = self._drained() or ()
         for _ in range(self._snapshot.workers):
             self._start_worker()
-        self._start_console()
+        self._start_beside()
         self._keep()
         self._stop()
 
@@ -129,9 +143,21 @@ class Supervisor:
             self._reap()
         mover = self._mover or self._start_mover()  # one that has just died has left rows behind
         os.kill(mover, signal.SIGTERM)
-        if self._console:
-            os.kill(self._console, signal.SIGKILL)  # it only reads, and what it writes it writes whole
         os.waitpid(mover, 0)
+        self._stop_beside()
+
+    def _stop_beside(self) -> None:
+        """Let those go on that have something to do with the last rows: for a while, or until asked to stop again."""
+        for item, pid in self._standing.items():
+            os.kill(pid, signal.SIGTERM if item.last_s else signal.SIGKILL)
+        until_s = self._clock.monotonic() + max((item.last_s for item in self._standing), default=0.0)
+        while self._standing and (left_s := until_s - self._clock.monotonic()) > 0:
+            arrived = signal.sigtimedwait(_WAKING, min(left_s, POLL_S))
+            if arrived is not None and arrived.si_signo in _STOPPING:
+                break
+            self._reap()
+        for pid in self._standing.values():
+            os.kill(pid, signal.SIGKILL)
 
     def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
@@ -168,10 +194,12 @@ class Supervisor:
 
         return self._fork(move)
 
-    def _start_console(self) -> None:
-        plan = self._snapshot.control
-        if plan:
-            self._console = self._fork(lambda: self._control(plan))
+    def _start_beside(self) -> None:
+        """Start those that are to stand beside, and do not."""
+        for item in self._beside:
+            plan = item.plan(self._snapshot)
+            if plan and item not in self._standing:
+                self._standing[item] = self._fork(partial(item.run, plan))
 
     def _fork(self, run: Callable[[], None]) -> int:
         pid = os.fork()
@@ -201,8 +229,7 @@ class Supervisor:
                 line.close()
             elif pid == self._mover:
                 self._mover = 0
-            elif pid == self._console:
-                self._console = 0
+            self._standing = {item: standing for item, standing in self._standing.items() if standing != pid}
             _log.info("process %d has ended with status %d", pid, os.waitstatus_to_exitcode(status))
             self._restart_at_s.append(self._clock.monotonic() + RESTART_S)
 
@@ -217,8 +244,8 @@ class Supervisor:
         elif len(self._lines) < self._snapshot.workers:
             _log.warning("a worker is started again")
             self._start_worker()
-        elif not self._console:
-            self._start_console()
+        else:
+            self._start_beside()
 
     def _tell_changes(self) -> None:
         drained = self._drained()
@@ -247,10 +274,10 @@ class Supervisor:
             os.kill(pid, signal.SIGTERM)
         for _ in range(len(self._lines), self._snapshot.workers):
             self._start_worker()
-        if self._console and found.control != old.control:
-            os.kill(self._console, signal.SIGTERM)  # it is started again with the new plan, if there is one
-        elif not self._console:
-            self._start_console()
+        for item, pid in self._standing.items():
+            if item.plan(found) != item.plan(old):
+                os.kill(pid, signal.SIGTERM)  # it is started again with the new plan, if there is one
+        self._start_beside()
         if self._mover:
             os.kill(self._mover, signal.SIGTERM)  # it is started again with the new prices
 

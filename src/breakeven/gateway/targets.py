@@ -29,6 +29,7 @@ class TargetState:
 
     def __init__(self, target: Target, clock: Clock, spool: Spool, breaker: Breaker) -> None:
         self.name = target.name
+        self.provider = target.provider
         self.model = target.model
         self.timeouts = target.timeouts
         self.stream_usage = target.stream_usage
@@ -44,7 +45,7 @@ class TargetState:
         """Times from a request to the first byte of its answer."""
 
         self.limited = False
-        """Whether it has limits of its own."""
+        """Whether it has limits of its own, or of its provider's."""
 
         self.context_tokens = target.context_tokens
         self.prefill = target.prefill

@@ -112,6 +112,7 @@ class Worker:
             quotas=Limits((), self._clock.now()),
             uniform=self._uniform,
         )
+        self._recollect()
         self._desk = Desk(self._shared)
         for number in _STOPPING:
             loop.add_signal_handler(number, self._drain)
@@ -135,6 +136,8 @@ class Worker:
             connection.abort()
         for target in self._state.targets.values():
             target.pool.close()
+        if self._shared.similar is not None:
+            self._shared.similar.close()
         await asyncio.sleep(0)
         await self._shared.quotas.stop()
         self._recorder.close()
@@ -146,6 +149,7 @@ class Worker:
             self._state = self._state.renewed(told.snapshot)
             self._shared.state = self._state
             self._shared.take(told.snapshot)
+            self._recollect()
         if told.keys is not None:
             self._keys = told.keys
             self._state.swap_keys(told.keys)
@@ -157,13 +161,23 @@ class Worker:
             self._mark_limited()
         self._informed.set()
 
+    def _recollect(self) -> None:
+        """Begin anew with answers to similar questions: other targets might answer otherwise."""
+        if self._shared.similar is not None:
+            self._shared.similar.close()
+        self._shared.similar = None
+        if self._snapshot.semantic is not None:
+            from breakeven.gateway.similar import SimilarAnswers  # noqa: PLC0415 - with numpy, which nobody else needs
+
+            self._shared.similar = SimilarAnswers(self._snapshot.semantic, self._shared)
+
     def _mark_limited(self) -> None:
         """Note which keys and targets have limits: no other one is asked about them."""
         quotas = self._shared.quotas
         for key in self._state.keyring.states:
             key.limited = quotas.concerns(key.name, key.team)
         for target in self._state.targets.values():
-            target.limited = quotas.target_subject(target.name) is not None
+            target.limited = quotas.target_subject(target.name, target.provider) is not None
 
     def _tick(self) -> None:
         self._clock.call_later(TICK_S, self._tick)
@@ -171,6 +185,8 @@ class Worker:
         for connection in list(self._desk.connections):
             if connection.exchange is not None:
                 connection.exchange.tick(now_s)
+        if self._shared.similar is not None:
+            self._shared.similar.tick(now_s)
         self._recorder.retry()
         self._ticks += 1
         if self._ticks % SWEEP_TICKS == 0:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from breakeven.ledger.said import SaidAttempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _GROUP_ROWS: Final = 100_000
@@ -110,6 +110,12 @@ def read(path: Path) -> Iterator[SaidAttempt]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=SCHEMA.names, batch_size=20_000, use_threads=False):
             yield from map(SaidAttempt._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+
+
+def read_some(path: Path, attempt_ids: Sequence[int]) -> list[SaidAttempt]:
+    """Return the rows of a file that have these ids; groups of rows without any are not read."""
+    table = pq.read_table(path, columns=SCHEMA.names, filters=pc.field("attempt_id").isin(attempt_ids))
+    return [SaidAttempt._make(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
 
 
 def _batch_of(rows: list[SaidAttempt]) -> Any:

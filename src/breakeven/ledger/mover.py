@@ -205,6 +205,7 @@ class Mover:
         if not self._lists_kept:
             self._store.keep_lists(self._cards.written_lists())
         self._store.insert_attempts(rows)
+        self._store.tell(rows)
         self._store.add_to_hours([cell.sums() for cell in cells])
         for cell in cells:
             cell.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -76,9 +76,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What changed for one target."""
+    """What changed for one target.
+
+    An answer that was given again costs nothing: its card changes, by which what it avoided is told, and no sum does.
+    """
 
     attempt_count: int = 0
+    cached_count: int = 0
+    """Answers that were given again; they are in none of the other counts and sums."""
+
     before_usd: Decimal = Decimal(0)
     after_usd: Decimal = Decimal(0)
     unpriced_before_count: int = 0
@@ -88,7 +94,8 @@ class Change:
 
     def plus(self, before_usd: Decimal | None, after_usd: Decimal | None) -> Change:
         """Add one attempt."""
-        return Change(
+        return replace(
+            self,
             attempt_count=self.attempt_count + 1,
             before_usd=self.before_usd + (before_usd or 0),
             after_usd=self.after_usd + (after_usd or 0),
@@ -110,8 +117,13 @@ class Repricing:
 
     @property
     def attempt_count(self) -> int:
-        """How many rows changed."""
+        """How many attempts changed."""
         return sum(change.attempt_count for change in self.changes.values())
+
+    @property
+    def cached_count(self) -> int:
+        """How many answers that were given again avoided another amount than was told."""
+        return sum(change.cached_count for change in self.changes.values())
 
 
 NO_CHANGE: Final = Change()
@@ -135,7 +147,9 @@ class Priced(NamedTuple):
     target: str
     priced_as: str
     processing: int
-    failed: bool
+    outcome: int
+    """One of those in ``rows``."""
+
     was: tuple[str, int]
     """Id of its card, empty for none, and tier."""
 
@@ -178,10 +192,14 @@ class Judge:
 
     def note(self, row: Priced, held: Held) -> None:
         """Add a row that changes to what is told."""
-        before_usd = _cost(row, self._old_cards.get(row.was[0]), row.was[1])
-        after_usd = _cost(row, held.known.card if held.known else None, held.over_tokens)
         name = row.target, row.priced_as
-        self.changes[name] = self.changes.get(name, NO_CHANGE).plus(before_usd, after_usd)
+        change = self.changes.get(name, NO_CHANGE)
+        if row.outcome == rows.CACHED:
+            self.changes[name] = replace(change, cached_count=change.cached_count + 1)
+        else:
+            before_usd = _cost(row, self._old_cards.get(row.was[0]), row.was[1])
+            after_usd = _cost(row, held.known.card if held.known else None, held.over_tokens)
+            self.changes[name] = change.plus(before_usd, after_usd)
         self.noted += 1
 
 
@@ -243,8 +261,8 @@ def _in_store(connection: sqlite3.Connection, judge: Judge, found: DayInStore, w
             known[series] = _series(connection, series)
         key, target, priced_as = known[series]
         was = str(key[_RATE_CARD]), int(key[-1])
-        failed = key[_OUTCOME] == rows.FAILED
-        row = Priced(target, priced_as, int(key[_PROCESSING]), failed, was, received_us, _four(counts))
+        outcome = int(key[_OUTCOME])
+        row = Priced(target, priced_as, int(key[_PROCESSING]), outcome, was, received_us, _four(counts))
         if (held := judge.changed(row)) is not None:
             judge.note(row, held)
             batch.append((attempt_id, series, key, row, held))
@@ -324,7 +342,7 @@ def _priced(row: SaidAttempt) -> Priced:
         row.target or "",
         row.priced_as or "",
         rows.PROCESSINGS.index(row.processing),
-        row.outcome == rows.OUTCOMES[rows.FAILED],
+        rows.OUTCOMES.index(row.outcome),
         (row.rate_card or "", row.over_tokens),
         row.received_us,
         (row.input_tokens, row.cached_input_tokens, row.cache_write_tokens, row.output_tokens),
@@ -361,7 +379,7 @@ def _move(deltas: dict[Cell, list[int]], hour: int, series: tuple[int, int], sum
 def _cost(row: Priced, card: RateCard | None, over_tokens: int) -> Decimal | None:
     if card is None:
         return None
-    return cost_usd(card, usage_of(*row.counts), attempts=1, failed=row.failed, over_tokens=over_tokens)
+    return cost_usd(card, usage_of(*row.counts), attempts=1, failed=row.outcome == rows.FAILED, over_tokens=over_tokens)
 
 
 def _four(counts: list[int]) -> tuple[int, int, int, int]:

@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
+from breakeven.ledger import outbox
 from breakeven.ledger.rollups import add_cells
 from breakeven.ledger.schema import SERIES_COLUMNS, VERSION, check_version, make_tables, upgrade
 
@@ -151,10 +152,13 @@ class Store:
     error: a volume that was taken away must not be answered with an empty store in its place.
     """
 
-    __slots__ = ("_busy_s", "_cards", "_connection", "_identity", "_series", "_texts", "path")
+    __slots__ = ("_busy_s", "_cards", "_connection", "_identity", "_series", "_tells", "_texts", "_told", "path")
 
-    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
+    def __init__(self, path: Path, *, busy_s: float = BUSY_S, tells: bool | None = None) -> None:
+        """Take its path; ``tells``: whether attempts are taken down for somebody outside, None: as the store says."""
         self.path = path
+        self._tells = tells
+        self._told: bool | None = None
         self._busy_s = busy_s
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -195,6 +199,7 @@ class Store:
         self._texts.clear()
         self._series.clear()
         self._cards.clear()
+        self._told = None
 
     close = give_up
 
@@ -252,6 +257,13 @@ class Store:
             step = ROWS_PER_INSERT * len(rows[0])
             self.connection.executemany(_INSERT_MANY, [flat[at : at + step] for at in range(0, len(flat), step)])
         self.connection.executemany(_INSERT_ONE, rows[whole:])
+
+    def tell(self, rows: Sequence[AttemptRow]) -> None:
+        """Take attempts down for those who are to be told of them, if anybody is."""
+        if self._told is None:
+            self._told = outbox.settle(self.connection, wanted=self._tells)
+        if self._told:
+            outbox.put(self.connection, [row[0] for row in rows])
 
     def attempt(self, attempt_id: int) -> tuple[int, ...] | None:
         """Return what tells an attempt from another one: received, ended, input, output; None when unknown."""

@@ -122,9 +122,10 @@ class Limits:
             found = self._subjects[asked] = self._resolve(*asked)
             return found
 
-    def target_subject(self, name: str) -> Subject | None:
-        """Return the meters of an attempt at a target; None where no rule holds for it."""
-        return self._by_name.get(("target", name))
+    def target_subject(self, name: str, provider: str) -> Subject | None:
+        """Return the meters of an attempt at a target, its provider's among them; None where no rule holds for it."""
+        by_name = self._by_name
+        return (*by_name.get(("target", name), ()), *by_name.get(("provider", provider), ())) or None
 
     def reserve(self, subject: Subject, tokens: int, nano_usd: int, now_s: float) -> Reservation | Refused:
         """Take a request's amounts from all its limits, or from none; say which does not allow it.

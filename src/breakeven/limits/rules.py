@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Scope = Literal["key", "team", "tag", "model", "target"]
+Scope = Literal["key", "team", "tag", "model", "target", "provider"]
 Kind = Literal["requests", "tokens", "parallel", "usd"]
 Window = Literal["minute", "day", "month", "none"]
 

@@ -38,7 +38,7 @@ class EventFramer:
 
     __slots__ = (
         "_after_return", "_buffer", "_data", "_drop_line_feed", "_judge", "_line_start", "_most_bytes", "_oversized",
-        "_sent", "_whole_events", "at_start", "unread",
+        "_sent", "at_start", "unread", "whole_events",
     )  # fmt: skip
 
     def __init__(self, judge: Callable[[bytes, bool, bool], int], *, whole_events: bool, most_event_bytes: int) -> None:
@@ -49,7 +49,9 @@ class EventFramer:
         than ``most_event_bytes``, which is not judged.
         """
         self._judge = judge
-        self._whole_events = whole_events
+        self.whole_events = whole_events
+        """Whether no part of an event goes on before all of it is here; may be changed between two calls."""
+
         self._most_bytes = most_event_bytes
         self._buffer = bytearray()
         """The event that is not complete, as it came."""
@@ -176,7 +178,7 @@ class EventFramer:
         waits = self._may_become_terminator(bytes(buffer[line_start : line_start + _MOST_TERMINATOR_BYTES + 4]))
         free_until = line_start if waits else len(buffer)
         self._oversized |= free_until - event_start > self._most_bytes
-        if self._oversized or not self._whole_events:
+        if self._oversized or not self.whole_events:
             forward += buffer[event_start + self._sent : free_until]
             self._sent = free_until - event_start
         del buffer[:event_start]

@@ -140,7 +140,8 @@ class MessagesMeter(EventMeter):
             if self._kept is not None and not cut:
                 self._keep(self._kept, kind, block)
             return PASS
-        return self._take(event, block, cut=cut, doubtful=doubtful)
+        verdict = self._take(event, block, cut=cut, doubtful=doubtful)
+        return self._take_error(payload, sent=sent) if _fails(event) else verdict
 
     def _take(self, event: Event, block: Block | None, *, cut: bool, doubtful: bool) -> int:
         """Count an event that is no piece of content."""
@@ -151,9 +152,7 @@ class MessagesMeter(EventMeter):
             self._tell(event.usage, at=self.content_events if told else _NO_OUTPUT, doubtful=doubtful)
         elif doubtful:
             self._told_doubtful = True
-        if event.type == "error" or event.error is not None:
-            return self._take_error()
-        if self._kept is not None and not cut:
+        if self._kept is not None and not cut and not _fails(event):
             self._keep(self._kept, event.type, block)
         return LAST if event.type == "message_stop" else PASS
 
@@ -189,6 +188,10 @@ class MessagesMeter(EventMeter):
         else:
             self._text_begun = True
             kept.add(block.text or "")
+
+
+def _fails(event: Event) -> bool:
+    return event.type == "error" or event.error is not None
 
 
 def _usage(told: MessageUsage) -> Usage:

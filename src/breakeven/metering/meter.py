@@ -11,8 +11,8 @@ What is decided for all of them, and why:
   was generated for it.  If a part of it has gone on, or the stream ended within it, the rest follows.
 - Comments, empty data, unknown events and unknown fields pass untouched.
 - An event of more than a bound passes unread: no target can make us hold more.
-- With ``keeps_text`` an event that carries an error is held back with all that follows, for another target may go on in
-  its place; whoever does not look for one forwards ``held``.
+- An event that carries an error is held back with all that follows where it is the first of all, or with
+  ``keeps_text``, for another target may go on in its place; whoever does not look for one forwards ``held``.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class EventMeter:
 
     __slots__ = (
         "_error_held", "_framer", "_hide_usage", "_idle", "_kept", "_over", "_service_tier", "_text_bytes", "_told",
-        "_told_at", "_told_doubtful", "_told_last", "_whole_events", "content_events", "done", "error", "events",
-        "held", "malformed", "skipped_events",
+        "_told_at", "_told_doubtful", "_told_last", "_whole_events", "content_events", "done", "error",
+        "error_event", "events", "held", "malformed", "skipped_events",
     )  # fmt: skip
 
     most_event_bytes: ClassVar[int] = MOST_EVENT_BYTES
@@ -95,11 +95,20 @@ class EventMeter:
         self.error = False
         """Some event carried an error."""
 
+        self.error_event = b""
+        """What the first of them carried."""
+
         self.done = False
         """The terminator has come, and it is none that tells of a failure."""
 
         self.held = b""
         """The terminator's bytes and those after it, or those of an error, kept back from what ``feed`` returns."""
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether no event has gone on, nor any part of one: at most comments."""
+        unread = self._framer is not None and self._framer.unread
+        return self.events == int(self._error_held) and not self.done and not unread
 
     @property
     def continuable(self) -> bool:
@@ -166,11 +175,10 @@ class EventMeter:
     def _feed_framer(self, data: bytes) -> bytes:
         framer = self._framer
         if framer is None:
-            framer = self._framer = EventFramer(
-                self._judge, whole_events=self._whole_events, most_event_bytes=self.most_event_bytes
-            )
+            framer = self._framer = EventFramer(self._judge, whole_events=True, most_event_bytes=self.most_event_bytes)
         if self.events:
             framer.at_start = False
+            framer.whole_events = self._whole_events  # until then the first one may be an error, to be held
         forward, terminator = framer.feed(data)
         self._idle = framer.idle
         if terminator:
@@ -194,10 +202,14 @@ class EventMeter:
             self.content_events += 1
             self._text_bytes += length_bytes
 
-    def _take_error(self) -> int:
-        """Note an error, and hold it back if the answer may be continued elsewhere."""
+    def _take_error(self, payload: bytes, *, sent: bool) -> int:
+        """Note an error, and hold it back if the answer may be continued, or begun, elsewhere.
+
+        ``sent``: a part of its event has gone on.
+        """
         self.error = True
-        self._error_held = self._kept is not None
+        self.error_event = self.error_event or payload
+        self._error_held = self._kept is not None or (self.events == 1 and not sent)
         return LAST if self._error_held else PASS
 
     def _skip(self, *, cut: bool, sent: bool) -> int:

@@ -168,7 +168,12 @@ class ResponsesMeter(EventMeter):
             if self._kept is not None and not cut:
                 self._keep(self._kept, event)
             return PASS
-        return self._take(event, cut=cut, doubtful=doubtful)
+        if kind not in _ENDS and (kind == "error" or event.error is not None):
+            return self._take_error(payload, sent=sent)
+        verdict = self._take(event, cut=cut, doubtful=doubtful)
+        if self.error:
+            self.error_event = self.error_event or payload
+        return verdict
 
     def _take(self, event: Event, *, cut: bool, doubtful: bool) -> int:
         """Count an event that is no piece of text."""
@@ -180,8 +185,6 @@ class ResponsesMeter(EventMeter):
         if kind in _ENDS:
             self._end(event, doubtful=doubtful)
             return LAST
-        if kind == "error" or event.error is not None:
-            return self._take_error()
         if self._kept is not None and not cut:
             self._keep(self._kept, event)
         return PASS

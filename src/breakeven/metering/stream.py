@@ -134,6 +134,9 @@ class StreamMeter(EventMeter):
         forward = b""
         at = kept = 0
         while data[at : at + 7] == b"data: {":
+            if (known := self._known_until(data, at)) > at:
+                at = known
+                continue
             end = data.find(b"\n\n", at)
             payload = data[at + 6 : end]
             if end < 0 or len(payload) > _MOST_LEARNED_BYTES or _LINE_FEED in payload or _CARRIAGE_RETURN in payload:
@@ -152,6 +155,29 @@ class StreamMeter(EventMeter):
             return forward + self._hold(rest)
         return forward + self._feed_framer(rest) if rest else forward
 
+    def _known_until(self, data: bytes, at: int) -> int:
+        """Count events, from ``at`` on, that differ from the learned one in their text alone; return their end."""
+        head_bytes, head, tail = self._head_bytes, self._head, self._tail
+        if self._kept is not None:
+            return at
+        while head_bytes and data[at : at + head_bytes] == head:
+            end = data.find(tail, at + head_bytes)
+            text = data[at + head_bytes : end]
+            if (
+                end < 0
+                or not 0 < len(text) < _MOST_LEARNED_BYTES
+                or _QUOTE in text
+                or _BACKSLASH in text
+                or _LINE_FEED in text
+                or _CARRIAGE_RETURN in text
+            ):
+                break
+            self.events += 1
+            self.content_events += 1
+            self._text_bytes += len(text)
+            at = end + len(tail)
+        return at
+
     def _feed_rest(self, data: bytes) -> bytes:
         """Take a packet that begins within an event: the framer has its end, and what follows goes the fast way."""
         if self._over:
@@ -169,11 +195,11 @@ class StreamMeter(EventMeter):
             return self._judge_salvaged(payload, cut=cut, sent=sent)
         choices = chunk.choices
         if not choices or len(choices) > 1 or chunk.usage is not None or chunk.error is not None or chunk.x_groq:
-            return self._count(chunk, payload, doubtful=False)
+            return self._count(chunk, payload, doubtful=False, sent=sent)
         choice = choices[0]
         delta = choice.delta
         if delta is None or choice.usage is not None:
-            return self._judge_text(chunk, choice, payload)
+            return self._judge_text(chunk, choice, payload, sent=sent)
         self.events += 1
         if chunk.service_tier is not None:
             self._service_tier = chunk.service_tier
@@ -185,9 +211,9 @@ class StreamMeter(EventMeter):
                 self._learn(payload, delta, length_bytes)
         return 0  # PASS
 
-    def _judge_text(self, chunk: Chunk, choice: Choice, payload: bytes) -> int:
+    def _judge_text(self, chunk: Chunk, choice: Choice, payload: bytes, *, sent: bool) -> int:
         """Count a chunk with one choice that has no delta, or usage in it: one of a completion that is no chat."""
-        verdict = self._count(chunk, payload, doubtful=False)
+        verdict = self._count(chunk, payload, doubtful=False, sent=sent)
         if self._tries and choice.delta is None and choice.usage is None:
             for found in _bare_choices(payload):
                 self._learn(payload, found, utf8_bytes(found.text or ""))
@@ -198,9 +224,9 @@ class StreamMeter(EventMeter):
         if salvaged is None:
             return self._skip(cut=cut, sent=sent)
         chunk, doubtful = salvaged
-        return self._count(chunk, payload, doubtful=doubtful)
+        return self._count(chunk, payload, doubtful=doubtful, sent=sent)
 
-    def _count(self, chunk: Chunk, payload: bytes, *, doubtful: bool) -> int:
+    def _count(self, chunk: Chunk, payload: bytes, *, doubtful: bool, sent: bool) -> int:
         """Count an event of any shape."""
         self.events += 1
         choices = chunk.choices or ()
@@ -218,7 +244,7 @@ class StreamMeter(EventMeter):
                 self._told_at = self.content_events
                 self._told_last = not length_bytes
         if chunk.error is not None or (not choices and chunk.usage is None and _is_error(payload)):
-            return self._take_error()
+            return self._take_error(payload, sent=sent)
         return DROP if self._hide_usage and not choices and chunk.usage is not None else PASS
 
     def _learn(self, payload: bytes, holder: Message | TextChoice, length_bytes: int) -> None:

@@ -24,7 +24,7 @@ the called names without a schema and tool_choice none, for Anthropic wants them
 | parallel_tool_calls: false | disable_parallel_tool_use |
 | temperature | the same below 1; from 1 on left out: Anthropic's own layer caps it at 1 [1], which is its default |
 | top_p, top_k | the same; a top_p of 1, which does nothing, is left out, for newer models refuse any |
-| stop | stop_sequences; blank ones are refused, for Anthropic refuses them |
+| stop | stop_sequences; blank ones are refused, for Anthropic refuses them [6] |
 | stream | the same; stream_options are dropped: messages always tell their usage |
 | reasoning_effort | output_config.effort (minimal as low) with adaptive thinking, which needs no thinking of earlier \
 turns [4], but not where a tool is forced, which excludes it; none as thinking disabled |
@@ -66,10 +66,11 @@ the effort is told; disabled: none; adaptive and between_tools: left to the mode
 | metadata.user_id, cache_control, context_management, speed, diagnostics | dropped |
 
 [1] https://platform.claude.com/docs/en/api/openai-sdk
-[2] https://github.com/anthropics/anthropic-sdk-python/issues/461
-[3] https://github.com/BerriAI/litellm/issues/5747
+[2] https://github.com/anthropics/claude-code/issues/23440
+[3] https://github.com/BerriAI/litellm/issues/4687
 [4] https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
 [5] https://platform.claude.com/docs/en/build-with-claude/structured-outputs
+[6] https://github.com/BerriAI/litellm/issues/3286
 """
 
 from __future__ import annotations

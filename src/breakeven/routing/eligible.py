@@ -26,6 +26,12 @@ PROTOCOLS: Final = ("chat", "completions", "responses", "embeddings", "messages"
 CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES = (1 << index for index in range(len(PROTOCOLS)))
 """What clients and targets speak; a target's protocols are a sum of these."""
 
+COUNT_TOKENS: Final = 1 << len(PROTOCOLS)
+"""Beside those: to say how many tokens a messages request has, which no translation into another protocol can."""
+
+_WORDS: Final = (*PROTOCOLS, "messages itself")
+"""What is spoken, for people, by the number of its bit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
@@ -46,12 +52,12 @@ class Candidates:
 
     none: tuple[bool, ...] = field(init=False)
     speaking: Mapping[int, tuple[bool, ...]] = field(init=False)
-    """By protocol, who speaks it."""
+    """By protocol, ``COUNT_TOKENS`` included, who speaks it."""
 
     def __post_init__(self) -> None:
         everyone = (True,) * len(self.names)
         speaking = {}
-        for index in range(len(PROTOCOLS)):
+        for index in range(len(_WORDS)):
             who = tuple(bool(spoken & 1 << index) for spoken in self.protocols)
             speaking[1 << index] = everyone if who == everyone else who
         object.__setattr__(self, "all", everyone)
@@ -69,7 +75,7 @@ class Asked(NamedTuple):
     """The kind of data that the request is marked with; empty: none."""
 
     protocol: int
-    """One of the constants above."""
+    """One of the constants above, ``COUNT_TOKENS`` included."""
 
     budget_usd: float
     """What is left of the key's budget; infinite without one."""
@@ -112,7 +118,7 @@ def why_excluded(
         if allowed_models and candidates.model not in allowed_models:
             reasons.append(f"the key may not use {candidates.model}, only {', '.join(sorted(allowed_models))}")
         if not candidates.speaking[protocol][index]:
-            reasons.append(f"it does not speak {PROTOCOLS[protocol.bit_length() - 1]}")
+            reasons.append(f"it does not speak {_WORDS[protocol.bit_length() - 1]}")
         if sensitivity and sensitivity not in candidates.sensitivities[index]:
             reasons.append(f"it is not marked for {sensitivity} data ({_listed(candidates.sensitivities[index])})")
         if not healthy[index]:

@@ -55,6 +55,10 @@ CONTENT_FILTER: Final = Kind("content_filter", NOWHERE, again=False, says=WELL)
 """A refusal is not shopped around: the client gets it as it came."""
 
 CLIENT_ERROR: Final = Kind("client_error", NOWHERE, again=False, says=WELL)
+UNSUPPORTED: Final = Kind("unsupported", ANYWHERE, again=False, says=WELL)
+"""The target works, and cannot do this: embeddings at an engine that was started without, images for a model that
+only reads text.  Whoever asks for it must not be able to close the target for the others."""
+
 SATURATED: Final = Kind("saturated", ANYWHERE, again=True, says=NOTHING)
 """All of our own connections to the target are taken."""
 
@@ -69,6 +73,6 @@ OUT_OF_TIME: Final = Kind("out_of_time", NOWHERE, again=False, says=NOTHING)
 
 KINDS: Final = (
     UNREACHABLE, TIMED_OUT, BROKEN, SERVER_ERROR, OVERLOADED, RATE_LIMITED, OVER_LIMIT, OUT_OF_QUOTA, BAD_CREDENTIALS,
-    MODEL_MISSING, CONTEXT_LENGTH, CONTENT_FILTER, CLIENT_ERROR, SATURATED, OVER_BUDGET, UNTRANSLATABLE,
-    OUT_OF_TIME,
+    MODEL_MISSING, CONTEXT_LENGTH, CONTENT_FILTER, CLIENT_ERROR, UNSUPPORTED, SATURATED, OVER_BUDGET,
+    UNTRANSLATABLE, OUT_OF_TIME,
 )  # fmt: skip

@@ -7,10 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from breakeven.forbidden import is_forbidden
-
-EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
-"""Hosts that stand for all of a machine's addresses."""
+from breakeven.forbidden import EVERYWHERE, is_forbidden
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST_NAME: Final = re.compile(

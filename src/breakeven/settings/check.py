@@ -99,7 +99,7 @@ def _check_targets(parts: Parts, findings: Findings) -> None:
         _check_provider(entry, place, findings)
         _check_credentials(entry, place, findings)
         _check_proxy(entry, place, findings)
-        _check_authorities(entry, place, findings)
+        check_authorities(entry.ca_file, tls=reach(entry).address.tls, place=place, findings=findings)
         times = entry.timeouts
         longest = max(times.connect_s, times.first_token_s, times.between_tokens_s)
         if times.total_s < longest:
@@ -146,25 +146,30 @@ def _check_credentials(entry: TargetEntry, place: Place, findings: Findings) -> 
     secret = entry.key is not None
     if entry.key is not None:
         findings.resolve(entry.key, (*place, "key"))
+    check_headers(entry.headers, place, findings, key_header=way.key_header if entry.key is not None else "")
+    secret = secret or any(map(is_reference, entry.headers.values()))
+    if secret and not address.tls and not is_loopback(address.host):
+        what = f"its key goes to {address.host} unencrypted: whoever is on the way can read it."
+        findings.warn((*place, "url"), what, "Use https where the network is not all yours.")
+
+
+def check_headers(headers: Mapping[str, str], place: Place, findings: Findings, *, key_header: str = "") -> None:
+    """Note what is wrong with the headers of an entry; ``key_header`` is the one that its key is sent in, if it is."""
     seen: set[str] = set()
-    for name, value in entry.headers.items():
+    for name, value in headers.items():
         where = (*place, "headers", name)
         lower = name.lower()
-        secret = secret or is_reference(value)
         if not HEADER_NAME.fullmatch(name):
             findings.problem(where, "this is not the name of a header.")
         elif lower in OURS:
             findings.problem(where, f"the gateway writes the header {lower} itself; leave it out.")
         elif lower in seen:
             findings.problem(where, f"the header {lower} is given twice; upper and lower case are the same.")
-        elif lower == way.key_header and entry.key is not None:
+        elif lower == key_header:
             findings.problem(where, f"key: sends the header {lower} already; keep one of the two.")
         else:
             _check_header_value(name, value, where, findings)
         seen.add(lower)
-    if secret and not address.tls and not is_loopback(address.host):
-        what = f"its key goes to {address.host} unencrypted: whoever is on the way can read it."
-        findings.warn((*place, "url"), what, "Use https where the network is not all yours.")
 
 
 def _check_header_value(name: str, value: str, where: Place, findings: Findings) -> None:
@@ -204,12 +209,13 @@ def _check_proxy(entry: TargetEntry, place: Place, findings: Findings) -> None:
         findings.problem((*place, "proxy", "user"), "a user name is one line of ASCII without a colon.")
 
 
-def _check_authorities(entry: TargetEntry, place: Place, findings: Findings) -> None:
-    if entry.ca_file is None:
+def check_authorities(ca_file: Path | None, *, tls: bool, place: Place, findings: Findings) -> None:
+    """Note what is wrong with the file of an entry's authorities, if it has one."""
+    if ca_file is None:
         return
     where = (*place, "ca_file")
-    path = findings.folder / entry.ca_file
-    if not reach(entry).address.tls:
+    path = findings.folder / ca_file
+    if not tls:
         findings.problem(where, "ca_file counts for https only, and the URL is http.")
     try:
         ssl.create_default_context(cafile=str(path))
@@ -249,11 +255,6 @@ def _check_model(name: str, model: ModelEntry, parts: Parts, findings: Findings)
     if weighted and model.policy == "ordered":
         what = "weights count under policy: weighted (and least_busy, for ties), and this model is ordered."
         findings.problem(("models", name, "policy"), what, "Leave one of the two out.")
-    if model.max_attempts is not None and model.max_attempts > len(model.targets):
-        what = (
-            f"max_attempts is {model.max_attempts}, and there are {len(model.targets)} target(s): each is tried once."
-        )
-        findings.warn(("models", name, "max_attempts"), what)
 
 
 def _check_keys(parts: Parts, findings: Findings) -> None:

@@ -6,7 +6,8 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from breakeven.settings.address import EVERYWHERE, is_loopback
+from breakeven.forbidden import EVERYWHERE
+from breakeven.settings.address import is_loopback
 from breakeven.settings.fields import Digest, Host, Label, Port, Reference
 from breakeven.settings.secret import Secret
 from breakeven.sources.shape import Place

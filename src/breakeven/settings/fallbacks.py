@@ -21,7 +21,7 @@ def serving(models: Mapping[str, ModelEntry]) -> Mapping[str, tuple[Step, ...]]:
 
 
 def check_fallbacks(parts: Parts, findings: Findings) -> None:
-    """Note fallbacks that go round, go too far, or lead to models that there are none of."""
+    """Note fallbacks that go round, go too far, or lead nowhere, and hedging that has no second target."""
     for name, model in parts.models.items():
         for index, other in enumerate(model.fallbacks):
             if other not in parts.model_names:
@@ -32,6 +32,13 @@ def check_fallbacks(parts: Parts, findings: Findings) -> None:
         told = " → ".join(chain)
         why = "go round" if found.cycle else "go too far"
         findings.problem(("models", chain[0], "fallbacks"), f"these fallbacks {why}: {told}.", "Take one of them out.")
+        return
+    for name, model in parts.models.items():
+        targets = len({step.target for step in found.steps[name]})
+        attempts = model.max_attempts or targets
+        if model.hedging is not None and min(targets, attempts) < 2:
+            what = f"nothing can be asked beside the first target: {targets} target(s), {attempts} attempt(s)."
+            findings.warn(("models", name, "hedging"), what, "Name a second target and allow two attempts.")
 
 
 def _flattened(models: Mapping[str, ModelEntry]) -> Flattened:

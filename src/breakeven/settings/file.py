@@ -13,6 +13,8 @@ from breakeven.settings.control import ControlEntry
 from breakeven.settings.fields import Digest, Host, Label, Port, Reference, like
 from breakeven.settings.limits import Often, QuotaEntry, QuotasEntry, SharedStateEntry
 from breakeven.settings.providers import KeyHeader, PrefillWay, Protocol
+from breakeven.settings.semantic import SemanticCacheEntry
+from breakeven.settings.telemetry import TelemetryEntry
 from breakeven.sources.written import Day, IsNumber, Strict
 
 Policy = Literal["ordered", "weighted", "least_busy", "lowest_latency", "cheapest"]
@@ -173,6 +175,18 @@ class CacheEntry(Strict):
     )
 
 
+class HedgingEntry(Strict):
+    """How often and how late a second target is asked beside a slow one."""
+
+    after: Annotated[float, Field(ge=0.5, le=0.999), IsNumber] = Field(
+        0.95, description="Share of the target's answers that begin sooner than a request is hedged."
+    )
+    share: Annotated[float, Field(gt=0, le=1), IsNumber] = Field(
+        0.05, description="Most hedges, as a share of requests; ten may be saved up."
+    )
+    least_s: Seconds = Field(0.05, description="Never sooner than after so long.")
+
+
 class ModelEntry(Strict):
     """A model as clients name it, and the targets that may serve it."""
 
@@ -200,6 +214,11 @@ class ModelEntry(Strict):
     )
     continue_streams: bool = Field(
         default=True, description="Let another target go on where a stream broke off, if it is known to be able to."
+    )
+    hedging: HedgingEntry | None = Field(
+        None,
+        description="Ask a second target too where the first is slow to begin; the first that begins serves. "
+        "Both are paid for. Left out: never.",
     )
     unknown_price: Literal["warn", "refuse"] = Field(
         "warn",
@@ -292,18 +311,27 @@ class ConfigFile(Strict):
     cache: CacheEntry = Field(
         default_factory=CacheEntry, description="How much is kept of answers that may be given again."
     )
+    semantic_cache: SemanticCacheEntry | None = Field(
+        None,
+        description="Tasks whose answers may be given again to questions that mean the same, once checks have shown "
+        "how often that is wrong; left out: none.",
+    )
     breaker: BreakerEntry = Field(
         default_factory=BreakerEntry, description="When a target that fails is left alone, and for how long."
     )
     rate_cards: tuple[Path, ...] = Field((), description="YAML files of your own prices, beside this file.")
     limits: LimitsEntry = Field(default_factory=LimitsEntry, description="Bounds on clients.")
     quotas: QuotasEntry = Field(
-        default_factory=QuotasEntry, description="What teams, tags, models and targets may use; keys have their own."
+        default_factory=QuotasEntry,
+        description="What teams, tags, models, targets and providers may use; keys have their own.",
     )
     shared_state: SharedStateEntry | None = Field(
         None, description="Server through which limits are shared; default: each worker keeps its part of every limit."
     )
     control: ControlEntry | None = Field(
         None, description="The control plane: page, metrics, usage and keys on an address of its own; left out: none."
+    )
+    telemetry: TelemetryEntry | None = Field(
+        None, description="OpenTelemetry spans of every attempt, and where they are sent; left out: none."
     )
     ledger: LedgerEntry = Field(default_factory=LedgerEntry, description="What is kept, and where.")

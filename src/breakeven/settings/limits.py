@@ -1,4 +1,4 @@
-"""What ``breakeven.yaml`` says of limits: of keys, teams, tags, models and targets, and with whom they are shared."""
+"""What ``breakeven.yaml`` says of limits: of keys, teams, tags, models, targets and providers; with whom shared."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ class QuotasEntry(Strict):
     )
     models: dict[str, QuotaEntry] = Field(default_factory=dict, description="By model, as clients name it.")
     targets: dict[str, QuotaEntry] = Field(default_factory=dict, description="By target: every attempt counts.")
+    providers: dict[str, QuotaEntry] = Field(
+        default_factory=dict,
+        description="By provider, as targets name it or as it is told by their hosts: all its targets together.",
+    )
     output_tokens: Often = Field(
         1024,
         description="Output that is reserved for a request that says no largest one; what it took is settled after.",

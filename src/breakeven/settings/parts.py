@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from breakeven.settings.control import ControlEntry
 from breakeven.settings.file import KeyEntry, LedgerEntry, Listen, ModelEntry, TargetEntry
+from breakeven.settings.semantic import SemanticCacheEntry
+from breakeven.settings.telemetry import TelemetryEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +30,8 @@ class Parts(NamedTuple):
     keys: dict[int, KeyEntry]
     ledger: LedgerEntry
     control: ControlEntry | None
+    telemetry: TelemetryEntry | None
+    semantic: SemanticCacheEntry | None
     target_names: frozenset[str]
     model_names: frozenset[str]
 
@@ -42,9 +46,15 @@ def parts_of(data: Mapping[str, Any]) -> Parts:
         keys=_each(enumerate(keys) if isinstance(keys, list) else (), KeyEntry),
         ledger=_one(data.get("ledger", {}), LedgerEntry),
         control=_one(data["control"], ControlEntry) if data.get("control") is not None else None,
+        semantic=_semantic(data.get("semantic_cache")),
+        telemetry=_each([("it", data["telemetry"])], TelemetryEntry).get("it") if data.get("telemetry") else None,
         target_names=frozenset(map(str, targets)) if isinstance(targets, dict) else frozenset(),
         model_names=frozenset(map(str, models)) if isinstance(models, dict) else frozenset(),
     )
+
+
+def _semantic(value: Any) -> SemanticCacheEntry | None:
+    return _each([("it", value)], SemanticCacheEntry).get("it") if value is not None else None
 
 
 def _one(value: Any, kind: type[Entry]) -> Entry:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from breakeven.settings.limits import QuotaEntry
 from breakeven.settings.prices import ANY
+from breakeven.settings.reach import reach
 
 if TYPE_CHECKING:
     from breakeven.settings.check import Findings
@@ -17,12 +18,7 @@ def check_quotas(parts: Parts, findings: Findings) -> None:
     data = findings.document.data
     written = data.get("quotas")
     quotas: dict[Any, Any] = written if isinstance(written, dict) else {}
-    for section, known in (("models", parts.model_names), ("targets", parts.target_names)):
-        named = quotas.get(section)
-        for name in named if isinstance(named, dict) else ():
-            if name not in known and not (section == "models" and ANY in known):
-                what = f"there is no {section.removesuffix('s')} {str(name)[:80]!r}."
-                findings.problem(("quotas", section, name), what, f"Known: {', '.join(sorted(known)[:20])}.")
+    _check_names(quotas, parts, findings)
     shared = data.get("shared_state")
     if isinstance(shared, dict) and isinstance(shared.get("password"), str):
         findings.resolve(shared["password"], ("shared_state", "password"))
@@ -37,3 +33,18 @@ def check_quotas(parts: Parts, findings: Findings) -> None:
     if unpriced:
         what = f"what {', '.join(unpriced[:20])} costs is not known, so it counts for no budget."
         findings.warn(("quotas",) if quotas else ("keys",), what, "Name prices, or models: unknown_price: refuse.")
+
+
+def _check_names(quotas: dict[Any, Any], parts: Parts, findings: Findings) -> None:
+    providers = {provider.id for entry in parts.targets.values() if (provider := reach(entry).provider) is not None}
+    for section, known in (("models", parts.model_names), ("targets", parts.target_names), ("providers", providers)):
+        named = quotas.get(section)
+        for name in named if isinstance(named, dict) else ():
+            if name in known or (section == "models" and ANY in known):
+                continue
+            shown = repr(str(name)[:80])
+            what = f"there is no {section.removesuffix('s')} {shown}."
+            if section == "providers":
+                what = f"no target of this file is at the provider {shown}."
+            fix = f"Known: {', '.join(sorted(known)[:20])}." if known else "Write provider: in the entry of a target."
+            findings.problem(("quotas", section, name), what, fix)

@@ -12,6 +12,8 @@ from breakeven.errors import InputError, Problem
 from breakeven.settings.address import checked_host, is_loopback
 from breakeven.settings.check import Findings, examine
 from breakeven.settings.check_control import check_control
+from breakeven.settings.check_semantic import check_semantic
+from breakeven.settings.check_telemetry import check_telemetry
 from breakeven.settings.fallbacks import check_fallbacks
 from breakeven.settings.file import ConfigFile
 from breakeven.settings.parts import parts_of
@@ -130,6 +132,8 @@ def read_settings(
     check_quotas(parts, findings)
     check_fallbacks(parts, findings)
     check_control(parts, findings)
+    check_semantic(parts, findings)
+    check_telemetry(parts, findings)
     if findings.problems or file is None:
         raise refusal(document, _in_order(findings.problems))
     return Settings(
@@ -191,7 +195,7 @@ def _overridden(document: Document, overrides: Overrides) -> Document:
 
 def _may_show(place: Place, value: object) -> bool:
     """Whether a wrong value may be repeated: nothing that could be a secret put in the wrong place."""
-    if place and place[0] == "shared_state":
+    if place and place[0] in ("shared_state", "telemetry"):
         return False
     if place and place[0] == "control":
         return len(place) > 1 and place[1] != "tokens"

@@ -23,7 +23,7 @@ import msgspec
 
 from breakeven.catalog.rate_card import PriceList
 from breakeven.console.drained import read_drained
-from breakeven.console.worker_state import state_path, worker_state, write_state
+from breakeven.console.worker_state import WorkerState, state_path, write_state
 from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring.clock import SystemClock
@@ -39,6 +39,7 @@ from breakeven.wiring.ledger import (
 )
 from breakeven.wiring.ledger_upkeep import Upkeep
 from breakeven.wiring.limits import keys_of_stored
+from breakeven.wiring.telemetry import LAST_S, become_sender
 
 if TYPE_CHECKING:
     import socket
@@ -80,7 +81,7 @@ def hand_over(snapshot: Snapshot, origin: Origin) -> NoReturn:
 
 def serve(handle: int, origin: str) -> int:
     """Run the gateway whose snapshot is in that memory file; ``origin`` is where its settings are.  Return the code."""
-    from breakeven.gateway.supervisor import AddressInUseError, Supervisor
+    from breakeven.gateway.supervisor import AddressInUseError, Beside, Supervisor
 
     with open(handle, "rb") as file:
         file.seek(0)
@@ -108,7 +109,10 @@ def serve(handle: int, origin: str) -> int:
         move=_move,
         keys=_StoredKeys(Path(snapshot.ledger.store)),
         drained=_Drained(Path(snapshot.ledger.folder)),
-        control=lambda plan: become_control(plan, origin),
+        beside=(
+            Beside(plan=lambda settings: settings.control, run=lambda plan: become_control(plan, origin)),
+            Beside(plan=lambda settings: settings.telemetry, run=become_sender, last_s=LAST_S + 1),
+        ),
         reread=partial(_reread, origin),
     )
     try:
@@ -124,7 +128,7 @@ def _settle_spool(snapshot: Snapshot, stored: StoredKeys) -> None:
     from breakeven.wiring.limits import all_rules
 
     if any(rule.window in ("day", "month") for rule in all_rules(snapshot, stored)):
-        mover = open_mover(_place(snapshot.ledger), snapshot.price_lists, _resolve)
+        mover = open_mover(_place(snapshot.ledger), snapshot.price_lists, _resolve, tells=bool(snapshot.telemetry))
         mover.drain()
         mover.close()
 
@@ -164,7 +168,7 @@ def _move(snapshot: Snapshot) -> None:
     """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
     os.nice(MOVER_NICENESS)
     plan = snapshot.ledger
-    mover = open_mover(_place(plan), snapshot.price_lists, _resolve)
+    mover = open_mover(_place(plan), snapshot.price_lists, _resolve, tells=bool(snapshot.telemetry))
     upkeep = Upkeep(Path(plan.store), plan.keep_days)
     supervisor = os.getppid()
     trouble = ""
@@ -221,18 +225,20 @@ class _Saying:
         shared = desk.shared
         targets = shared.state.targets.values()
         now_s = self._clock.monotonic()
-        content = worker_state(
+        state = WorkerState(
             at_s=self._clock.now(),
             started_s=self._started_s,
             in_flight={target.name: target.in_flight for target in targets},
-            open_s={t.name: t.health.wait_s(now_s) for t in targets if not t.health.may_try(now_s)},
-            rows=(spool.waiting, spool.dropped_rows),
+            open={t.name: t.health.wait_s(now_s) for t in targets if not t.health.may_try(now_s)},
+            waiting_rows=spool.waiting,
+            dropped_rows=spool.dropped_rows,
             skipped_events=shared.skipped_events,
             connections=len(desk.connections),
             first_byte={target.name: target.first_bytes for target in targets},
+            similar=shared.similar.hits() if shared.similar is not None else {},
         )
         try:
-            write_state(self._path, content)
+            write_state(self._path, msgspec.json.encode(state))
             self._trouble = ""
         except OSError as error:
             if str(error) != self._trouble:

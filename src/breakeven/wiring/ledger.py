@@ -84,10 +84,17 @@ def find_ledger(folder: Path | None = None, config: Path | None = None) -> Ledge
 
 
 def open_mover(
-    place: LedgerPlace, lists: Iterable[PriceList], resolve: Callable[[str], PriceList | None] | None = None
+    place: LedgerPlace,
+    lists: Iterable[PriceList],
+    resolve: Callable[[str], PriceList | None] | None = None,
+    *,
+    tells: bool | None = None,
 ) -> Mover:
-    """Return the mover of a ledger; ``resolve`` is asked once for each name that no list bears."""
-    return Mover(place.spool, Store(place.store), CardSchedule(lists, resolve))
+    """Return the mover of a ledger; ``resolve`` is asked once for each name that no list bears.
+
+    ``tells``: whether the attempts that it moves are taken down in the outbox; None: as the store says.
+    """
+    return Mover(place.spool, Store(place.store, tells=tells), CardSchedule(lists, resolve))
 
 
 def id_floor(place: LedgerPlace) -> int:

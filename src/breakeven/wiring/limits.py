@@ -50,9 +50,10 @@ def rules_of_entry(entry: KeyEntry) -> tuple[Rule, ...]:
 
 
 def rules_of_quotas(quotas: QuotasEntry) -> tuple[Rule, ...]:
-    """Return the limits of teams, tags, models and targets."""
+    """Return the limits of teams, tags, models, targets and providers."""
     sections: tuple[tuple[Scope, Mapping[str, QuotaEntry]], ...] = (
         ("team", quotas.teams), ("tag", quotas.tags), ("model", quotas.models), ("target", quotas.targets),
+        ("provider", quotas.providers),
     )  # fmt: skip
     return tuple(
         rule
@@ -104,16 +105,18 @@ def all_rules(snapshot: Snapshot, stored: StoredKeys) -> tuple[Rule, ...]:
 def used_now(snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Identity, int]:
     """Return what the ledger has of the present days and months, for limits to begin with: as a worker takes it.
 
-    What is still in the spool is not in it.  Raises ``InputError`` for a store that cannot be read.
+    What is still in the spool is not in it.  A provider is charged with what the targets used that are its own now.
+    Raises ``InputError`` for a store that cannot be read.
     """
     rules = all_rules(snapshot, stored)
     teams = {key.name: key.team for key in (*stored.keys, *snapshot.keys)}
+    providers = {target.name: target.provider for target in snapshot.targets}
     used: dict[Identity, int] = {}
     for window in ("day", "month"):
         wanted = {rule.counts for rule in rules if rule.window == window}
         if wanted:
             begins = datetime.fromtimestamp(window_edges(window, now_s)[0], UTC)
-            used |= _summed(used_since(Path(snapshot.ledger.store), begins), wanted, teams)
+            used |= _summed(used_since(Path(snapshot.ledger.store), begins), wanted, teams, providers)
     share = 1 if snapshot.shared_state else snapshot.workers
     return {counts: -(-amount // share) for counts, amount in used.items()}
 
@@ -174,7 +177,9 @@ def _rules(
     )
 
 
-def _summed(used: Iterable[Used], wanted: set[Identity], teams: Mapping[str, str]) -> dict[Identity, int]:
+def _summed(
+    used: Iterable[Used], wanted: set[Identity], teams: Mapping[str, str], providers: Mapping[str, str]
+) -> dict[Identity, int]:
     sums = dict.fromkeys(wanted, 0)
     costs_usd = dict.fromkeys((counts for counts in wanted if counts[2] == "usd"), Decimal(0))
     by_owner: dict[tuple[Scope, str], list[Identity]] = {}
@@ -183,6 +188,7 @@ def _summed(used: Iterable[Used], wanted: set[Identity], teams: Mapping[str, str
     for part in used:
         owners: list[tuple[Scope, str]] = [
             ("key", part.key), ("team", teams.get(part.key, "")), ("model", part.model), ("target", part.target),
+            ("provider", providers.get(part.target, "")),
         ]  # fmt: skip
         owners += dict.fromkeys(("tag", tag.strip()) for tag in part.tags.split(","))
         for counts in (counts for owner in owners for counts in by_owner.get(owner, ())):

@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from breakeven.gateway.snapshot import Key, LedgerPlan, Limits, Proxy, Route, Snapshot, Target, Timeouts
+from breakeven.gateway.snapshot import (
+    Key,
+    LedgerPlan,
+    Limits,
+    Proxy,
+    Route,
+    SemanticPlan,
+    SemanticTask,
+    Snapshot,
+    Target,
+    Timeouts,
+)
 from breakeven.routing.eligible import PROTOCOLS
 from breakeven.routing.health import Breaker
+from breakeven.routing.hedge import Hedging
 from breakeven.settings.address import read_address
 from breakeven.settings.fallbacks import serving
 from breakeven.settings.prices import ANY, priced_as
@@ -22,14 +34,16 @@ from breakeven.settings.secret import is_reference
 from breakeven.sources.genai import exact_price_list, known_targets
 from breakeven.wiring.console import control_plan
 from breakeven.wiring.limits import rules_of_entry, rules_of_quotas, shared_state_of
+from breakeven.wiring.telemetry import telemetry_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breakeven.catalog.rate_card import PriceList
     from breakeven.settings import Settings
-    from breakeven.settings.file import ConfigFile, KeyEntry, ModelEntry, ProxyEntry, TargetEntry
+    from breakeven.settings.file import ConfigFile, HedgingEntry, KeyEntry, ModelEntry, ProxyEntry, TargetEntry
     from breakeven.settings.reach import Reach
+    from breakeven.settings.semantic import SemanticCacheEntry
 
 MAX_ATTEMPTS = 15
 """The attempt's number has four bits in its id."""
@@ -57,8 +71,10 @@ def build_snapshot(settings: Settings) -> Snapshot:
             drain_s=limits.drain_s,
         ),
         control=msgspec.msgpack.encode(control_plan(settings, file.control)) if file.control else b"",
+        telemetry=msgspec.msgpack.encode(telemetry_plan(settings, file.telemetry)) if file.telemetry else b"",
         cache_bytes=file.cache.max_bytes,
         cache_entry_bytes=file.cache.max_entry_bytes,
+        semantic=_semantic(file.semantic_cache) if file.semantic_cache else None,
         breaker=Breaker(**file.breaker.model_dump()),
         rules=rules_of_quotas(file.quotas),
         reserved_output_tokens=file.quotas.output_tokens,
@@ -80,6 +96,27 @@ def build_snapshot(settings: Settings) -> Snapshot:
                 ]
             )
         ),
+    )
+
+
+def _semantic(entry: SemanticCacheEntry) -> SemanticPlan:
+    return SemanticPlan(
+        embeddings_model=entry.embeddings,
+        tasks=tuple(
+            SemanticTask(
+                name=name,
+                least_similarity_ratio=task.similarity,
+                most_false_fraction=task.most_false_hits,
+                checked_fraction=task.checked_share,
+                ttl_s=task.ttl_s,
+                similar_answers=task.same_answer == "similar",
+                answer_similarity_ratio=task.answer_similarity,
+            )
+            for name, task in entry.tasks.items()
+        ),
+        max_entry_count=entry.max_entries,
+        max_bytes=entry.max_bytes,
+        timeout_s=entry.timeout_s,
     )
 
 
@@ -118,6 +155,7 @@ def _target(name: str, entry: TargetEntry, settings: Settings) -> Target:
         context_tokens=entry.context_tokens or 0,
         max_connections=entry.max_connections,
         sensitivities=entry.sensitivities,
+        provider=way.provider.id if way.provider else "",
     )
 
 
@@ -159,9 +197,14 @@ def _route(name: str, entry: ModelEntry, file: ConfigFile) -> Route:
         max_attempts=min(entry.max_attempts or len(steps), MAX_ATTEMPTS),
         cache_s=entry.cache.ttl_s if entry.cache else 0.0,
         continues_streams=entry.continue_streams,
+        hedging=_hedging(entry.hedging) if entry.hedging else None,
         listed=_sold_by([file.targets[item.target] for item in entry.targets]) if name == "*" else (),
         refuse_unpriced=entry.unknown_price == "refuse",
     )
+
+
+def _hedging(entry: HedgingEntry) -> Hedging:
+    return Hedging(after_fraction=entry.after, share_fraction=entry.share, least_s=entry.least_s)
 
 
 def _sold_by(entries: Iterable[TargetEntry]) -> tuple[str, ...]:

@@ -1,0 +1,155 @@
+"""Starts the sender of spans: ``become_sender`` turns a fork of the supervisor into it, ``send_spans`` runs there.
+
+A fresh interpreter imports what that needs alone, and reads its plan, which holds credentials of the receiver, from an
+anonymous memory file, as the gateway does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random  # noqa: TID251 - spreads repeated attempts, see send_spans
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
+
+from breakeven.telemetry.plan import Place, TelemetryPlan
+
+if TYPE_CHECKING:
+    from breakeven.clock import Clock
+    from breakeven.settings import Settings
+    from breakeven.settings.telemetry import TelemetryEntry
+    from breakeven.telemetry.sender import Sender
+
+LAST_S: Final = 5.0
+"""How long it may go on sending once it is to stop; what is left is sent after the next start."""
+
+LOOK_S: Final = 1.0
+"""How often it looks whether the gateway still lives while it waits."""
+
+NICENESS: Final = 10
+"""On a busy core it may wait: no request for a model does, for it."""
+
+_STOP: Final = frozenset({signal.SIGTERM})
+_log = logging.getLogger("breakeven.telemetry")
+
+
+def telemetry_plan(settings: Settings, entry: TelemetryEntry) -> TelemetryPlan:
+    """Return what the sender of spans is told, credentials of the receiver included."""
+    import breakeven
+    from breakeven.settings.reach import reach
+    from breakeven.settings.secret import is_reference
+
+    address = entry.address
+    places = []
+    for name, target in settings.file.targets.items():
+        way = reach(target)
+        places.append(
+            Place(
+                name=name,
+                provider=way.provider.id if way.provider else "",
+                host=way.address.host,
+                port=way.address.port,
+                protocols=tuple(way.protocols),
+            )
+        )
+    return TelemetryPlan(
+        host=address.host,
+        port=address.port,
+        tls=address.tls,
+        path=address.path,
+        shown=f"{'https' if address.tls else 'http'}://{address.host_header}{address.path}",
+        headers=tuple(
+            (name.lower(), settings.secrets[value].reveal() if is_reference(value) else value.strip())
+            for name, value in entry.headers.items()
+        ),
+        ca_file=str(settings.folder / entry.ca_file) if entry.ca_file else "",
+        service_name=entry.service_name,
+        version=breakeven.__version__,
+        places=tuple(places),
+        teams=tuple((key.name, key.team) for key in settings.file.keys if key.team),
+        folder=str(settings.ledger_folder),
+        store=str(settings.store),
+    )
+
+
+def become_sender(plan: bytes) -> NoReturn:
+    """Turn a fork of the supervisor into the sender of spans; ``plan`` is a ``TelemetryPlan`` as msgpack."""
+    handle = os.memfd_create("breakeven-telemetry", 0)  # inherited over exec, unlike with MFD_CLOEXEC
+    with open(handle, "wb", closefd=False) as file:
+        file.write(plan)
+    os.nice(NICENESS)
+    command = [sys.executable, "-P", "-m", "breakeven.wiring.telemetry", str(handle), str(os.getppid())]
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+
+
+def send_spans(plan: TelemetryPlan, parent_pid: int) -> None:
+    """Send spans until SIGTERM, and then for a moment those that are left; at the parent's end, stop at once.
+
+    SIGTERM stays blocked, as it was at the start, and is looked for between two steps.
+    """
+    from breakeven.telemetry.receiver import Receiver
+    from breakeven.telemetry.sender import Sender
+    from breakeven.wiring.clock import SystemClock
+
+    clock = SystemClock()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    uniform = random.Random().random  # noqa: S311 - when to try again
+    sender = Sender(plan, _instance(Path(plan.folder)), Receiver(plan), uniform=uniform)
+    trouble, asked = "", False
+    while not asked and os.getppid() == parent_pid:
+        wait_s = sender.step()
+        trouble = _say(sender, trouble)
+        asked = _is_asked_to_stop(wait_s, parent_pid, clock)
+    until_s = clock.monotonic() + LAST_S
+    while asked and not sender.step() and clock.monotonic() < until_s:
+        continue
+    _say(sender, trouble)
+    sender.close()
+
+
+def _is_asked_to_stop(wait_s: float, parent_pid: int, clock: Clock) -> bool:
+    """Wait for SIGTERM so long, or until the parent has ended; return whether it came."""
+    until_s = clock.monotonic() + wait_s
+    while True:
+        left_s = max(until_s - clock.monotonic(), 0.0)
+        if signal.sigtimedwait(_STOP, min(left_s, LOOK_S)):
+            return True
+        if left_s <= LOOK_S or os.getppid() != parent_pid:
+            return False
+
+
+def _instance(folder: Path) -> str:
+    """Return the id of the gateway that keeps its ledger there."""
+    from breakeven.wiring.limits import GATEWAY_ID, gateway_id
+
+    path = folder / GATEWAY_ID
+    return path.read_text(encoding="ascii") if path.is_file() else gateway_id(folder)
+
+
+def _say(sender: Sender, trouble: str) -> str:
+    """Tell what is new: that spans cannot be sent, once, and that they can again; return the present trouble."""
+    for warning in sender.take_warnings():
+        _log.warning("%s", warning)
+    if sender.trouble and not trouble:
+        _log.error("%s It is tried again, and told when it works.", sender.trouble)
+    elif trouble and not sender.trouble:
+        _log.warning("Spans are sent again.")
+    return sender.trouble
+
+
+def main(handle: int, parent_pid: int) -> int:
+    """Run the sender whose plan is in that memory file."""
+    with open(handle, "rb") as file:
+        file.seek(0)
+        plan = msgspec.msgpack.decode(file.read(), type=TelemetryPlan)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    send_spans(plan, parent_pid)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
