@@ -171,6 +171,8 @@ def _quality(answers: Answers) -> list[str]:
 
 def _yaml(value: object) -> str:
     """Return a value as YAML on one line, quoted where it must be."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
     if isinstance(value, str) and value[:1] in "+-.0123456789":
         return json.dumps(value, ensure_ascii=False)  # what one reader of YAML takes for text is a number to another
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
