@@ -112,6 +112,10 @@ fuzz: $(STAMP)  ## Feed every reader and the scenario loader CASES damaged files
 bench-draws: $(STAMP)  ## CPU time of 10,000 draws x 36 months on one core
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_draws.py
 
+.PHONY: bench-simulate
+bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core
+	$(BIN)/python scripts/bench_simulate.py
+
 PEERS ?= $(HOME)/.cache/gateway-peers
 
 .PHONY: bench-gateway

@@ -32,6 +32,7 @@ MAX_PARAMETERS = 8
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/init.py:init": "one line of help for each option of the command",
     "cli/plan.py:plan": "one line of help for each option of the command",
+    "cli/simulate.py:simulate": "one line of help for each option of the command",
 }
 WIDE_FUNCTIONS: dict[str, str] = {
     "cli/ledger.py:query": "a command's parameters are its options",
@@ -40,6 +41,7 @@ WIDE_FUNCTIONS: dict[str, str] = {
     "cli/capacity.py:estimate": "a command's parameters are its options",
     "cli/init.py:init": "a command's parameters are its options",
     "cli/plan.py:plan": "a command's parameters are its options",
+    "cli/simulate.py:simulate": "a command's parameters are its options",
     "studies/verdict/candidates.py:_option": "the one builder of catalogue options",
 }
 """Exceptions to the limits, each with its reason."""

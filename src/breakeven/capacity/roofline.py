@@ -97,18 +97,37 @@ class Speed:
     running: Array
 
 
-def requests_that_fit(case: Case, roofline: Roofline) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What one iteration of one case costs, in seconds: ``weights_s`` by its tokens, the others by one of each.
+
+    ``kv_s`` is of a request at the case's mean length, ``prompt_attend_s`` of a whole prompt.
+    """
+
+    base_s: float
+    sequence_s: float
+    token_s: float
+    link_token_s: float
+    kv_s: float
+    prompt_attend_s: float
+    prompt_ratio: float
+    weights_s: Array
+
+
+def requests_that_fit(case: Case, roofline: Roofline, *, unbounded: bool = False) -> float:
     """Return how many requests of these lengths the node runs at once (a mean; below 1: it does not fit).
 
     By the engine's share of the memory; an engine that reserves the output counts a request at its full
-    length.  A KV cache that tensor parallel would copy is split by requests in a queue that never empties.
+    length; ``unbounded``: whatever the engine runs at most.  A KV cache that tensor parallel would copy is split by
+    requests in a queue that never empties.
     """
     limits = roofline.engine_limits(case.engine)
     node_bytes = case.gpu.memory_gb * case.gpus * BYTES_PER_GB
     free = node_bytes * limits.memory_fraction - sum(stored_bytes(case.architecture, case.precision))
     reserves = limits.reserves_output and case.concurrency_count is None
     length = case.isl_tokens + case.osl_tokens * (1.0 if reserves else 0.5)
-    return min(free / _kv_node_bytes(case, length), float(limits.max_requests))
+    fit = free / _kv_node_bytes(case, length)
+    return fit if unbounded else min(fit, float(limits.max_requests))
 
 
 def work_of(cases: Sequence[Case], roofline: Roofline) -> Work:
@@ -153,6 +172,22 @@ def speed(work: Work, rates: Rates, engines: Sequence[EngineRates]) -> Speed:
         tpot_s=tpot,
         output_tokens_per_s=np.where(work.is_offline, queued, steady),
         running=running,
+    )
+
+
+def iteration_terms(work: Work, rates: Rates, engines: Sequence[EngineRates], tokens: Array) -> Terms:
+    """Return the terms of ``speed`` for the one case of ``work``, with the weights read for each number of tokens."""
+    overhead, prompt = engines[0].step_ratio, engines[0].prefill_ratio
+    attention = np.hypot(work.kv_s / rates.kv_read_ratio, work.attend_s / rates.attention_compute_ratio)
+    return Terms(
+        base_s=overhead * (rates.step_us * _MICRO + float(_fixed_s(work, rates)[0])),
+        sequence_s=overhead * rates.sequence_us * _MICRO,
+        token_s=float(_token_s(work, rates)[0]),
+        link_token_s=float(_link_token_s(work, rates)[0]),
+        kv_s=float(attention[0]),
+        prompt_attend_s=float(work.prompt_attend_s[0]) / rates.attention_compute_ratio,
+        prompt_ratio=prompt,
+        weights_s=np.where(tokens > 0, _weights_s(work, rates, tokens), 0.0),
     )
 
 

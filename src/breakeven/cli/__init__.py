@@ -7,7 +7,21 @@ import sys
 import typer
 
 from breakeven import __version__
-from breakeven.cli import capacity, catalog, claims, config, demo, init, keys, ledger, plan, profile, schema, up
+from breakeven.cli import (
+    capacity,
+    catalog,
+    claims,
+    config,
+    demo,
+    init,
+    keys,
+    ledger,
+    plan,
+    profile,
+    schema,
+    simulate,
+    up,
+)
 from breakeven.errors import BreakevenError
 
 app = typer.Typer(
@@ -36,6 +50,7 @@ def _root(
 app.command("init")(init.init)
 app.command("plan")(plan.plan)
 app.command("profile")(profile.profile)
+app.command("simulate")(simulate.simulate)
 app.command("claims")(claims.claims)
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)

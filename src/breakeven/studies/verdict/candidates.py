@@ -136,7 +136,7 @@ def _priced(model: OpenModel, config: Config, context: Context) -> list[Candidat
     """Return a configuration by every way to buy its GPUs."""
     found = []
     for purchase in _RENTED:
-        offers = _current(context.book.rentals_of(config.gpu), purchase, context.on)
+        offers = current_offers(context.book.rentals_of(config.gpu), purchase, context.on)
         if offers:
             found.append(_rented(model, config, offers, context))
     owned = [node for node in context.book.owned if node.gpu == config.gpu and node.as_of <= context.on]
@@ -155,7 +155,7 @@ def _matching_config(pool: Pool, model: OpenModel, gpu: Gpu, context: Context) -
     return max(match, key=lambda config: config.gpus, default=None)
 
 
-def _current(rentals: Sequence[Rental], purchase: Purchase, on: date) -> list[Rental]:
+def current_offers(rentals: Sequence[Rental], purchase: Purchase, on: date) -> list[Rental]:
     """Return the latest dated offer of each provider that somebody can take."""
     latest: dict[str, Rental] = {}
     for offer in rentals:
@@ -289,7 +289,7 @@ def _stated_price(pool: Pool, gpu: Gpu, context: Context) -> Assumption:
         key = CAPITAL_KEY if pool.node_usd is not None else PRICE_KEY
         meaning = "price of the pool's nodes, as stated"
         return _spread(key, meaning, [float(stated)], as_of=context.on, source=pool.price_source, basis="user")
-    offers = _current(context.book.rentals_of(gpu.id), pool.purchase, context.on)
+    offers = current_offers(context.book.rentals_of(gpu.id), pool.purchase, context.on)
     if not offers:
         raise InputError(
             f"No current {pool.purchase} price of {gpu.id} is in the catalogue, and a missing price is never zero. "

@@ -1,0 +1,89 @@
+"""Requests a second of the simulator on one core: a million with the lengths of Azure's chat trace, on 8 nodes.
+
+Arrivals are a Poisson process at loads from light to heavy.  Compiling is not in the times; ``--requests N`` takes
+another number.  Run by ``make bench-simulate``.  It reports; nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from breakeven.wiring.simulate import keep_compiled
+
+keep_compiled()
+
+from breakeven.capacity.estimate import Deployment  # noqa: E402 - numba keeps what is imported from here on
+from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules  # noqa: E402 - likewise
+from breakeven.capacity.pace import pace_of  # noqa: E402 - likewise
+from breakeven.capacity.simulate import Simulation  # noqa: E402 - likewise
+from breakeven.sources.catalogue import load_book  # noqa: E402 - likewise
+from breakeven.sources.roofline import load_roofline  # noqa: E402 - likewise
+from breakeven.traffic.arrivals import arrivals_of  # noqa: E402 - likewise
+from breakeven.traffic.read import read_trace  # noqa: E402 - likewise
+from breakeven.traffic.sample import sample_path  # noqa: E402 - likewise
+
+if TYPE_CHECKING:
+    from breakeven.capacity.pool import Pace
+    from breakeven.capacity.simulate import Outcome
+
+NODES: Final = 8
+BATCH: Final = 200_000
+RATES: Final = (10.0, 20.0, 40.0, 60.0)
+"""Requests a second, of all nodes."""
+
+
+def main() -> int:
+    """Print CPU seconds and requests a second by load."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    count = parser.parse_args().requests
+    book = load_book()
+    node = Deployment(model=book.model("llama-3.3-70b"), gpu=book.gpu("H100"), gpus=2, precision="fp8", engine="vllm")
+    pace = pace_of(node, load_roofline())
+    trace = list(arrivals_of(read_trace([sample_path()])))
+    lengths = [np.concatenate([getattr(batch, name) for batch in trace]) for name in ("input_tokens", "output_tokens")]
+    _simulated(pace, lengths, RATES[0], 1000)
+    print(f"{count:,} requests, mean {lengths[0].mean():,.0f} in and {lengths[1].mean():,.0f} out, {NODES} nodes")
+    print("a second   CPU s   simulated a second   nodes busy   TTFT p50   ms a token p50")
+    for rate in RATES:
+        began_s = time.process_time()
+        outcome, span_s = _simulated(pace, lengths, rate, count)
+        spent_s = time.process_time() - began_s
+        busy = outcome.busy_s.sum() / (NODES * span_s)
+        times = f"{outcome.pool_ttft.quantile_s(0.5):8.3f}   {1000 * outcome.pool_tpot.quantile_s(0.5):14.1f}"
+        print(f"{rate:8g}   {spent_s:5.2f}   {count / spent_s:18,.0f}   {busy:10.0%}   {times}")
+    return 0
+
+
+def _simulated(
+    pace: Pace, lengths: list[np.ndarray[tuple[int], np.dtype[np.int64]]], rate: float, count: int
+) -> tuple[Outcome, float]:
+    """Run so many requests; return what came out and how long they lasted."""
+    chance = np.random.Generator(np.random.PCG64(1))
+    simulation = Simulation(pace, NODES, Rules(POLICY_NAMES.index("least_busy"), 1 << 60, np.inf), span_s=count / rate)
+    at_s = 0.0
+    for start in range(0, count, BATCH):
+        size = min(BATCH, count - start)
+        arrived_s = at_s + np.cumsum(chance.exponential(1 / rate, size))
+        at_s = float(arrived_s[-1])
+        picked = chance.integers(0, len(lengths[0]), size)
+        simulation.feed(
+            Demand(
+                arrived_s=arrived_s,
+                prompt=np.maximum(lengths[0][picked], 1),
+                output=np.maximum(lengths[1][picked], 1),
+                cached=np.zeros(size, dtype=np.int64),
+                uniform=chance.random(size),
+                api_usd=np.zeros((size, 0)),
+            )
+        )
+    return simulation.outcome(), at_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,287 @@
+"""One node as an engine runs it: continuous batching, chunked prefill, a KV cache that may run out.  Compiled by numba.
+
+Time goes from iteration to iteration.  In each, every running request gets one token, and what is left of the token
+budget goes to prompts that wait; while none can be let in, the batch stays the same until a request ends, so that all
+iterations up to that end, or up to the next arrival, are taken in one step of closed form, exactly.
+
+All state lies in arrays that are changed in place; what is indexed by node and by slot (a place for one request) is
+described in ``capacity.pool``.
+"""
+
+from __future__ import annotations
+
+from math import ceil, hypot, inf, isnan, sqrt
+from typing import TYPE_CHECKING, Final
+
+from breakeven.capacity.compiled import compiled, push, take
+from breakeven.capacity.pool import NONE
+
+if TYPE_CHECKING:
+    from breakeven.capacity.pool import Ended, Pace, Pool
+
+MOST_STEPS: Final = 1 << 50
+"""Taken at once: more than any request is long."""
+
+
+@compiled
+def decode_s(pace: Pace, decoding: int, kv_used: int) -> float:
+    """Return the seconds of an iteration without prompts."""
+    last = len(pace.weights_s) - 1
+    products = hypot(pace.weights_s[min(decoding, last)], pace.token_s * decoding)
+    return pace.base_s + decoding * (pace.sequence_s + pace.link_token_s) + products + kv_used * pace.kv_token_s
+
+
+@compiled
+def prompt_s(pace: Pace, tokens: int, pairs: float, alone: bool) -> float:  # noqa: FBT001 - numba calls by place
+    """Return what prompts add to an iteration; ``alone``: nothing decodes, so the weights are read for them."""
+    products = pace.token_s * tokens
+    if alone:
+        products = hypot(products, pace.weights_s[min(tokens, len(pace.weights_s) - 1)])
+    return pace.prompt_ratio * (products + pairs * pace.pair_s + tokens * pace.link_token_s)
+
+
+@compiled
+def steps_until(first_s: float, growth_s: float, left_s: float) -> int:
+    """Return the fewest iterations that take at least ``left_s``, each longer than the last by ``growth_s``."""
+    if left_s <= first_s:
+        return 1
+    if left_s > first_s * MOST_STEPS:
+        return MOST_STEPS
+    if growth_s <= 1e-12 * first_s:
+        return ceil(left_s / first_s)
+    half = first_s - growth_s / 2
+    return max(1, ceil((sqrt(half * half + 2 * growth_s * left_s) - half) / growth_s))
+
+
+@compiled
+def enter(pool: Pool, node: int, slot: int, now_s: float) -> None:
+    """Let a request wait at a node, behind all others."""
+    nodes, slots = pool.nodes, pool.slots
+    if not nodes.waiting[node] and not nodes.decoding[node]:
+        nodes.now_s[node] = max(nodes.now_s[node], now_s)
+    slots.newer[slot] = NONE
+    if nodes.waiting[node]:
+        slots.newer[nodes.tail[node]] = slot
+    else:
+        nodes.head[node] = slot
+    nodes.tail[node] = slot
+    nodes.waiting[node] += 1
+    nodes.waiting_tokens[node] += slots.prompt[slot] - slots.cached[slot]
+    nodes.due_s[node] = nodes.now_s[node]
+
+
+@compiled
+def advance(pool: Pool, node: int, until_s: float) -> None:
+    """Run a node's iterations until one ends at ``until_s`` or later, or nothing is left to do.
+
+    Those that end are noted in ``ended``, which must have room for all requests on the node.
+    """
+    nodes = pool.nodes
+    while nodes.now_s[node] < until_s and (nodes.waiting[node] or nodes.decoding[node]):
+        if _is_full(pool, node):
+            _put_back(pool, node)
+        elif nodes.waiting[node] and _may_begin(pool, node, 0):
+            _mixed(pool, node)
+        elif nodes.decoding[node]:
+            _decode(pool, node, until_s)
+        else:
+            break
+    nodes.due_s[node] = nodes.now_s[node] if nodes.waiting[node] else _next_end_s(pool, node)
+
+
+@compiled
+def _next_end_s(pool: Pool, node: int) -> float:
+    """Return when the next request ends at a node where none waits; or an earlier time at which one is put back."""
+    nodes, decoding = pool.nodes, pool.nodes.decoding[node]
+    if not decoding:
+        return inf
+    steps = nodes.ends[node, 0] - nodes.step[node]
+    if not pool.pace.reserves_output:
+        steps = min(steps, (pool.pace.kv_tokens - nodes.kv_used[node]) // decoding)
+    first_s = decode_s(pool.pace, decoding, nodes.kv_used[node])
+    return float(nodes.now_s[node] + steps * (first_s + decoding * pool.pace.kv_token_s * (steps - 1) / 2))
+
+
+@compiled
+def _is_full(pool: Pool, node: int) -> bool:
+    """Whether those that decode have no room for one more token each."""
+    nodes = pool.nodes
+    free = pool.pace.kv_tokens - nodes.kv_used[node]
+    return bool(not pool.pace.reserves_output and nodes.decoding[node] > 0 and free < nodes.decoding[node])
+
+
+@compiled
+def _may_begin(pool: Pool, node: int, begun: int) -> bool:
+    """Whether the first that waits may compute some of its prompt in an iteration in which ``begun`` others did."""
+    pace, nodes, slots = pool.pace, pool.nodes, pool.slots
+    slot = nodes.head[node]
+    if slots.done[slot] > slots.cached[slot]:
+        return True
+    needed = slots.prompt[slot] - slots.cached[slot] + nodes.decoding[node]
+    if pace.reserves_output:
+        needed += slots.output[slot] - nodes.decoding[node]
+    used = nodes.kv_used[node] + nodes.kv_promised[node]
+    return bool(nodes.decoding[node] + begun < pace.max_requests and used + needed <= pace.kv_tokens)
+
+
+@compiled
+def _mixed(pool: Pool, node: int) -> None:
+    """Run one iteration with as much of the waiting prompts as it takes."""
+    pace, nodes, slots = pool.pace, pool.nodes, pool.slots
+    decoding, kv_used = nodes.decoding[node], nodes.kv_used[node]
+    left = max(1, pace.chunk_tokens - decoding)
+    tokens, begun = 0, 0
+    pairs = 0.0
+    while left > 0 and nodes.waiting[node] and _may_begin(pool, node, begun):
+        slot = nodes.head[node]
+        if slots.done[slot] <= slots.cached[slot]:
+            slots.done[slot] = slots.cached[slot]
+            nodes.kv_used[node] += slots.prompt[slot] - slots.cached[slot]
+            if pace.reserves_output:
+                nodes.kv_promised[node] += slots.output[slot] - 1
+        chunk = min(left, slots.prompt[slot] - slots.done[slot])
+        pairs += chunk * (slots.done[slot] + chunk / 2)
+        slots.done[slot] += chunk
+        tokens += chunk
+        left -= chunk
+        nodes.waiting_tokens[node] -= chunk
+        if slots.done[slot] < slots.prompt[slot]:
+            break
+        nodes.head[node] = slots.newer[slot]
+        nodes.waiting[node] -= 1
+        _begin(pool, node, slot)
+        begun += 1
+    lasts_s = prompt_s(pace, tokens, pairs, decoding == 0)
+    lasts_s += decode_s(pace, decoding, kv_used) if decoding else pace.base_s
+    _pass(pool, node, lasts_s, 1, decoding)
+    _end_due(pool, node, decoding)
+    slot = nodes.newest[node]
+    for _ in range(begun):
+        older = slots.older[slot]
+        _first_token(pool, node, slot)
+        slot = older
+
+
+@compiled
+def _decode(pool: Pool, node: int, until_s: float) -> None:
+    """Run iterations without prompts, as many as nothing changes in, but for one that puts a request back."""
+    pace, nodes = pool.pace, pool.nodes
+    decoding = nodes.decoding[node]
+    room = (pace.kv_tokens - nodes.kv_used[node] - nodes.kv_promised[node]) // decoding
+    first_s = decode_s(pace, decoding, nodes.kv_used[node])
+    growth_s = decoding * pace.kv_token_s
+    steps = min(nodes.ends[node, 0] - nodes.step[node], steps_until(first_s, growth_s, until_s - nodes.now_s[node]))
+    if not pace.reserves_output:
+        steps = min(steps, room)
+    _pass(pool, node, steps * (first_s + growth_s * (steps - 1) / 2), steps, decoding)
+    _end_due(pool, node, decoding)
+
+
+@compiled
+def _pass(pool: Pool, node: int, lasts_s: float, steps: int, decoding: int) -> None:
+    """Let time pass at a node: so many iterations, in each of which so many requests wrote a token."""
+    nodes = pool.nodes
+    nodes.now_s[node] += lasts_s
+    nodes.busy_s[node] += lasts_s
+    nodes.step[node] += steps
+    nodes.kv_used[node] += steps * decoding
+    if pool.pace.reserves_output:
+        nodes.kv_promised[node] -= steps * decoding
+
+
+@compiled
+def _begin(pool: Pool, node: int, slot: int) -> None:
+    """Count a request, its prompt computed, among those that decode; when it ends is entered with its first token."""
+    nodes, slots = pool.nodes, pool.slots
+    newest = nodes.newest[node]
+    slots.older[slot], slots.newer[slot] = newest, NONE
+    if newest != NONE:
+        slots.newer[newest] = slot
+    nodes.newest[node] = slot
+
+
+@compiled
+def _first_token(pool: Pool, node: int, slot: int) -> None:
+    nodes, slots = pool.nodes, pool.slots
+    if isnan(slots.first_s[slot]):
+        slots.first_s[slot] = nodes.now_s[node]
+    slots.end_step[slot] = nodes.step[node] + slots.output[slot] - 1
+    if slots.output[slot] > 1:
+        push(nodes.ends[node], nodes.ending[node], nodes.decoding[node], slots.end_step[slot], slot)
+        nodes.decoding[node] += 1
+    else:
+        _leave(pool, node, slot)
+        _note(pool.ended, slot, nodes.now_s[node])
+
+
+@compiled
+def _end_due(pool: Pool, node: int, decoding: int) -> None:
+    """End those of ``decoding`` requests whose last token was written."""
+    nodes = pool.nodes
+    ends, ending = nodes.ends[node], nodes.ending[node]
+    while decoding and ends[0] <= nodes.step[node]:
+        slot = ending[0]
+        take(ends, ending, decoding, 0)
+        decoding -= 1
+        _leave(pool, node, slot)
+        _note(pool.ended, slot, nodes.now_s[node])
+    nodes.decoding[node] = decoding
+
+
+@compiled
+def _leave(pool: Pool, node: int, slot: int) -> None:
+    """Free what a request that decodes holds; it has written all tokens up to this iteration."""
+    nodes, slots = pool.nodes, pool.slots
+    older, newer = slots.older[slot], slots.newer[slot]
+    if older != NONE:
+        slots.newer[older] = newer
+    if newer != NONE:
+        slots.older[newer] = older
+    else:
+        nodes.newest[node] = older
+    nodes.kv_used[node] -= slots.prompt[slot] - slots.cached[slot] + _written(pool, node, slot) - 1
+
+
+@compiled
+def _written(pool: Pool, node: int, slot: int) -> int:
+    """Return the tokens that a request has written since its prompt was computed."""
+    nodes, slots = pool.nodes, pool.slots
+    return int(slots.output[slot] - (slots.end_step[slot] - nodes.step[node]))
+
+
+@compiled
+def _put_back(pool: Pool, node: int) -> None:
+    """Let the request that came last wait again, before all others; it will compute anew what it has written."""
+    nodes, slots = pool.nodes, pool.slots
+    nodes.preempted[node] += 1
+    head = nodes.head[node]
+    if nodes.waiting[node] and slots.done[head] > slots.cached[head]:  # it is in its prompt, and came after all others
+        nodes.kv_used[node] -= slots.prompt[head] - slots.cached[head]
+        nodes.waiting_tokens[node] += slots.done[head] - slots.cached[head]
+        slots.done[head] = 0
+        return
+    slot, decoding = nodes.newest[node], nodes.decoding[node]
+    written = _written(pool, node, slot)
+    _leave(pool, node, slot)
+    for at in range(decoding):
+        if nodes.ending[node, at] == slot:
+            take(nodes.ends[node], nodes.ending[node], decoding, at)
+            break
+    nodes.decoding[node] = decoding - 1
+    slots.prompt[slot] += written
+    slots.output[slot] -= written
+    slots.written[slot] += written
+    slots.done[slot] = 0
+    slots.newer[slot] = nodes.head[node] if nodes.waiting[node] else NONE
+    if not nodes.waiting[node]:
+        nodes.tail[node] = slot
+    nodes.head[node] = slot
+    nodes.waiting[node] += 1
+    nodes.waiting_tokens[node] += slots.prompt[slot] - slots.cached[slot]
+
+
+@compiled
+def _note(ended: Ended, slot: int, at_s: float) -> None:
+    count = ended.noted[0]
+    ended.slot[count], ended.at_s[count] = slot, at_s
+    ended.noted[0] = count + 1

@@ -1,0 +1,1 @@
+"""Capacity: what fits, how fast it is, and what a pool would have done."""

@@ -1,0 +1,115 @@
+"""``breakeven simulate``: a trace through a pool, told in a table and as JSON; wrong questions."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from breakeven.cli import app
+from breakeven.errors import InputError, UnknownNameError
+from breakeven.sources.genai import price_list
+from breakeven.usage import TokenUsage
+from breakeven.wiring.simulate import SimulateRequest, run_simulation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POOL = "2xH100:llama-3.3-70b:fp8:vllm"
+ON = date(2026, 11, 1)
+REQUESTS = [(number * 0.25, 200 + 17 * number % 900, 20 + 13 * number % 300) for number in range(400)]
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred seconds of traffic, not in its order."""
+    path = tmp_path_factory.mktemp("traces") / "trace.csv"
+    rows = [f"{1_700_000_000 + at_s:.2f},{given},{made}" for at_s, given, made in REQUESTS]
+    rows[10], rows[11] = rows[11], rows[10]
+    path.write_text("\n".join(["timestamp,input_tokens,output_tokens", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def _asked(trace: Path, **more: Any) -> SimulateRequest:
+    asked: dict[str, Any] = {"files": (trace,), "pool": POOL, "as_of": ON}
+    return SimulateRequest(**asked | more)
+
+
+def test_a_trace_runs_through_a_pool(trace: Path) -> None:
+    shares: list[float] = []
+    found = run_simulation(_asked(trace, nodes=2, progress=shares.append))
+    slow, likely, fast = found.simulated.runs
+    assert found.pool == "2xh100-sxm:llama-3.3-70b:fp8:vllm"
+    assert found.simulated.requests == len(REQUESTS)
+    assert found.simulated.span_s == pytest.approx(REQUESTS[-1][0])
+    assert slow.speed_ratio < likely.speed_ratio < fast.speed_ratio
+    assert slow.tpot_s[0] > likely.tpot_s[0] > fast.tpot_s[0] > 0
+    assert [run.overflow_requests for run in found.simulated.runs] == [0, 0, 0]
+    assert found.simulated.api_only_usd is None
+    assert shares[-1] == 1
+
+
+def test_what_overflows_costs_what_each_request_would(trace: Path) -> None:
+    found = run_simulation(_asked(trace, overflow="gpt-4o-mini", most_waiting_requests=0))
+    card = price_list("gpt-4o-mini").card_at(datetime(2026, 11, 1, 12, tzinfo=UTC))
+    usages = [TokenUsage(input_tokens=given, output_tokens=made) for _, given, made in REQUESTS]
+    everything = sum((card.price_usd(usage) or Decimal(0) for usage in usages), Decimal(0))
+    assert found.simulated.api_only_usd == pytest.approx(float(everything), rel=1e-9)
+    for run in found.simulated.runs:  # a node with nobody waiting never takes one: all of it overflows
+        assert run.overflow_requests == len(REQUESTS)
+        assert run.overflow_usd == pytest.approx(float(everything), rel=1e-9)
+        assert run.overflow_fraction == 1
+
+
+def test_the_same_question_gets_the_same_answer(trace: Path) -> None:
+    asked = _asked(trace, nodes=2, policy="weighted", overflow="gpt-4o-mini", most_waiting_requests=1, seed=3)
+    assert run_simulation(asked) == run_simulation(asked)
+
+
+def test_it_is_told_in_a_table_and_as_json(trace: Path) -> None:
+    runner = CliRunner()
+    arguments = ["simulate", str(trace), "--pool", POOL, "--overflow", "gpt-4o-mini", "--as-of", "2026-11-01"]
+    text = runner.invoke(app, arguments)
+    assert text.exit_code == 0, text.output
+    assert "overflow to openai:gpt-4o-mini" in text.stdout
+    assert "TTFT p50, p95, p99" in text.stdout
+    told = runner.invoke(app, [*arguments, "--json"])
+    found = json.loads(told.stdout)
+    assert found["simulated"]["requests"] == len(REQUESTS)
+    assert len(found["simulated"]["runs"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"pool": "2xH100"}, "GPUSxGPU:MODEL:PRECISION:ENGINE"),
+        ({"pool": "16xH100:llama-3.3-70b"}, "a node has 1 to 8 GPUs"),
+        ({"pool": "2xH100:llama-3.3-70b:fp9"}, "'fp9' is none of"),
+        ({"pool": "1xA10G:llama-3.3-70b:bf16"}, "does not fit"),
+        ({"pool": "2xH100:nothing"}, "'nothing'"),
+        ({"nodes": 0}, "--nodes: 0"),
+        ({"policy": "best"}, "--policy: 'best'"),
+        ({"most_waiting_requests": -1}, "--most-waiting: -1"),
+        ({"overflow_ttft_s": 0.0}, "--overflow-ttft-s: 0 s"),
+        ({"usd_per_gpu_hour": float("nan")}, "--usd-per-gpu-hour"),
+        ({"overflow": "nobody:x"}, "nobody:x"),
+    ],
+)
+def test_a_wrong_question_is_refused_with_advice(trace: Path, asked: dict[str, Any], expected: str) -> None:
+    with pytest.raises((InputError, UnknownNameError)) as refused:
+        run_simulation(_asked(trace, **asked))
+    assert expected in str(refused.value)
+
+
+def test_totals_are_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "windows.csv"
+    path.write_text(
+        "start_time,window_s,requests,input_tokens,output_tokens\n2026-01-01T00:00:00Z,3600,10,1000,500\n",
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(app, ["simulate", str(path), "--pool", POOL])
+    assert done.exit_code != 0
