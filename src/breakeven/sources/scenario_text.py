@@ -172,8 +172,21 @@ def _quality(answers: Answers) -> list[str]:
 def _yaml(value: object) -> str:
     """Return a value as YAML on one line, quoted where it must be."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, str) and value[:1] in "+-.0123456789":
-        return json.dumps(value, ensure_ascii=False)  # what one reader of YAML takes for text is a number to another
+        return f"[{', '.join(_listed(item) for item in value)}]"
+    if _is_doubtful(value):
+        return json.dumps(value, ensure_ascii=False)
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
     return text.removesuffix("...\n").strip()
+
+
+def _listed(value: object) -> str:
+    """Return a value as it stands in a list, where more must be quoted than by itself."""
+    if _is_doubtful(value):
+        return json.dumps(value, ensure_ascii=False)
+    text: str = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=math.inf)
+    return text.strip()[1:-1]
+
+
+def _is_doubtful(value: object) -> bool:
+    """Whether one reader of YAML takes for text what is a number to another."""
+    return isinstance(value, str) and value[:1] in "+-.0123456789"
