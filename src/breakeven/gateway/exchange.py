@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
+    from breakeven.gateway.targets import Offer
     from breakeven.limits.reserve import Refused
     from breakeven.metering.reading import Reading
     from breakeven.routing.eligible import Asked
@@ -88,7 +89,11 @@ class Exchange(Replay):
             return route.refusal(asked)
         if (route.cache_s or self.client.labels) and self.recalls():
             return None
-        return self.send(index, reason)
+        self.client.exchange = self  # from here on as ``send``, written out: a call for every request
+        if self.key.limited:
+            return self._admit(index, reason)
+        self._attempt(index, reason)
+        return None
 
     def client_left(self) -> None:
         """Stop the target's work and keep the row of what has passed."""
@@ -158,6 +163,16 @@ class Exchange(Replay):
             self.holding = Holding(shared.quotas, expected, self.received_us)
         return self.holding
 
+    def _reserve_there(self, offer: Offer, index: int, reason: int) -> None:
+        """Reserve of the limits of an offer's target and its provider, then go on with the attempt."""
+        self.phase = WAITING
+
+        def answered(refused: Refused | None) -> None:
+            if self.phase == WAITING:  # else the client has left
+                self._attempt(index, reason, refused, told=True)
+
+        self._hold().reserve_there(offer, self.shared.clock.now(), answered)
+
     # Its own steps
 
     def asked(self) -> Asked:
@@ -175,27 +190,21 @@ class Exchange(Replay):
         now = Moment(shared.clock.monotonic(), self.received_us / 1e6, shared.uniform())
         return self.route.choose(asked, request, tried, now)
 
-    def _attempt(self, index: int, reason: int) -> None:
-        """Send the request to an offer's target, once its limits and its provider's allow it."""
+    def _attempt(self, index: int, reason: int, refused: Refused | None = None, *, told: bool = False) -> None:
+        """Send the request to an offer's target.
+
+        One with limits of its own, or of its provider, is asked first; ``told``: it was, and this is what refused it.
+        """
         offer = self.route.offers[index]
-        if not offer.target.limited:
-            self._begin(index, reason, None)
+        target = offer.target
+        if target.limited and not told:
+            self._reserve_there(offer, index, reason)
             return
-        self.phase = WAITING
-
-        def answered(refused: Refused | None) -> None:
-            if self.phase == WAITING:  # else the client has left
-                self._begin(index, reason, refused)
-
-        self._hold().reserve_there(offer, self.shared.clock.now(), answered)
-
-    def _begin(self, index: int, reason: int, refused: Refused | None) -> None:
-        offer = self.offer = self.route.offers[index]
+        self.offer = offer
         self.decision = self.shared.state.decisions[reason]
         self.index = index
         self.number = self.attempts
         self.attempts += 1
-        target = offer.target
         target.in_flight += 1
         self.answer = None
         self.upstream = None
