@@ -173,13 +173,13 @@ class Gateway:
         """A connection to it, for those who write HTTP by hand."""
         return Line(self.port)
 
-    def rows(self, request_id: str) -> list[Row]:
-        """The rows of one request, oldest first, once its last attempt is in the store."""
+    def rows(self, request_id: str, attempts: int = 1) -> list[Row]:
+        """The rows of one request, oldest first, once so many attempts are in the store."""
         found: list[Row] = []
 
         def settled() -> bool:
             found[:] = ledger.rows_of(self.store, request_id)
-            return bool(found)
+            return len(found) >= attempts
 
         wait_for(settled, f"request {request_id} is not in the ledger", self._why)
         return found

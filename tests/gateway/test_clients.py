@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 CANCELLED_S = 1.0
 """The promise: a client that leaves stops the target's work within this time."""
 
-ASKING = {"stream": True, "stream_options": {"include_usage": True}}
-TOLD = payloads.usage(157, 52)
 
 # Leaving
 
@@ -348,9 +346,9 @@ def test_a_client_that_waits_for_leave_and_has_no_key_is_refused_before_its_body
 def test_an_old_client_gets_an_answer_that_ends_with_its_connection(
     gateway: Gateway, upstream: ScriptedUpstream, stream: bool
 ) -> None:
-    sent = payloads.stream(5, TOLD)
+    sent = payloads.stream(5, payloads.TOLD)
     upstream.script("a", answers.either(answers.whole(), answers.stream(sent)))
-    body = payloads.request("solo", **(ASKING if stream else {}))
+    body = payloads.request("solo", **(payloads.ASKING if stream else {}))
     with gateway.line() as line:
         line.send(chat_bytes(body).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
         reply = line.reply()
@@ -492,7 +490,7 @@ def alone(start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> 
 def test_a_stop_lets_streams_finish_and_sends_new_requests_elsewhere(
     alone: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    events = payloads.stream(30, TOLD)
+    events = payloads.stream(30, payloads.TOLD)
     stopping = threading.Event()
 
     def second_half(call: Call) -> None:
@@ -503,7 +501,7 @@ def test_a_stop_lets_streams_finish_and_sends_new_requests_elsewhere(
     upstream.script("a", answers.stream(events[:15], then=second_half))
     with alone.line() as running, alone.line() as idle:
         assert idle.ask("GET", "/health").status == 200
-        running.send(chat_bytes(payloads.request("solo", **ASKING)))
+        running.send(chat_bytes(payloads.request("solo", **payloads.ASKING)))
         received = running.until(b" word10")
         alone.terminate()
         assert idle.ended()

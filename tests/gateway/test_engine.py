@@ -98,8 +98,7 @@ def tokens(row: Row) -> tuple[int, int, bool]:
 
 def attempts(gateway: Gateway, reply: Reply, count: int) -> list[Row]:
     """The rows of all attempts at a request, once there are that many."""
-    wait_for(lambda: len(gateway.rows(reply.request_id)) >= count, f"{count} rows of {reply.request_id}")
-    rows = gateway.rows(reply.request_id)
+    rows = gateway.rows(reply.request_id, count)
     assert len(rows) == count
     return rows
 

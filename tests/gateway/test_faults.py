@@ -34,7 +34,7 @@ def test_targets_are_tried_in_their_order_and_each_attempt_leaves_a_row(
         reply = line.chat(payloads.request("trio"))
     assert (reply.status, reply.json) == (200, payloads.completion())
     assert reply.headers["x-breakeven-target"] == "c"
-    rows = gateway.rows(reply.request_id)
+    rows = gateway.rows(reply.request_id, 3)
     assert [(row["number"], row["target"], row["outcome"], row["status"]) for row in rows] == [
         (0, "a", "failed", 500),
         (1, "b", "failed", 503),
@@ -75,7 +75,7 @@ def test_another_target_answers_when_the_first_one_fails(
     assert reply.status == 200
     assert reply.headers["x-breakeven-target"] == "b"
     assert len(upstream.calls("b")) == 1
-    first, second = gateway.rows(reply.request_id)
+    first, second = gateway.rows(reply.request_id, 2)
     reason = fault.split(" ", maxsplit=1)[0]
     assert (first["target"], first["outcome"], first["failure"]) == ("hasty", "failed", reason)
     assert (second["target"], second["outcome"], second["fallback"]) == ("b", "ok", reason)
@@ -100,7 +100,7 @@ def test_another_target_answers_when_the_first_one_cannot_be_reached(
     with gateway.line() as line:
         reply = line.chat(payloads.request(f"{name}-then-b"))
     assert (reply.status, reply.headers["x-breakeven-target"]) == (200, "b")
-    first, second = gateway.rows(reply.request_id)
+    first, second = gateway.rows(reply.request_id, 2)
     assert (first["target"], first["failure"], first["status"]) == (name, reason, None)
     assert (first["queued_us"], first["first_byte_us"], first["input_tokens"]) == (None, None, 0)
     assert second["fallback"] == reason
@@ -139,7 +139,7 @@ def test_no_more_attempts_are_made_than_the_model_allows(gateway: Gateway, upstr
         reply = line.chat(payloads.request("trio-tried-twice"))
     assert (reply.status, reply.headers["x-breakeven-target"]) == (500, "b")
     assert [len(upstream.calls(place)) for place in "abc"] == [1, 1, 0]
-    assert len(gateway.rows(reply.request_id)) == 2
+    assert len(gateway.rows(reply.request_id, 2)) == 2
 
 
 def test_each_target_is_tried_once_and_the_last_ones_answer_is_passed_on(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import answers, payloads
-from gateway.gateway import settings, target, wait_for
+from gateway.gateway import settings, target
 from gateway.wire import chat_bytes, events
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def _known(start_gateway: Start, upstream: ScriptedUpstream, rule: dict[str, Any
 
 def _told(gateway: Gateway, request_id: str) -> list[tuple[object, ...]]:
     """Target, outcome, what failed and why the attempt was made, of both attempts in their order."""
-    wait_for(lambda: len(gateway.rows(request_id)) == 2, "both attempts are in the ledger")
-    return [(row["target"], row["outcome"], row["failure"], row["fallback"]) for row in gateway.rows(request_id)]
+    return [(row["target"], row["outcome"], row["failure"], row["fallback"]) for row in gateway.rows(request_id, 2)]
 
 
 def _ask(line: Line, *, streamed: bool) -> tuple[str, str]:

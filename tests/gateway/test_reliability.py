@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Gateway]
 
-STREAMED = {"stream": True}
-TOLD = payloads.usage(157, 52)
-
 
 def _text(body: bytes) -> str:
     """The text of a streamed answer, put together as a client does."""
@@ -114,9 +111,9 @@ def test_a_stream_that_begins_with_an_error_goes_to_the_next_target(
     gateway = start_gateway(settings(targets, {"pair": {"targets": ["a", "b"]}}))
     overloaded = b'data: {"error":{"message":"overloaded","code":502}}\n\n'
     upstream.script("a", answers.stream([b": wait\n\n", overloaded]))
-    upstream.script("b", answers.stream(payloads.stream(2, TOLD)))
+    upstream.script("b", answers.stream(payloads.stream(2, payloads.TOLD)))
     with gateway.line() as line:
-        reply = line.chat(payloads.request("pair", **STREAMED, **usage))
+        reply = line.chat(payloads.request("pair", **payloads.STREAMED, **usage))
     assert _text(reply.body.removeprefix(b": wait\n\n")) == " word0 word1"
     assert reply.body.endswith(b"data: [DONE]\n\n")
     assert b"overloaded" not in reply.body
@@ -130,10 +127,10 @@ def test_what_an_error_within_a_stream_says_counts_as_a_status_would(
     gateway = start_gateway(settings(targets, {"pair": {"targets": ["a", "b"]}}, breaker=breaker))
     too_long = payloads.error("the prompt is too long for this model: prompt is too long")
     upstream.script("a", answers.stream([payloads.event(too_long)]))
-    upstream.script("b", answers.stream(payloads.stream(1, TOLD)))
+    upstream.script("b", answers.stream(payloads.stream(1, payloads.TOLD)))
     with gateway.line() as line:
         for _ in range(3):
-            reply = line.chat(payloads.request("pair", **STREAMED))
+            reply = line.chat(payloads.request("pair", **payloads.STREAMED))
             assert b"too long" in reply.body, "the client's own mistake goes back to it"
             assert b"[DONE]" not in reply.body
     assert len(upstream.calls("a")) == 3, "a mistake of a client closes the target for nobody"
@@ -157,8 +154,7 @@ def test_targets_are_asked_again_after_a_pause_and_never_more_often_than_the_cap
     with gateway.line() as line:
         reply = line.chat(payloads.request("far"))
     assert (reply.status, reply.headers["x-breakeven-attempts"]) == (503, "5")
-    wait_for(lambda: len(gateway.all_rows()) == 5, "the rows of all attempts")
-    rows = gateway.rows(reply.request_id)
+    rows = gateway.rows(reply.request_id, 5)
     assert [row["target"] for row in rows] == ["a", "b", "c", "a", "b"]
     assert [row["number"] for row in rows] == [0, 1, 2, 3, 4]
     assert sum(len(upstream.calls(name)) for name in "abc") == 5
@@ -198,7 +194,7 @@ def test_a_model_that_falls_back_to_another_is_asked_for_by_its_name(
         reply = line.chat(payloads.request("first"))
     assert reply.status == 200
     assert upstream.calls("b")[-1].json["model"] == "second"
-    assert [row["model"] for row in gateway.rows(reply.request_id)] == ["first", "first"]
+    assert [row["model"] for row in gateway.rows(reply.request_id, 2)] == ["first", "first"]
 
 
 # What is wrong with the request itself
@@ -285,16 +281,16 @@ def test_a_stream_that_breaks_goes_on_elsewhere_from_what_was_sent(
 ) -> None:
     gateway = start_gateway(_continuing(upstream, prefill))
     upstream.script("a", answers.stream(_begun(3), then=fault))
-    upstream.script("b", answers.stream([*payloads.words(2), *payloads.stream(0, TOLD)]))
+    upstream.script("b", answers.stream([*payloads.words(2), *payloads.stream(0, payloads.TOLD)]))
     with gateway.line() as line:
-        reply = line.chat(payloads.request("going-on", **STREAMED))
+        reply = line.chat(payloads.request("going-on", **payloads.STREAMED))
     assert _text(reply.body) == " word0 word1 word2 word0 word1"
     assert reply.body.endswith(b"data: [DONE]\n\n")
     asked = upstream.calls("b")[-1].json
     last = {"role": "assistant", "content": " word0 word1 word2"} | ({"prefix": True} if prefill == "prefix" else {})
     assert asked["messages"] == [*payloads.PROMPT, last]
     assert {name: asked[name] for name in told} == told
-    rows = gateway.rows(reply.request_id)
+    rows = gateway.rows(reply.request_id, 2)
     assert [(row["target"], row["outcome"]) for row in rows] == [("a", "cut"), ("b", "ok")]
     assert (rows[0]["estimated"], rows[1]["output_tokens"]) == (True, 52)
     assert rows[1]["fallback"] == "connection_lost"
@@ -307,9 +303,9 @@ def test_a_silent_stream_and_one_with_an_error_event_go_on_too(
     upstream.script("quick", answers.stream(_begun(2), then=lambda call: call.wait()))
     upstream.script("a", answers.stream([*payloads.words(2), payloads.event(payloads.error("out of memory"))]))
     for model in ("silent", "going-on"):
-        upstream.script("b", answers.stream(payloads.stream(1, TOLD)))
+        upstream.script("b", answers.stream(payloads.stream(1, payloads.TOLD)))
         with gateway.line() as line:
-            reply = line.chat(payloads.request(model, **STREAMED))
+            reply = line.chat(payloads.request(model, **payloads.STREAMED))
         assert _text(reply.body) == " word0 word1 word0"
         assert reply.body.endswith(b"data: [DONE]\n\n")
         assert b"out of memory" not in reply.body
@@ -318,10 +314,10 @@ def test_a_silent_stream_and_one_with_an_error_event_go_on_too(
 def test_targets_that_cannot_continue_are_passed_over(start_gateway: Start, upstream: ScriptedUpstream) -> None:
     gateway = start_gateway(_continuing(upstream))
     upstream.script("a", answers.stream(_begun(1), then=answers.close))
-    upstream.script("b", answers.stream(payloads.stream(1, TOLD)))
+    upstream.script("b", answers.stream(payloads.stream(1, payloads.TOLD)))
     upstream.script("plain", answers.whole())
     with gateway.line() as line:
-        reply = line.chat(payloads.request("past-another", **STREAMED))
+        reply = line.chat(payloads.request("past-another", **payloads.STREAMED))
     assert _text(reply.body) == " word0 word0"
     assert upstream.calls("plain") == []
 
@@ -333,7 +329,7 @@ def test_a_stream_that_cannot_go_on_ends_in_an_error_and_never_in_done(
     gateway = start_gateway(_continuing(upstream))
     upstream.script("a", answers.stream(_begun(2), then=answers.close))
     with gateway.line() as line:
-        reply = line.chat(payloads.request(model, **STREAMED))
+        reply = line.chat(payloads.request(model, **payloads.STREAMED))
     assert b"[DONE]" not in reply.body
     assert json.loads(events(reply.body)[-1])["error"]["code"] == "connection_lost"
     assert gateway.row(reply.request_id)["outcome"] == "cut"
@@ -346,10 +342,11 @@ def test_a_stream_whose_second_target_fails_too_ends_in_an_error(
     upstream.script("a", answers.stream(_begun(2), then=answers.close))
     upstream.script("b", answers.failure(500))
     with gateway.line() as line:
-        reply = line.chat(payloads.request("going-on", **STREAMED))
+        reply = line.chat(payloads.request("going-on", **payloads.STREAMED))
     assert _text(reply.body.partition(b'data: {"error"')[0]) == " word0 word1"
     assert b"[DONE]" not in reply.body
-    assert [(row["target"], row["outcome"]) for row in gateway.rows(reply.request_id)] == [("a", "cut"), ("b", "cut")]
+    rows = gateway.rows(reply.request_id, 2)
+    assert [(row["target"], row["outcome"]) for row in rows] == [("a", "cut"), ("b", "cut")]
 
 
 def test_tool_calls_are_not_continued(start_gateway: Start, upstream: ScriptedUpstream) -> None:
@@ -359,7 +356,7 @@ def test_tool_calls_are_not_continued(start_gateway: Start, upstream: ScriptedUp
     upstream.script("a", answers.stream([begun], then=answers.close))
     upstream.script("b", answers.whole())
     with gateway.line() as line:
-        reply = line.chat(payloads.request("going-on", **STREAMED))
+        reply = line.chat(payloads.request("going-on", **payloads.STREAMED))
     assert b"[DONE]" not in reply.body
     assert upstream.calls("b") == []
 

@@ -62,7 +62,7 @@ def test_every_attempt_is_a_span_and_those_of_a_request_share_a_trace(
     gateway = start_gateway(configured(upstream, receiver, service_name="our-gateway"))
     (request_id,) = ask(gateway, "pair", said={"x-breakeven-task": "summary", "x-breakeven-tags": "env=prod"})
     first, second = receiver.wait_for(2)
-    row, _ = gateway.rows(request_id)
+    row, _ = gateway.rows(request_id, 2)
     assert first.trace == second.trace
     assert first.span != second.span
     assert {first.kind, second.kind} == {CLIENT}
