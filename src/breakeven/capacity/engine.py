@@ -57,17 +57,17 @@ def steps_until(first_s: float, growth_s: float, left_s: float) -> int:
 def enter(pool: Pool, node: int, slot: int, now_s: float) -> None:
     """Let a request wait at a node, behind all others."""
     nodes, slots = pool.nodes, pool.slots
-    if not nodes.waiting[node] and not nodes.decoding[node]:
-        nodes.now_s[node] = max(nodes.now_s[node], now_s)
-    slots.newer[slot] = NONE
-    if nodes.waiting[node]:
-        slots.newer[nodes.tail[node]] = slot
+    if not nodes[node].waiting and not nodes[node].decoding:
+        nodes[node].now_s = max(nodes[node].now_s, now_s)
+    slots[slot].newer = NONE
+    if nodes[node].waiting:
+        slots[nodes[node].tail].newer = slot
     else:
-        nodes.head[node] = slot
-    nodes.tail[node] = slot
-    nodes.waiting[node] += 1
-    nodes.waiting_tokens[node] += slots.prompt[slot] - slots.cached[slot]
-    nodes.due_s[node] = nodes.now_s[node]
+        nodes[node].head = slot
+    nodes[node].tail = slot
+    nodes[node].waiting += 1
+    nodes[node].waiting_tokens += slots[slot].prompt - slots[slot].cached
+    nodes[node].due_s = nodes[node].now_s
 
 
 @compiled
@@ -77,87 +77,88 @@ def advance(pool: Pool, node: int, until_s: float) -> None:
     Those that end are noted in ``ended``, which must have room for all requests on the node.
     """
     nodes = pool.nodes
-    while nodes.now_s[node] < until_s and (nodes.waiting[node] or nodes.decoding[node]):
+    while nodes[node].now_s < until_s and (nodes[node].waiting or nodes[node].decoding):
         if _is_full(pool, node):
             _put_back(pool, node)
-        elif nodes.waiting[node] and _may_begin(pool, node, 0):
+        elif nodes[node].waiting and _may_begin(pool, node, 0):
             _mixed(pool, node)
-        elif nodes.decoding[node]:
+        elif nodes[node].decoding:
             _decode(pool, node, until_s)
         else:
             break
-    nodes.due_s[node] = nodes.now_s[node] if nodes.waiting[node] else _next_end_s(pool, node)
+    nodes[node].due_s = nodes[node].now_s if nodes[node].waiting else _next_end_s(pool, node)
 
 
 @compiled
 def _next_end_s(pool: Pool, node: int) -> float:
     """Return when the next request ends at a node where none waits; or an earlier time at which one is put back."""
-    nodes, decoding = pool.nodes, pool.nodes.decoding[node]
+    nodes = pool.nodes
+    decoding = nodes[node].decoding
     if not decoding:
         return inf
-    steps = nodes.ends[node, 0] - nodes.step[node]
+    steps = pool.ends[node, 0] - nodes[node].step
     if not pool.pace.reserves_output:
-        steps = min(steps, (pool.pace.kv_tokens - nodes.kv_used[node]) // decoding)
-    first_s = decode_s(pool.pace, decoding, nodes.kv_used[node])
-    return float(nodes.now_s[node] + steps * (first_s + decoding * pool.pace.kv_token_s * (steps - 1) / 2))
+        steps = min(steps, (pool.pace.kv_tokens - nodes[node].kv_used) // decoding)
+    first_s = decode_s(pool.pace, decoding, nodes[node].kv_used)
+    return float(nodes[node].now_s + steps * (first_s + decoding * pool.pace.kv_token_s * (steps - 1) / 2))
 
 
 @compiled
 def _is_full(pool: Pool, node: int) -> bool:
     """Whether those that decode have no room for one more token each."""
     nodes = pool.nodes
-    free = pool.pace.kv_tokens - nodes.kv_used[node]
-    return bool(not pool.pace.reserves_output and nodes.decoding[node] > 0 and free < nodes.decoding[node])
+    free = pool.pace.kv_tokens - nodes[node].kv_used
+    return bool(not pool.pace.reserves_output and nodes[node].decoding > 0 and free < nodes[node].decoding)
 
 
 @compiled
 def _may_begin(pool: Pool, node: int, begun: int) -> bool:
     """Whether the first that waits may compute some of its prompt in an iteration in which ``begun`` others did."""
     pace, nodes, slots = pool.pace, pool.nodes, pool.slots
-    slot = nodes.head[node]
-    if slots.done[slot] > slots.cached[slot]:
+    slot = nodes[node].head
+    if slots[slot].done > slots[slot].cached:
         return True
-    needed = slots.prompt[slot] - slots.cached[slot] + nodes.decoding[node]
+    needed = slots[slot].prompt - slots[slot].cached + nodes[node].decoding
     if pace.reserves_output:
-        needed += slots.output[slot] - nodes.decoding[node]
-    used = nodes.kv_used[node] + nodes.kv_promised[node]
-    return bool(nodes.decoding[node] + begun < pace.max_requests and used + needed <= pace.kv_tokens)
+        needed += slots[slot].output - nodes[node].decoding
+    used = nodes[node].kv_used + nodes[node].kv_promised
+    return bool(nodes[node].decoding + begun < pace.max_requests and used + needed <= pace.kv_tokens)
 
 
 @compiled
 def _mixed(pool: Pool, node: int) -> None:
     """Run one iteration with as much of the waiting prompts as it takes."""
     pace, nodes, slots = pool.pace, pool.nodes, pool.slots
-    decoding, kv_used = nodes.decoding[node], nodes.kv_used[node]
+    decoding, kv_used = nodes[node].decoding, nodes[node].kv_used
     left = max(1, pace.chunk_tokens - decoding)
     tokens, begun = 0, 0
     pairs = 0.0
-    while left > 0 and nodes.waiting[node] and _may_begin(pool, node, begun):
-        slot = nodes.head[node]
-        if slots.done[slot] <= slots.cached[slot]:
-            slots.done[slot] = slots.cached[slot]
-            nodes.kv_used[node] += slots.prompt[slot] - slots.cached[slot]
+    while left > 0 and nodes[node].waiting and _may_begin(pool, node, begun):
+        slot = nodes[node].head
+        if slots[slot].done <= slots[slot].cached:
+            slots[slot].done = slots[slot].cached
+            nodes[node].kv_used += slots[slot].prompt - slots[slot].cached
             if pace.reserves_output:
-                nodes.kv_promised[node] += slots.output[slot] - 1
-        chunk = min(left, slots.prompt[slot] - slots.done[slot])
-        pairs += chunk * (slots.done[slot] + chunk / 2)
-        slots.done[slot] += chunk
+                nodes[node].kv_promised += slots[slot].output - 1
+        chunk = min(left, slots[slot].prompt - slots[slot].done)
+        pairs += chunk * (slots[slot].done + chunk / 2)
+        slots[slot].done += chunk
         tokens += chunk
         left -= chunk
-        nodes.waiting_tokens[node] -= chunk
-        if slots.done[slot] < slots.prompt[slot]:
+        nodes[node].waiting_tokens -= chunk
+        if slots[slot].done < slots[slot].prompt:
             break
-        nodes.head[node] = slots.newer[slot]
-        nodes.waiting[node] -= 1
+        nodes[node].head = slots[slot].newer
+        nodes[node].waiting -= 1
         _begin(pool, node, slot)
         begun += 1
     lasts_s = prompt_s(pace, tokens, pairs, decoding == 0)
     lasts_s += decode_s(pace, decoding, kv_used) if decoding else pace.base_s
     _pass(pool, node, lasts_s, 1, decoding)
     _end_due(pool, node, decoding)
-    slot = nodes.newest[node]
+    slot = nodes[node].newest
     for _ in range(begun):
-        older = slots.older[slot]
+        older = slots[slot].older
         _first_token(pool, node, slot)
         slot = older
 
@@ -166,11 +167,11 @@ def _mixed(pool: Pool, node: int) -> None:
 def _decode(pool: Pool, node: int, until_s: float) -> None:
     """Run iterations without prompts, as many as nothing changes in, but for one that puts a request back."""
     pace, nodes = pool.pace, pool.nodes
-    decoding = nodes.decoding[node]
-    room = (pace.kv_tokens - nodes.kv_used[node] - nodes.kv_promised[node]) // decoding
-    first_s = decode_s(pace, decoding, nodes.kv_used[node])
+    decoding = nodes[node].decoding
+    room = (pace.kv_tokens - nodes[node].kv_used - nodes[node].kv_promised) // decoding
+    first_s = decode_s(pace, decoding, nodes[node].kv_used)
     growth_s = decoding * pace.kv_token_s
-    steps = min(nodes.ends[node, 0] - nodes.step[node], steps_until(first_s, growth_s, until_s - nodes.now_s[node]))
+    steps = min(pool.ends[node, 0] - nodes[node].step, steps_until(first_s, growth_s, until_s - nodes[node].now_s))
     if not pace.reserves_output:
         steps = min(steps, room)
     _pass(pool, node, steps * (first_s + growth_s * (steps - 1) / 2), steps, decoding)
@@ -181,103 +182,103 @@ def _decode(pool: Pool, node: int, until_s: float) -> None:
 def _pass(pool: Pool, node: int, lasts_s: float, steps: int, decoding: int) -> None:
     """Let time pass at a node: so many iterations, in each of which so many requests wrote a token."""
     nodes = pool.nodes
-    nodes.now_s[node] += lasts_s
-    nodes.busy_s[node] += lasts_s
-    nodes.step[node] += steps
-    nodes.kv_used[node] += steps * decoding
+    nodes[node].now_s += lasts_s
+    nodes[node].busy_s += lasts_s
+    nodes[node].step += steps
+    nodes[node].kv_used += steps * decoding
     if pool.pace.reserves_output:
-        nodes.kv_promised[node] -= steps * decoding
+        nodes[node].kv_promised -= steps * decoding
 
 
 @compiled
 def _begin(pool: Pool, node: int, slot: int) -> None:
     """Count a request, its prompt computed, among those that decode; when it ends is entered with its first token."""
     nodes, slots = pool.nodes, pool.slots
-    newest = nodes.newest[node]
-    slots.older[slot], slots.newer[slot] = newest, NONE
+    newest = nodes[node].newest
+    slots[slot].older, slots[slot].newer = newest, NONE
     if newest != NONE:
-        slots.newer[newest] = slot
-    nodes.newest[node] = slot
+        slots[newest].newer = slot
+    nodes[node].newest = slot
 
 
 @compiled
 def _first_token(pool: Pool, node: int, slot: int) -> None:
     nodes, slots = pool.nodes, pool.slots
-    if isnan(slots.first_s[slot]):
-        slots.first_s[slot] = nodes.now_s[node]
-    slots.end_step[slot] = nodes.step[node] + slots.output[slot] - 1
-    if slots.output[slot] > 1:
-        push(nodes.ends[node], nodes.ending[node], nodes.decoding[node], slots.end_step[slot], slot)
-        nodes.decoding[node] += 1
+    if isnan(slots[slot].first_s):
+        slots[slot].first_s = nodes[node].now_s
+    slots[slot].end_step = nodes[node].step + slots[slot].output - 1
+    if slots[slot].output > 1:
+        push(pool.ends[node], pool.ending[node], nodes[node].decoding, slots[slot].end_step, slot)
+        nodes[node].decoding += 1
     else:
         _leave(pool, node, slot)
-        _note(pool.ended, slot, nodes.now_s[node])
+        _note(pool.ended, slot, nodes[node].now_s)
 
 
 @compiled
 def _end_due(pool: Pool, node: int, decoding: int) -> None:
     """End those of ``decoding`` requests whose last token was written."""
     nodes = pool.nodes
-    ends, ending = nodes.ends[node], nodes.ending[node]
-    while decoding and ends[0] <= nodes.step[node]:
+    ends, ending = pool.ends[node], pool.ending[node]
+    while decoding and ends[0] <= nodes[node].step:
         slot = ending[0]
         take(ends, ending, decoding, 0)
         decoding -= 1
         _leave(pool, node, slot)
-        _note(pool.ended, slot, nodes.now_s[node])
-    nodes.decoding[node] = decoding
+        _note(pool.ended, slot, nodes[node].now_s)
+    nodes[node].decoding = decoding
 
 
 @compiled
 def _leave(pool: Pool, node: int, slot: int) -> None:
     """Free what a request that decodes holds; it has written all tokens up to this iteration."""
     nodes, slots = pool.nodes, pool.slots
-    older, newer = slots.older[slot], slots.newer[slot]
+    older, newer = slots[slot].older, slots[slot].newer
     if older != NONE:
-        slots.newer[older] = newer
+        slots[older].newer = newer
     if newer != NONE:
-        slots.older[newer] = older
+        slots[newer].older = older
     else:
-        nodes.newest[node] = older
-    nodes.kv_used[node] -= slots.prompt[slot] - slots.cached[slot] + _written(pool, node, slot) - 1
+        nodes[node].newest = older
+    nodes[node].kv_used -= slots[slot].prompt - slots[slot].cached + _written(pool, node, slot) - 1
 
 
 @compiled
 def _written(pool: Pool, node: int, slot: int) -> int:
     """Return the tokens that a request has written since its prompt was computed."""
     nodes, slots = pool.nodes, pool.slots
-    return int(slots.output[slot] - (slots.end_step[slot] - nodes.step[node]))
+    return int(slots[slot].output - (slots[slot].end_step - nodes[node].step))
 
 
 @compiled
 def _put_back(pool: Pool, node: int) -> None:
     """Let the request that came last wait again, before all others; it will compute anew what it has written."""
     nodes, slots = pool.nodes, pool.slots
-    nodes.preempted[node] += 1
-    head = nodes.head[node]
-    if nodes.waiting[node] and slots.done[head] > slots.cached[head]:  # it is in its prompt, and came after all others
-        nodes.kv_used[node] -= slots.prompt[head] - slots.cached[head]
-        nodes.waiting_tokens[node] += slots.done[head] - slots.cached[head]
-        slots.done[head] = 0
+    nodes[node].put_back += 1
+    head = nodes[node].head
+    if nodes[node].waiting and slots[head].done > slots[head].cached:  # it is in its prompt, and came after all others
+        nodes[node].kv_used -= slots[head].prompt - slots[head].cached
+        nodes[node].waiting_tokens += slots[head].done - slots[head].cached
+        slots[head].done = 0
         return
-    slot, decoding = nodes.newest[node], nodes.decoding[node]
+    slot, decoding = nodes[node].newest, nodes[node].decoding
     written = _written(pool, node, slot)
     _leave(pool, node, slot)
     for at in range(decoding):
-        if nodes.ending[node, at] == slot:
-            take(nodes.ends[node], nodes.ending[node], decoding, at)
+        if pool.ending[node, at] == slot:
+            take(pool.ends[node], pool.ending[node], decoding, at)
             break
-    nodes.decoding[node] = decoding - 1
-    slots.prompt[slot] += written
-    slots.output[slot] -= written
-    slots.written[slot] += written
-    slots.done[slot] = 0
-    slots.newer[slot] = nodes.head[node] if nodes.waiting[node] else NONE
-    if not nodes.waiting[node]:
-        nodes.tail[node] = slot
-    nodes.head[node] = slot
-    nodes.waiting[node] += 1
-    nodes.waiting_tokens[node] += slots.prompt[slot] - slots.cached[slot]
+    nodes[node].decoding = decoding - 1
+    slots[slot].prompt += written
+    slots[slot].output -= written
+    slots[slot].written += written
+    slots[slot].done = 0
+    slots[slot].newer = nodes[node].head if nodes[node].waiting else NONE
+    if not nodes[node].waiting:
+        nodes[node].tail = slot
+    nodes[node].head = slot
+    nodes[node].waiting += 1
+    nodes[node].waiting_tokens += slots[slot].prompt - slots[slot].cached
 
 
 @compiled

@@ -136,26 +136,26 @@ class Fleet(NamedTuple):
 
 
 @compiled
-def run(fleet: Fleet, demand: Demand, rules: Rules, first_request: int) -> None:
+def run(fleet: Fleet, demand: Demand, rules: Rules) -> None:
     """Let a batch of requests arrive; those that are still under way at its last arrival stay so."""
-    due_s = fleet.pool.nodes.due_s
-    nodes = len(due_s)
+    states = fleet.pool.nodes
+    nodes = len(states)
     for index in range(len(demand.arrived_s)):
         at_s = demand.arrived_s[index]
         for node in range(nodes):
-            if due_s[node] <= at_s:
+            if states[node].due_s <= at_s:
                 advance(fleet.pool, node, at_s)
         settle(fleet)
         target = _choose(fleet, demand, rules, index)
         if NONE < target < nodes:
             advance(fleet.pool, target, at_s)
-        _send(fleet, demand, index, target, first_request)
+        _send(fleet, demand, index, target)
 
 
 @compiled
 def finish(fleet: Fleet) -> None:
     """Let all requests under way end."""
-    for node in range(len(fleet.pool.nodes.now_s)):
+    for node in range(len(fleet.pool.nodes)):
         advance(fleet.pool, node, inf)
     settle(fleet)
 
@@ -163,16 +163,16 @@ def finish(fleet: Fleet) -> None:
 @compiled
 def settle(fleet: Fleet) -> None:
     """Tally the requests that ended on nodes, and free their slots."""
-    slots, ended = fleet.pool.slots, fleet.pool.ended
+    slots, ended, free = fleet.pool.slots, fleet.pool.ended, fleet.pool.free
     for place in range(ended.noted[0]):
         slot, at_s = ended.slot[place], ended.at_s[place]
-        written = slots.written[slot] + slots.output[slot]
-        prompt = slots.prompt[slot] - slots.written[slot]
-        arrived_s, first_s = slots.arrived_s[slot], slots.first_s[slot]
+        written = slots[slot].written + slots[slot].output
+        prompt = slots[slot].prompt - slots[slot].written
+        arrived_s, first_s = slots[slot].arrived_s, slots[slot].first_s
         _tally(fleet.tally, ON_NODES, (prompt, written), first_s - arrived_s, at_s - arrived_s)
-        height = slots.free[-1]
-        slots.free[height] = slot
-        slots.free[-1] = height + 1
+        height = free[-1]
+        free[height] = slot
+        free[-1] = height + 1
     ended.noted[0] = 0
 
 
@@ -202,7 +202,7 @@ def _tally(tally: Tally, row: int, tokens: tuple[int, int], ttft_s: float, total
 @compiled
 def _choose(fleet: Fleet, demand: Demand, rules: Rules, index: int) -> int:
     """Return the target of a request; ``NONE``: nobody takes it."""
-    nodes = len(fleet.pool.nodes.now_s)
+    nodes = len(fleet.pool.nodes)
     view, apis = fleet.seen, len(fleet.apis.ttft_s)
     predicts = rules.policy == LOWEST_LATENCY or (apis > 0 and rules.most_ttft_s < inf)
     fits = demand.prompt[index] - demand.cached[index] + demand.output[index] <= fleet.pool.pace.kv_tokens
@@ -229,22 +229,22 @@ def _choose(fleet: Fleet, demand: Demand, rules: Rules, index: int) -> int:
 def _look(fleet: Fleet, node: int) -> None:
     """Write down what a policy sees of a node; the cache as of the last look."""
     nodes, view = fleet.pool.nodes, fleet.seen
-    waiting = nodes.waiting[node]
-    view.in_flight[node] = waiting + nodes.decoding[node]
+    waiting = nodes[node].waiting
+    view.in_flight[node] = waiting + nodes[node].decoding
     view.queue_length[node] = waiting
-    view.kv_use_fraction[node] = nodes.kv_used[node] / fleet.pool.pace.kv_tokens
+    view.kv_use_fraction[node] = nodes[node].kv_used / fleet.pool.pace.kv_tokens
 
 
 @compiled
 def _predict(fleet: Fleet, demand: Demand, node: int, index: int) -> None:
     """Write down when a node would begin to answer a request: behind all prompts that wait there."""
     pace, nodes, view = fleet.pool.pace, fleet.pool.nodes, fleet.seen
-    decoding = nodes.decoding[node]
-    tokens = nodes.waiting_tokens[node] + demand.prompt[index] - demand.cached[index]
-    step_s = decode_s(pace, decoding, nodes.kv_used[node]) if decoding else pace.base_s
+    decoding = nodes[node].decoding
+    tokens = nodes[node].waiting_tokens + demand.prompt[index] - demand.cached[index]
+    step_s = decode_s(pace, decoding, nodes[node].kv_used) if decoding else pace.base_s
     rounds = 1 + tokens // max(1, pace.chunk_tokens - decoding)
     view.predicted_ttft_s[node] = (
-        max(0.0, nodes.now_s[node] - demand.arrived_s[index])
+        max(0.0, nodes[node].now_s - demand.arrived_s[index])
         + rounds * step_s
         + prompt_s(pace, tokens, 0.0, decoding == 0)
     )
@@ -282,9 +282,9 @@ def _by_policy(view: View, demand: Demand, rules: Rules, index: int) -> int:
 
 
 @compiled
-def _send(fleet: Fleet, demand: Demand, index: int, target: int, first_request: int) -> None:
+def _send(fleet: Fleet, demand: Demand, index: int, target: int) -> None:
     """Put a request where it was sent."""
-    tally, nodes = fleet.tally, len(fleet.pool.nodes.now_s)
+    tally, nodes = fleet.tally, len(fleet.pool.nodes)
     at_s, prompt, output = demand.arrived_s[index], demand.prompt[index], demand.output[index]
     hour = tally.by_hour[min(int(at_s / 3600.0), len(tally.by_hour) - 1)]
     hour[0] += 1
@@ -302,13 +302,12 @@ def _send(fleet: Fleet, demand: Demand, index: int, target: int, first_request: 
         _tally(tally, OVERFLOWED, (prompt, output), ttft_s, ttft_s + (output - 1) * fleet.apis.tpot_s[api])
         return
     hour[2] += output
-    slots = fleet.pool.slots
-    height = slots.free[-1] - 1
-    slot = slots.free[height]
-    slots.free[-1] = height
-    slots.request[slot] = first_request + index
-    slots.arrived_s[slot] = at_s
-    slots.prompt[slot], slots.output[slot] = prompt, output
-    slots.done[slot], slots.cached[slot], slots.written[slot] = 0, demand.cached[index], 0
-    slots.first_s[slot] = nan
+    slots, free = fleet.pool.slots, fleet.pool.free
+    height = free[-1] - 1
+    slot = free[height]
+    free[-1] = height
+    slots[slot].arrived_s = at_s
+    slots[slot].prompt, slots[slot].output = prompt, output
+    slots[slot].done, slots[slot].cached, slots[slot].written = 0, demand.cached[index], 0
+    slots[slot].first_s = nan
     enter(fleet.pool, target, slot, at_s)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from breakeven.capacity.compiled import Floats, Ints
+
+    Records = np.ndarray[tuple[int], Any]
 
 NONE: Final = -1
 """No slot, no node, no prefix."""
@@ -51,83 +55,54 @@ class Pace(NamedTuple):
     """Let a request in only when its whole length has room, so that none is ever put back."""
 
 
-class Nodes(NamedTuple):
-    """What nodes are doing; arrays by node."""
+NODE: Final = np.dtype(
+    [
+        ("now_s", np.float64),
+        ("due_s", np.float64),
+        ("busy_s", np.float64),
+        ("step", np.int64),
+        ("decoding", np.int64),
+        ("kv_used", np.int64),
+        ("kv_promised", np.int64),
+        ("head", np.int64),
+        ("tail", np.int64),
+        ("waiting", np.int64),
+        ("waiting_tokens", np.int64),
+        ("newest", np.int64),
+        ("put_back", np.int64),
+    ]
+)
+"""What a node is doing.
 
-    now_s: Floats
-    """The end of the last iteration; where there is nothing to do it stands still."""
+``now_s`` is the end of its last iteration, and stands still where there is nothing to do; before ``due_s`` no request
+ends or begins there, so that nobody need look; ``busy_s``: time within iterations.  ``step`` counts iterations,
+``decoding`` requests past their prompt, ``kv_used`` tokens in the cache, ``kv_promised`` those reserved beyond them.
+``head`` and ``tail`` are slots of the requests that wait, the one in its prompt first; ``waiting`` how many they are,
+``waiting_tokens`` what is to be computed of their prompts.  ``newest`` is the slot let in last of those that decode,
+the first to be put back; ``put_back`` counts how often one was.
+"""
 
-    due_s: Floats
-    """Before then no request ends or begins there, so that nobody need look; infinite where there is nothing to do."""
+SLOT: Final = np.dtype(
+    [
+        ("arrived_s", np.float64),
+        ("first_s", np.float64),
+        ("prompt", np.int64),
+        ("done", np.int64),
+        ("cached", np.int64),
+        ("output", np.int64),
+        ("written", np.int64),
+        ("end_step", np.int64),
+        ("older", np.int64),
+        ("newer", np.int64),
+    ]
+)
+"""A place for one request on a node.
 
-    step: Ints
-    """Iterations so far."""
-
-    decoding: Ints
-    """Requests past their prompt."""
-
-    kv_used: Ints
-    """Tokens in the cache."""
-
-    kv_promised: Ints
-    """Tokens that are reserved beyond those."""
-
-    head: Ints
-    tail: Ints
-    """Slots of the requests that wait, the one in its prompt first."""
-
-    waiting: Ints
-    """How many they are."""
-
-    waiting_tokens: Ints
-    """Of prompts, not yet computed."""
-
-    newest: Ints
-    """The slot let in last, of those that decode: the first to be put back."""
-
-    ends: Ints
-    """(nodes, most requests): a heap of the iterations at which requests end; below it their slots."""
-
-    ending: Ints
-    busy_s: Floats
-    """Time within iterations."""
-
-    preempted: Ints
-    """Requests put back."""
-
-
-class Slots(NamedTuple):
-    """Requests on nodes; arrays by slot."""
-
-    request: Ints
-    """The number of the request that has it."""
-
-    arrived_s: Floats
-    prompt: Ints
-    """Tokens to compute before the next output: the prompt, and what was written before it was put back."""
-
-    done: Ints
-    """Of them."""
-
-    cached: Ints
-    """Of them, found in the cache of prefixes."""
-
-    output: Ints
-    """Tokens still to write."""
-
-    written: Ints
-    """Tokens written before it was put back."""
-
-    first_s: Floats
-    """When its first token came; NaN before."""
-
-    end_step: Ints
-    older: Ints
-    newer: Ints
-    """Neighbours among those that decode, or the next that waits."""
-
-    free: Ints
-    """A stack of free slots; its height stands in its last entry."""
+``first_s``: when its first token came, NaN before.  ``prompt``: tokens to compute before the next output, which are
+the prompt and what was written before it was put back; ``done`` and ``cached`` of them.  ``output``: tokens still to
+write then; ``written``: those before it was put back.  ``end_step``: the iteration in which it ends.  ``older`` and
+``newer``: neighbours among those that decode; ``newer`` also the next that waits.
+"""
 
 
 class Ended(NamedTuple):
@@ -142,6 +117,17 @@ class Pool(NamedTuple):
     """Equal nodes and what is on them."""
 
     pace: Pace
-    nodes: Nodes
-    slots: Slots
+    nodes: Records
+    """By node, of ``NODE``."""
+
+    ends: Ints
+    """(nodes, most requests): a heap of the iterations at which requests end; below it their slots."""
+
+    ending: Ints
+    slots: Records
+    """By slot, of ``SLOT``."""
+
+    free: Ints
+    """A stack of free slots; its height stands in its last entry."""
+
     ended: Ended

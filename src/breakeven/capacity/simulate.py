@@ -26,13 +26,13 @@ from breakeven.capacity.fleet import (
     finish,
     run,
 )
-from breakeven.capacity.pool import NONE, Ended, Nodes, Pool, Slots
+from breakeven.capacity.pool import NODE, NONE, SLOT, Ended, Pool
 from breakeven.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
-    from breakeven.capacity.compiled import Floats
+    from breakeven.capacity.compiled import Floats, Ints
     from breakeven.capacity.fleet import Rules
-    from breakeven.capacity.pool import Pace
+    from breakeven.capacity.pool import Pace, Records
 
 FIRST_SLOTS: Final = 4096
 
@@ -95,10 +95,9 @@ class Simulation:
     def __init__(self, pace: Pace, nodes: int, rules: Rules, *, apis: tuple[Api, ...] = (), span_s: float) -> None:
         """Begin idle; ``span_s``: how long the demand lasts, for what is told by the hour."""
         self._rules = rules
-        self._requests = 0
         hours = max(1, ceil(span_s / SECONDS_PER_HOUR))
         self._fleet = Fleet(
-            pool=Pool(pace, _nodes(nodes, pace), _slots(FIRST_SLOTS), _ended(FIRST_SLOTS)),
+            pool=_pool(pace, nodes),
             apis=_apis(apis),
             seen=_view(nodes, apis),
             tally=_tally(hours),
@@ -107,17 +106,15 @@ class Simulation:
     def feed(self, demand: Demand) -> None:
         """Let requests arrive, after all those before them."""
         count = len(demand.arrived_s)
-        slots = self._fleet.pool.slots
-        if slots.free[-1] < count:
+        if self._fleet.pool.free[-1] < count:
             self._grow(count)
-        run(self._fleet, demand, self._rules, self._requests)
-        self._requests += count
+        run(self._fleet, demand, self._rules)
 
     @property
     def under_way(self) -> int:
         """Requests on nodes, as of the last arrival, or not looked at since."""
         nodes = self._fleet.pool.nodes
-        return int(nodes.waiting.sum() + nodes.decoding.sum())
+        return int(nodes["waiting"].sum() + nodes["decoding"].sum())
 
     def outcome(self) -> Outcome:
         """Let all requests end, and return what it came to."""
@@ -139,56 +136,51 @@ class Simulation:
             api_usd=float(api[5]),
             mean_ttft_s=float(pool[3]) / served,
             mean_total_s=float(pool[4]) / served,
-            busy_s=nodes.busy_s,
-            put_back_requests=int(nodes.preempted.sum()),
+            busy_s=nodes["busy_s"].copy(),
+            put_back_requests=int(nodes["put_back"].sum()),
             by_hour=tally.by_hour,
         )
 
     def _grow(self, more: int) -> None:
         """Make room for more requests at once: all that arrive before the next look may be under way together."""
         pool = self._fleet.pool
-        old = len(pool.slots.request)
+        old = len(pool.slots)
         size = max(2 * old, old + more)
-        grown = _slots(size)
-        for name, column in grown._asdict().items():
-            if name != "free":
-                column[:old] = getattr(pool.slots, name)
-        height = int(pool.slots.free[-1])
-        grown.free[:height] = pool.slots.free[:height]
-        grown.free[height : height + size - old] = np.arange(old, size)
-        grown.free[-1] = height + size - old
-        self._fleet = self._fleet._replace(pool=pool._replace(slots=grown, ended=_ended(size)))
+        slots, free = _slots(size)
+        slots[:old] = pool.slots
+        height = int(pool.free[-1])
+        free[:height] = pool.free[:height]
+        free[height : height + size - old] = np.arange(old, size)
+        free[-1] = height + size - old
+        self._fleet = self._fleet._replace(pool=pool._replace(slots=slots, free=free, ended=_ended(size)))
 
 
 def _whole(*shape: int, value: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.full(shape, value, dtype=np.int64)
 
 
-def _nodes(count: int, pace: Pace) -> Nodes:
-    return Nodes(
-        now_s=np.zeros(count),
-        due_s=np.full(count, np.inf),
-        step=_whole(count),
-        decoding=_whole(count),
-        kv_used=_whole(count),
-        kv_promised=_whole(count),
-        head=_whole(count, value=NONE),
-        tail=_whole(count, value=NONE),
-        waiting=_whole(count),
-        waiting_tokens=_whole(count),
-        newest=_whole(count, value=NONE),
-        ends=_whole(count, pace.max_requests),
-        ending=_whole(count, pace.max_requests),
-        busy_s=np.zeros(count),
-        preempted=_whole(count),
+def _pool(pace: Pace, nodes: int) -> Pool:
+    states = np.zeros(nodes, dtype=NODE)
+    states["due_s"] = np.inf
+    for name in ("head", "tail", "newest"):
+        states[name] = NONE
+    slots, free = _slots(FIRST_SLOTS)
+    return Pool(
+        pace=pace,
+        nodes=states,
+        ends=_whole(nodes, pace.max_requests),
+        ending=_whole(nodes, pace.max_requests),
+        slots=slots,
+        free=free,
+        ended=_ended(FIRST_SLOTS),
     )
 
 
-def _slots(count: int) -> Slots:
+def _slots(count: int) -> tuple[Records, Ints]:
+    """Return so many slots, and the stack that says that all of them are free."""
     free = np.arange(count + 1, dtype=np.int64)
     free[-1] = count
-    whole = {name: _whole(count) for name in Slots._fields if name not in {"arrived_s", "first_s", "free"}}
-    return Slots(arrived_s=np.zeros(count), first_s=np.zeros(count), free=free, **whole)
+    return np.zeros(count, dtype=SLOT), free
 
 
 def _ended(count: int) -> Ended:
