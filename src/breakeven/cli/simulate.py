@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from breakeven.cli.traffic import Columns, Files, Tolerate, Zone, mapping
+from breakeven.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,10 +84,11 @@ def simulate(
 def _title(found: PoolSimulation) -> list[str]:
     item = found.simulated
     behind = f", overflow to {found.overflow}" if found.overflow else ""
-    days = item.span_s / 86_400
+    hours = item.span_s / SECONDS_PER_HOUR
+    lasts = f"{hours / 24:,.1f} days" if hours >= 48 else f"{hours:,.1f} hours"
     return [
         f"{found.nodes} node(s) {found.pool}, policy {found.policy}{behind}",
-        f"{item.requests:,} requests in {days:,.2f} days",
+        f"{item.requests:,} requests in {lasts}",
     ]
 
 
