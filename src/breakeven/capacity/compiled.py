@@ -19,8 +19,13 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 def compiled(function: _Function) -> _Function:
-    """Return a function compiled at its first call, kept on disk for the next process."""
-    return cast("_Function", numba.njit(cache=True, nogil=True)(function))
+    """Return a function compiled at its first call.
+
+    What is compiled is kept for the next process where numba was told a folder before this module was imported
+    (``wiring.simulate.keep_compiled``).  Its own place beside a file would outlive changes of the files it calls.
+    """
+    kept = bool(vars(numba.config).get("CACHE_DIR"))
+    return cast("_Function", numba.njit(cache=kept, nogil=True)(function))
 
 
 @compiled
