@@ -322,6 +322,20 @@ def test_a_chat_stream_from_a_messages_target_ends_in_done(
     assert counted(protocols.row(streamed.headers[ID])) == (135, 100, 10, 15, False)
 
 
+def test_a_messages_client_s_bound_is_named_as_the_provider_knows_it(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream
+) -> None:
+    mistral = target(upstream.url("mistral"), provider="mistral", protocols=["chat"])
+    gateway = start_gateway(settings({"mistral": mistral}, {"one": {"targets": ["mistral"]}}))
+    upstream.script("mistral", answers.whole())
+    with gateway.line() as line:
+        asked = {"model": "one", "max_tokens": 50, "messages": HELLO}
+        assert line.ask("POST", "/v1/messages", asked).status == 200
+    sent = upstream.calls("mistral")[-1].json
+    assert sent["max_tokens"] == 50
+    assert "max_completion_tokens" not in sent
+
+
 def test_a_messages_client_is_answered_by_a_chat_target(
     protocols: Gateway, upstream: ScriptedUpstream, claude: Anthropic
 ) -> None:

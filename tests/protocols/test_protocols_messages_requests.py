@@ -23,6 +23,12 @@ def translated(body: dict[str, Any], *, ask_for_usage: bool = False) -> dict[str
     return made
 
 
+def test_the_answer_is_bounded_by_the_key_that_the_target_knows() -> None:
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": [USER]}).encode()
+    made = json.loads(messages_to_chat(body, model="mistral-small", ask_for_usage=False, bound="max_tokens"))
+    assert made == {"model": "mistral-small", "max_tokens": 5, "messages": [USER]}
+
+
 def options(**fields: Any) -> dict[str, Any]:
     made = translated({"model": "m", "max_tokens": 5, "messages": [USER]} | fields)
     assert made.pop("messages") == [USER]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "run-the-gateway.md"
 PROVIDERS = tuple(load_providers().values())
 FACTS = (
-    "url", "hosts", "variable", "key_header", "headers", "protocols", "regions", "stream_usage", "cached", "prefill",
+    "url", "hosts", "variable", "key_header", "headers", "protocols", "regions", "stream_usage", "bound", "cached",
+    "prefill",
 )  # fmt: skip
 EVERY = pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.id)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from breakeven.gateway.client import Client
     from breakeven.gateway.dialects import Dialect
     from breakeven.gateway.requests import ClientRequest
+    from breakeven.gateway.targets import Offer
     from breakeven.metering.reading import Reading
 
 DEFAULT_MAX_TOKENS: Final = 4096
@@ -39,11 +40,12 @@ class Crossing(NamedTuple):
     client: Dialect
     target: Dialect
 
-    def request(self, body: bytes, request: ClientRequest, model: str, *, stream_usage: bool) -> bytes:
-        """Return the body that the target understands.  Raises ``UntranslatableError``."""
+    def request(self, body: bytes, request: ClientRequest, offer: Offer) -> bytes:
+        """Return the body that an offer's target understands.  Raises ``UntranslatableError``."""
         if self.target is MESSAGES_API:
-            return chat_to_messages(body, model=model, default_max_tokens=DEFAULT_MAX_TOKENS)
-        return messages_to_chat(body, model=model, ask_for_usage=bool(request.stream) and stream_usage)
+            return chat_to_messages(body, model=offer.model, default_max_tokens=DEFAULT_MAX_TOKENS)
+        asks = bool(request.stream) and offer.target.stream_usage
+        return messages_to_chat(body, model=offer.model, ask_for_usage=asks, bound=offer.target.bound)
 
     def answer(self, body: bytes, status: int, created_s: int) -> bytes:
         """Return a whole answer, or an error, as the client reads it."""

@@ -35,9 +35,8 @@ def outgoing(client: Dialect, offer: Offer, request: ClientRequest, body: bytes)
     dialect = offer.target.spoken[client.place]
     if dialect is not client:
         crossing = Crossing(client, dialect)
-        stream_usage = offer.target.stream_usage
         try:
-            body = crossing.request(body, request, offer.model, stream_usage=stream_usage)
+            body = crossing.request(body, request, offer)
         except UntranslatableError as error:
             return Failure(UNTRANSLATABLE, str(error))
         return Outgoing(dialect, body, hides_usage=False, crossing=crossing)

@@ -65,6 +65,9 @@ class Target:
     stream_usage: bool = True
     """Whether it understands ``stream_options.include_usage``; if not, streams are estimated."""
 
+    bound: str = "max_completion_tokens"
+    """Key of a chat request that bounds the answer, for requests that are translated into one."""
+
     max_connections: int = 1024
     sensitivities: tuple[str, ...] = ()
     """Kinds of data that may be sent there; a request that is marked with a kind goes nowhere else."""

@@ -33,6 +33,7 @@ class TargetState:
         self.model = target.model
         self.timeouts = target.timeouts
         self.stream_usage = target.stream_usage
+        self.bound = target.bound
         self.sensitivities = target.sensitivities
         self.protocols = reached(target.protocols)
         self.pool = Pool(_address(target), max_connections=target.max_connections, clock=clock)

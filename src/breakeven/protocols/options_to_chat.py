@@ -22,12 +22,15 @@ _LOW_BUDGET_TOKENS: Final = 4096
 _HIGH_BUDGET_TOKENS: Final = 16384
 
 
-def chat_options(request: Request) -> Fields:
-    """Return every field but the model and the messages.  Raises ``UntranslatableError``."""
+def chat_options(request: Request, bound: str) -> Fields:
+    """Return every field but the model and the messages; ``bound`` is the key that bounds the answer.
+
+    Raises ``UntranslatableError``.
+    """
     for name, advice in _REFUSED.items():
         if getattr(request, name):
             raise UntranslatableError(f"{name} has no counterpart in chat completions. {advice}")
-    fields: Fields = {"max_completion_tokens": request.max_tokens}
+    fields: Fields = {bound: request.max_tokens}
     for name in _SAME_NAME:
         value = getattr(request, name)
         if value is not None:

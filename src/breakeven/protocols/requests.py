@@ -41,7 +41,7 @@ Anthropic's messages to chat completions
 | field | becomes |
 |---|---|
 | model | the name given by the caller |
-| max_tokens | max_completion_tokens, the name that is not deprecated; Mistral knows only the other, and says so |
+| max_tokens | max_completion_tokens, the name that is not deprecated, or the one that the target knows |
 | system | the first system message; several texts are joined by a line end |
 | user and assistant messages | the same; a user's texts without an image become one text, joined by a line end; the \
 assistant's are joined by nothing, for they are one flow |
@@ -109,14 +109,15 @@ def chat_to_messages(body: bytes, *, model: str, default_max_tokens: int) -> byt
         raise UntranslatableError(_NOT_A_REQUEST.format("chat completion request", error)) from None
 
 
-def messages_to_chat(body: bytes, *, model: str, ask_for_usage: bool) -> bytes:
+def messages_to_chat(body: bytes, *, model: str, ask_for_usage: bool, bound: str = "max_completion_tokens") -> bytes:
     """Return a messages request as a chat completion request.
 
-    ``ask_for_usage``: a streamed answer is to end in its usage.  Raises ``UntranslatableError``.
+    ``ask_for_usage``: a streamed answer is to end in its usage; ``bound``: the key that bounds it, Mistral knowing
+    ``max_tokens`` alone.  Raises ``UntranslatableError``.
     """
     try:
         request = messages_wire.decode_request(body)
-        fields: Fields = {"model": model} | chat_options(request)
+        fields: Fields = {"model": model} | chat_options(request, bound)
         if request.stream and ask_for_usage:
             fields["stream_options"] = {"include_usage": True}
         fields["messages"] = chat_turns(request)

@@ -64,6 +64,9 @@ class Provider(Strict):
     protocols: tuple[Protocol, ...] = Field(min_length=1, description="What it speaks below its URL.")
     regions: tuple[str, ...] = Field((), description="Published values of {region}.")
     stream_usage: bool | None = Field(None, description="Whether it takes stream_options.include_usage.")
+    bound: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None, description="The one key of a chat request that bounds the answer's tokens, where it knows no other."
+    )
     cached: Literal["part", "addition"] | None = Field(
         None, description="Whether tokens read from a cache are part of the input tokens it tells, or beside them."
     )

@@ -36,6 +36,9 @@ class Reach(NamedTuple):
     """Those that the provider wants in every request; the entry's own go before them."""
 
     stream_usage: bool
+    bound: str
+    """Key of a chat request that bounds the answer."""
+
     prefill: PrefillWay
     """``none`` also where it is not known."""
 
@@ -53,6 +56,7 @@ def reach(entry: TargetEntry) -> Reach:
         key_header=entry.key_header or (provider.key_header if provider else "authorization"),
         headers=provider.headers if provider else {},
         stream_usage=_stream_usage(entry, provider),
+        bound=(provider.bound if provider else None) or "max_completion_tokens",
         prefill=entry.prefill or _prefill(entry, provider, address.path),
     )
 

@@ -151,6 +151,7 @@ def _target(name: str, entry: TargetEntry, settings: Settings) -> Target:
         ca_file=str(settings.folder / entry.ca_file) if entry.ca_file else "",
         proxy=_proxy(entry.proxy, settings) if entry.proxy else None,
         stream_usage=way.stream_usage,
+        bound=way.bound,
         prefill="" if way.prefill == "none" else way.prefill,
         context_tokens=entry.context_tokens or 0,
         max_connections=entry.max_connections,
