@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from breakeven.metering.reading import tokens_of_bytes
 from gateway import answers, payloads
-from gateway.gateway import settings, target
+from gateway.gateway import KEY, settings, target
 from gateway.wire import chat_bytes, events
 
 if TYPE_CHECKING:
@@ -192,3 +195,30 @@ def test_hedges_stay_within_the_cap_on_attempts_and_their_share(
     with gateway.line() as line:
         assert _ask(line, streamed=False)[0] == "a"
     assert upstream.calls("b") == []
+
+
+def test_what_a_dropped_hedge_used_counts_against_its_key(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    """The limit leaves room for one more request, but not beside the prompt that was sent twice."""
+    asked = payloads.request("pair", max_tokens=10)
+    prompt_tokens = tokens_of_bytes(len(json.dumps(asked)))
+    answered = 157 + 52
+    key = {"name": "tests", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
+    key |= {"quota": {"tokens_per_minute": 5 * answered + prompt_tokens + 10 + prompt_tokens // 2}}
+    targets = {name: target(upstream.url(name)) for name in "ab"}
+    models = {"pair": {"targets": ["a", "b"], "hedging": EAGER}}
+    gateway = start_gateway(settings(targets, models) | {"keys": [key]})
+    sent_twice = threading.Event()
+
+    def late(call: Any) -> None:
+        sent_twice.set()
+        answers.silent(call)
+
+    upstream.script("a", SERVES)
+    upstream.script("b", late)
+    with gateway.line() as line:
+        for _ in range(4):
+            assert line.chat(asked).status == 200
+        upstream.script("a", answers.once(sent_twice, SERVES), SERVES)
+        assert line.chat(asked).headers["x-breakeven-target"] == "a"
+        assert upstream.calls("b")[-1].gone.wait(5)
+        assert line.chat(asked).status == 429

@@ -340,6 +340,8 @@ class Exchange(Replay):
 
     def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
         """Hand the row of this attempt to the recorder; with the last one the answer is released."""
+        if last and self.route.hedges is not None:
+            self.raced(self.route.hedges, outcome)  # first, so that what a late hedge used is settled with the rest
         target = self.offer.target
         target.in_flight -= 1
         if outcome == OK and target.health.troubled:
@@ -351,6 +353,4 @@ class Exchange(Replay):
         row = self.row(outcome, failure, reading, status)
         if last:
             self.phase = ENDED
-            if self.route.hedges is not None:
-                self.raced(self.route.hedges, outcome)
         self.shared.recorder.keep(row, self if last else None)
