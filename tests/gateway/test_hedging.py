@@ -202,7 +202,7 @@ def test_what_a_dropped_hedge_used_counts_against_its_key(start_gateway: Start, 
     asked = payloads.request("pair", max_tokens=10)
     prompt_tokens = tokens_of_bytes(len(json.dumps(asked)))
     answered = 157 + 52
-    key = {"name": "tests", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
+    key: dict[str, Any] = {"name": "tests", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
     key |= {"quota": {"tokens_per_minute": 5 * answered + prompt_tokens + 10 + prompt_tokens // 2}}
     targets = {name: target(upstream.url(name)) for name in "ab"}
     models = {"pair": {"targets": ["a", "b"], "hedging": EAGER}}
