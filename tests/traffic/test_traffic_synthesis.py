@@ -39,13 +39,14 @@ def chance(seed: int = 1) -> np.random.Generator:
 
 def counted(requests: list[int], *, window_s: float = 600.0, into: float = 1000.0, out: float = 200.0) -> Counted:
     counts = np.array(requests, dtype=np.int64)
+    tokens = counts.astype(np.float64)
     return Counted(
-        np.arange(len(counts)) * window_s,
+        np.arange(len(counts), dtype=np.float64) * window_s,
         np.full(len(counts), window_s),
         counts,
-        counts * into,
-        counts * into / 4,
-        counts * out,
+        tokens * into,
+        tokens * into / 4,
+        tokens * out,
     )
 
 

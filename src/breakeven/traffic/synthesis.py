@@ -244,7 +244,8 @@ def _places(count: int, burst: Burst, chance: np.random.Generator) -> Floats:
     # The first gap began before the window: a part of it, evenly drawn, is seen.
     gaps[0] *= chance.random()
     ends = np.cumsum(gaps)
-    return np.minimum(ends[:-1] / ends[-1], LAST_PLACE)
+    places: Floats = np.minimum(ends[:-1] / ends[-1], LAST_PLACE)
+    return places
 
 
 def _gaps(count: int, burst: Burst, chance: np.random.Generator) -> Floats:
