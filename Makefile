@@ -44,7 +44,7 @@ redis:
 
 .PHONY: test
 test: $(STAMP) $(SPARK) browser redis  ## Run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: check
 check: format-check lint types imports docs test  ## Format, lint, types, import contract, docs, tests
