@@ -323,3 +323,43 @@ def test_a_damaged_byte_anywhere_in_a_parquet_is_told_or_harmless(log: Write, tm
         except InputError:
             refused += 1
     assert refused
+
+
+def test_values_that_belie_the_statistics_of_a_parquet_are_judged_by_themselves(log: Write, tmp_path: Path) -> None:
+    """A damaged value outside the stated least and greatest: a check of sign must not be skipped as needless."""
+    columns = {
+        "time": pa.array([1_760_000_000_000_000 + n * 1_000_000 for n in range(4)], pa.timestamp("us")),
+        "input_tokens": [10, 7_654_321, 30, 9_000_000],
+        "output_tokens": [3] * 4,
+    }
+    path = tmp_path / "sound.parquet"
+    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False)
+    sound = path.read_bytes()
+    value = (7_654_321).to_bytes(8, "little")
+    assert sound.count(value) == 1
+    damaged = log(sound.replace(value, (-7_654_321).to_bytes(8, "little", signed=True)))
+    trace = read_trace([damaged], tolerate_fraction=0.5)
+    assert trace.rows_lost == 1
+    assert "is -7654321, and no count is negative" in str(trace.problems[0])
+
+
+def test_a_parquet_that_breaks_off_under_a_readers_own_query_is_told(log: Write, tmp_path: Path) -> None:
+    count = 6_000
+    columns = {
+        "timestamp": [0.5 + n for n in range(count)],
+        "input_length": [30] * count,
+        "output_length": [3] * count,
+        "hash_ids": [[n] for n in range(count)],
+        "chat_id": list(range(count)),
+        "parent_chat_id": [-1] * count,
+    }
+    path = tmp_path / "sound.parquet"
+    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False, row_group_size=2_000)
+    sound = path.read_bytes()
+    group = pq.read_metadata(path).row_group(2)
+    parent = next(
+        group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == "parent_chat_id"
+    )
+    start, size = parent.data_page_offset, parent.total_compressed_size
+    with pytest.raises(InputError, match=r"cannot be read to its end \((.|\n)*\)\. Check the file, or export it anew"):
+        read_trace([log(sound[:start] + b"\xff" * size + sound[start + size :])])
