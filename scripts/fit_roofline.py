@@ -1,7 +1,7 @@
 """Fits the roofline to the measured throughput table, and judges it on parts that the fit had not seen.
 
-It writes ``roofline.yaml``: rates, engines, and bands of error with whole models, GPUs or engines left out.
-``bench_roofline.py`` prints the errors and changes nothing.
+It writes ``roofline.yaml``: rates, engines, what errors deployments share, and how far it errs on what was left out.
+``bench_capacity.py`` prints the errors and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,24 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+from roofline_beliefs import ENGINES, LIKENESSES, PREFILL_PRIOR, PRIOR, STEP_PRIOR
 
-from breakeven.capacity.roofline import Case, Work, requests_that_fit, speed, work_of
-from breakeven.catalog.roofline import Band, EngineRates, Left, Provenance, Quantity, Rates, Roofline, engine_name
-from breakeven.sources.catalogue import DATA, load_book
+from breakeven.capacity.likeness import case_of, shape_of, teaches
+from breakeven.capacity.predict import predict
+from breakeven.capacity.roofline import Case, Work, speed, work_of
+from breakeven.catalog.roofline import (
+    Anchor,
+    Band,
+    Doubt,
+    EngineRates,
+    Left,
+    Provenance,
+    Quantity,
+    Rates,
+    Roofline,
+    engine_name,
+)
+from breakeven.sources.catalogue import DATA
 from breakeven.sources.roofline import FITTED, Fitted, roofline_of
 
 if TYPE_CHECKING:
@@ -25,42 +39,11 @@ if TYPE_CHECKING:
 
     from breakeven.catalog.hardware import Measurement
 
-Part = Left | Literal["lengths"]
-"""What is left out of a fit to judge it."""
+Part = Left | Literal["lengths", "group"]
+"""What is left out of a fit to judge it.  A group: a model's shape, a GPU and a precision."""
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-
-PRIOR: Final[dict[str, tuple[float, float]]] = {
-    "weight_read_ratio": (0.7, 0.3),
-    "expert_read_ratio": (0.6, 0.4),
-    "kv_read_ratio": (0.6, 0.4),
-    "compute_16bit_ratio": (0.6, 0.3),
-    "compute_8bit_ratio": (0.5, 0.3),
-    "compute_4bit_ratio": (0.4, 0.4),
-    "expert_compute_ratio": (0.5, 0.4),
-    "attention_compute_ratio": (0.4, 0.5),
-    "activation_ratio": (20, 0.6),
-    "dispatch_ratio": (6, 0.6),
-    "step_us": (1500, 0.8),
-    "layer_us": (15, 0.6),
-    "expert_us": (1.5, 0.6),
-    "latent_layer_ratio": (1.3, 0.3),
-    "sequence_us": (10, 0.8),
-    "collective_us": (8, 0.6),
-    "pcie_collective_us": (20, 0.8),
-    "link_ratio": (0.6, 0.4),
-    "pcie_link_ratio": (0.5, 0.4),
-    "first_token_us": (20_000, 0.7),
-    "own_prefill_ratio": (1.2, 0.5),
-    "queue_ratio": (0.3, 0.7),
-    "wave_ratio": (0.05, 0.8),
-    "offline_ratio": (1, 0.2),
-}
-"""What is believed of a rate before the data: centre, and standard deviation of its logarithm."""
-
-STEP_PRIOR: Final = (1.0, 0.3)
-PREFILL_PRIOR: Final = (0.8, 0.4)
-ENGINES: Final = ("tensorrt-llm", "vllm", "sglang")
+Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 PRIOR_WEIGHT = 1.0
 HUBER = 0.1
@@ -69,72 +52,65 @@ HUBER = 0.1
 TTFT_WEIGHT = 0.3
 """TTFT counts less: it depends on how a benchmark starts its requests."""
 
-SAME_SHAPE: Final = {"llama-3.3-70b": "llama-3.1-70b", "llama-2-70b": "llama-3.1-70b", "deepseek-v3.1": "deepseek-r1"}
-"""Left out together, so that a model left out is really unseen."""
+FOLDS: Final = 10
+WIDER: Final = 0.012
+"""By how much of the rows each end of an interval lies further out than its percentile."""
 
 QUANTITIES: Final[tuple[Quantity, ...]] = ("throughput", "tpot", "ttft")
 BUSY_REQUESTS = 64
 """Concurrency from which a steady throughput judges what an engine serves when saturated."""
 
 MIN_BAND_ROWS = 20
-MIN_PIPELINE_GPUS = 4
-"""RTX PRO 6000 at 4 and 8 GPUs was measured with pipeline parallel, which this model does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Measurements with their cases."""
 
-    measurements: tuple[Measurement, ...]
+    anchors: tuple[Anchor, ...]
     cases: tuple[Case, ...]
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Return the measurements."""
+        return tuple(anchor.measurement for anchor in self.anchors)
 
     def only(self, keep: Callable[[Measurement], bool]) -> Rows:
         """Return the rows whose measurement the function keeps."""
-        pairs = [(m, c) for m, c in zip(self.measurements, self.cases, strict=True) if keep(m)]
-        return Rows(measurements=tuple(m for m, _ in pairs), cases=tuple(c for _, c in pairs))
+        return rows_of([anchor for anchor in self.anchors if keep(anchor.measurement)])
 
-    def measured(self, quantity: Quantity) -> Array:
+    def measured(self, quantity: Quantity, *, busy_only: bool = True) -> Array:
         """Return what was measured, in seconds or tokens/s; nan where it does not judge the quantity."""
-        return np.array([_measured(m, quantity) for m in self.measurements])
+        return np.array([_measured(m, quantity, busy_only=busy_only) for m in self.measurements])
 
 
-def _measured(row: Measurement, quantity: Quantity) -> float:
+def _measured(row: Measurement, quantity: Quantity, *, busy_only: bool) -> float:
     steady = row.concurrency_count is not None
     if quantity == "throughput":
-        return float("nan") if steady and (row.concurrency_count or 0) < BUSY_REQUESTS else row.output_tokens_per_s
+        return (
+            float("nan")
+            if busy_only and steady and (row.concurrency_count or 0) < BUSY_REQUESTS
+            else row.output_tokens_per_s
+        )
     value = row.tpot_ms if quantity == "tpot" else row.ttft_ms
     return float("nan") if value is None else value / 1e3
 
 
+def rows_of(anchors: Sequence[Anchor]) -> Rows:
+    """Return the rows of some anchors."""
+    return Rows(anchors=tuple(anchors), cases=tuple(case_of(anchor) for anchor in anchors))
+
+
+def _part(rows: Rows, keep: Mask) -> Rows:
+    return rows_of([anchor for anchor, kept in zip(rows.anchors, keep, strict=True) if kept])
+
+
 def all_rows(roofline: Roofline) -> Rows:
-    """Return the measurements that a single node, tensor parallel, can have made.
+    """Return the measurements that a single node can have made.
 
-    Left out: rows whose model does not fit on the GPUs that they name, pipeline parallel, and static batches.
+    Left out: rows whose model does not fit on the GPUs that they name, static batches, and rows with a fault.
     """
-    book, kept = load_book(), []
-    for row in book.measurements:
-        static_batch = row.concurrency_count is not None and row.tpot_ms is None
-        if static_batch or (row.gpu == "rtx-pro-6000" and row.gpus >= MIN_PIPELINE_GPUS):
-            continue
-        case = _case(row, roofline)
-        if requests_that_fit(case, roofline) >= 1:
-            kept.append((row, case))
-    return Rows(measurements=tuple(row for row, _ in kept), cases=tuple(case for _, case in kept))
-
-
-def _case(row: Measurement, roofline: Roofline) -> Case:
-    # gpt-oss exists in 4 bits only; the table keeps the label "fp8" that its source has on Hopper.
-    precision = "fp4" if row.model.startswith("gpt-oss") else row.precision
-    return Case(
-        architecture=roofline.architectures[row.model],
-        gpu=load_book().gpus[row.gpu],
-        gpus=row.gpus,
-        precision=precision,
-        engine=row.engine,
-        isl_tokens=row.isl_tokens,
-        osl_tokens=row.osl_tokens,
-        concurrency_count=row.concurrency_count,
-    )
+    return rows_of([anchor for anchor in roofline.anchors if teaches(anchor, roofline)])
 
 
 def fit(rows: Rows, roofline: Roofline) -> tuple[Rates, tuple[EngineRates, ...]]:
@@ -216,13 +192,64 @@ def predicted(rows: Rows, roofline: Roofline, rates: Rates, engines: Sequence[En
     return {"throughput": found.output_tokens_per_s, "tpot": found.tpot_s, "ttft": found.ttft_s}
 
 
-def group_of(row: Measurement, left: Part) -> str:
-    """Return the name of what a row is left out with."""
-    if left == "model":
-        return SAME_SHAPE.get(row.model, row.model)
-    if left == "gpu":
-        return row.gpu
-    return engine_name(row.engine) if left == "engine" else f"{row.isl_tokens}/{row.osl_tokens}"
+def group_of(anchor: Anchor, left: Part) -> str:
+    """Return the name of what a row is left out with: models of one shape go together."""
+    row = anchor.measurement
+    names = {
+        "model": str(shape_of(anchor.architecture)),
+        "gpu": row.gpu,
+        "engine": engine_name(row.engine),
+        "lengths": f"{row.isl_tokens}/{row.osl_tokens}",
+        "group": f"{shape_of(anchor.architecture)} {row.gpu} {row.precision}",
+    }
+    return names[left]
+
+
+def folds(rows: Rows) -> Array:
+    """Return in which of ten folds each row is: whole groups, the largest first, each to the smallest fold."""
+    names = [group_of(anchor, "group") for anchor in rows.anchors]
+    counts, sizes, of = Counter(names), [0] * FOLDS, {}
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        of[name] = min(range(FOLDS), key=lambda fold: sizes[fold])
+        sizes[of[name]] += counts[name]
+    return np.array([of[name] for name in names], dtype=float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """What was predicted of each row by a fit and anchors without its whole group, against what was measured.
+
+    By quantity, of shape (n,): the log of measured over predicted, nan where not measured, and its deviation.
+    """
+
+    fold: Array
+    error: dict[str, Array]
+    deviation: dict[str, Array]
+
+
+QUANTITY_NAMES: Final[tuple[Literal["offline", "steady", "tpot", "ttft"], ...]] = ("offline", "steady", "tpot", "ttft")
+
+
+def unseen(rows: Rows, roofline: Roofline) -> Unseen:
+    """Return how every row is predicted that nothing of its group was known of."""
+    fold_of = folds(rows)
+    error: dict[str, Array] = {name: np.full(len(rows.cases), np.nan) for name in QUANTITY_NAMES}
+    deviation: dict[str, Array] = {name: np.full(len(rows.cases), np.nan) for name in QUANTITY_NAMES}
+    offline = np.array([case.concurrency_count is None for case in rows.cases])
+    for fold in dict.fromkeys(fold_of):
+        here = fold_of == fold
+        rest, part = _part(rows, ~here), _part(rows, here)
+        rates, engines = fit(rest, roofline)
+        known = replace(roofline, rates=rates, engines={item.engine: item for item in engines}, anchors=rest.anchors)
+        found = predict(part.cases, known)
+        output = np.log(part.measured("throughput", busy_only=False) / found.output_tokens_per_s)
+        error["offline"][here] = np.where(offline[here], output, np.nan)
+        error["steady"][here] = np.where(offline[here], np.nan, output)
+        error["tpot"][here] = np.log(part.measured("tpot") / found.tpot_s)
+        error["ttft"][here] = np.log(part.measured("ttft") / found.ttft_s)
+        deviation["offline"][here] = deviation["steady"][here] = found.output_deviation
+        deviation["tpot"][here], deviation["ttft"][here] = found.tpot_deviation, found.ttft_deviation
+    return Unseen(fold=fold_of, error=error, deviation=deviation)
 
 
 def held_out(rows: Rows, roofline: Roofline, left: Part) -> dict[Quantity, Array]:
@@ -230,16 +257,44 @@ def held_out(rows: Rows, roofline: Roofline, left: Part) -> dict[Quantity, Array
 
     An engine that was left out is predicted as one that is not known.
     """
-    names = np.array([group_of(row, left) for row in rows.measurements])
+    names = np.array([group_of(anchor, left) for anchor in rows.anchors])
     ratios: dict[Quantity, Array] = {quantity: np.full(len(names), np.nan) for quantity in QUANTITIES}
     for name in dict.fromkeys(names):
-        rates, engines = fit(rows.only(lambda m, name=name: group_of(m, left) != name), roofline)  # type: ignore[misc]
+        rates, engines = fit(_part(rows, names != name), roofline)
         if left == "engine":
             engines = tuple(item for item in engines if item.engine != name)
-        part = rows.only(lambda m, name=name: group_of(m, left) == name)  # type: ignore[misc]
+        part = _part(rows, names == name)
         for quantity, value in predicted(part, roofline, rates, engines).items():
             ratios[quantity][names == name] = part.measured(quantity) / value
     return ratios
+
+
+def doubts(rows: Rows, seen: Unseen, keep: Mask | None = None) -> list[Doubt]:
+    """Return percentiles of (log measured over predicted) / deviation of rows to keep, by quantity and class.
+
+    Rows of a group err together, and there are few groups: the ends lie a little further out than their names
+    say (``WIDER``), which is what the other folds' ends needed to hold nine rows in ten.
+    """
+    mixture = np.array([case.architecture.is_mixture for case in rows.cases])
+    kept = np.ones(len(mixture), dtype=bool) if keep is None else keep
+    found = []
+    for name in QUANTITY_NAMES:
+        scaled = seen.error[name] / seen.deviation[name]
+        for kind in (False, True):
+            here = (mixture == kind) & kept & ~np.isnan(scaled)
+            values = scaled[here]
+            shares_below = [0.05 - WIDER, 0.1 - WIDER, 0.5, 0.9 + WIDER, 0.95 + WIDER]
+            ends = [round(float(end), 3) for end in np.quantile(values, shares_below)]
+            shares = dict(zip(("p05_ratio", "p10_ratio", "p50_ratio", "p90_ratio", "p95_ratio"), ends, strict=True))
+            found.append(
+                Doubt(
+                    quantity=name,
+                    is_mixture=kind,
+                    rows_count=len(values),
+                    **shares,
+                )
+            )
+    return found
 
 
 def bands(rows: Rows, roofline: Roofline) -> list[Band]:
@@ -280,7 +335,9 @@ def start() -> Roofline:
     """Return the roofline before any fit: the priors, and the facts."""
     rates, engines = _rates(np.log([*(PRIOR[item.name][0] for item in fields(Rates)), 1, 1, *[PREFILL_PRIOR[0]] * 3]))
     provenance = Provenance(fitted_on="nothing", rows_count=0, data_sha256="", gpus_seen=(), as_of=date.min)
-    return roofline_of(Fitted(provenance=provenance, rates=rates, engines=engines, bands=()))
+    return roofline_of(
+        Fitted(provenance=provenance, rates=rates, engines=engines, bands=(), likenesses=LIKENESSES, doubts=())
+    )
 
 
 def data_sha256() -> str:
@@ -301,21 +358,31 @@ def fitted(on: date) -> Fitted:
         gpus_seen=tuple(sorted({case.gpu.id for case in rows.cases})),
         as_of=on,
     )
-    return Fitted(provenance=provenance, rates=rates, engines=engines, bands=tuple(bands(rows, roofline)))
+    return Fitted(
+        provenance=provenance,
+        rates=rates,
+        engines=engines,
+        bands=tuple(bands(rows, roofline)),
+        likenesses=LIKENESSES,
+        doubts=tuple(doubts(rows, unseen(rows, roofline))),
+    )
 
 
 def as_yaml(item: Fitted) -> str:
     """Return the file's text."""
     head = (
         "# Written by make fit-roofline; do not edit. Units are in the names; breakeven.catalog.roofline says what\n"
-        "# each is. Bands: measured over predicted at the 10th, 50th and 90th percentile, on rows whose whole model,\n"
-        "# GPU or engine was left out of the fit.\n"
+        "# each is. Bands: measured over the uncorrected roofline, 10th, 50th and 90th percentile, on rows whose\n"
+        "# whole model, GPU or engine was left out. Likenesses: what errors deployments share. Doubts: percentiles of\n"
+        "# what is left of the corrected one, in deviations, with groups of model, GPU and precision left out.\n"
     )
     lines = ["provenance:"]
     lines += [f"  {key}: {_plain(value)}" for key, value in asdict(item.provenance).items()]
     lines += ["rates:", *(f"  {key}: {value:g}" for key, value in asdict(item.rates).items())]
     lines += ["engines:", *(f"- {_flow(asdict(engine))}" for engine in item.engines)]
     lines += ["bands:", *(f"- {_flow(asdict(band))}" for band in item.bands)]
+    lines += ["likenesses:", *(f"- {_flow(asdict(likeness))}" for likeness in item.likenesses)]
+    lines += ["doubts:", *(f"- {_flow(asdict(doubt))}" for doubt in item.doubts)]
     return head + "\n".join(lines) + "\n"
 
 

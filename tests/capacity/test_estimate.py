@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from breakeven.capacity.estimate import Deployment, calibrated, estimate, roofline_service
+from breakeven.capacity.estimate import (
+    MIDDLING_REQUESTS,
+    Deployment,
+    calibrated,
+    estimate,
+    roofline_service,
+    speed_interval,
+    with_measurements,
+)
+from breakeven.capacity.roofline import speed, work_of
 from breakeven.capacity.service import MIN_POINTS
 from breakeven.catalog.hardware import Measurement
 from breakeven.quantities import Interval
@@ -66,9 +75,50 @@ def test_measurements_win_over_the_roofline() -> None:
     rows = [_measured(1024, 512, rate) for rate in (900.0, 1000.0, 1300.0)]
     rates = estimate(SERVED, ROOFLINE, isl_tokens=1024, osl_tokens=512, concurrency_count=16, measured=rows).rates
     assert rates is not None
-    assert rates.output_tokens_per_s == Interval(low=900, likely=1000, high=1300)
-    assert rates.tpot_ms == Interval.exact(11.0)
+    assert (rates.output_tokens_per_s.likely, rates.rung) == (1000, "measured")
+    assert rates.output_tokens_per_s.low < 900
+    assert rates.output_tokens_per_s.high > 1300
+    assert rates.tpot_ms is not None
+    assert rates.tpot_ms.likely == 11
+    assert rates.tpot_ms.low < 11 < rates.tpot_ms.high
     assert rates.basis == "3 measurement(s): your own, vllm 0.19"
+
+
+def test_measurements_of_the_deployment_elsewhere_correct_what_is_estimated() -> None:
+    """Four throughputs, half of what the catalogue expects: the estimate between them falls, and is surer."""
+    new = replace(SERVED, gpu=BOOK.gpu("mi300x"))
+    known = estimate(new, ROOFLINE, isl_tokens=1024, osl_tokens=512).rates
+    assert known is not None
+    assert known.rung == "estimated"
+    rows = []
+    for isl, osl in ((512, 512), (1024, 256), (2048, 512), (1024, 1024)):
+        rates = estimate(new, ROOFLINE, isl_tokens=isl, osl_tokens=osl).rates
+        assert rates is not None
+        half = rates.output_tokens_per_s.likely * 0.6
+        rows.append(replace(_measured(isl, osl, half), gpu="mi300x", ttft_ms=None, tpot_ms=None))
+    found = estimate(new, with_measurements(ROOFLINE, new, rows), isl_tokens=1024, osl_tokens=512).rates
+    assert found is not None
+    assert found.rung == "nearby"
+    assert "corrected by 4 of this deployment at other lengths or loads (your own)" in found.basis
+    assert found.output_tokens_per_s.likely < 0.8 * known.output_tokens_per_s.likely
+    assert _width(found.output_tokens_per_s) < _width(known.output_tokens_per_s)
+
+
+def _width(value: Interval) -> float:
+    return (value.high - value.low) / value.likely
+
+
+def test_what_the_prefix_cache_holds_is_not_computed_again() -> None:
+    shares = (0.0, 0.3, 0.6, 0.9)
+    found = [
+        estimate(SERVED, ROOFLINE, isl_tokens=4000, osl_tokens=200, concurrency_count=8, cached_tokens=4000 * share)
+        for share in shares
+    ]
+    first = [item.rates.ttft_ms.likely for item in found if item.rates and item.rates.ttft_ms]
+    output = [item.rates.output_tokens_per_s.likely for item in found if item.rates]
+    assert first == sorted(first, reverse=True)
+    assert output == sorted(output)
+    assert first[-1] > 0
 
 
 def test_the_basis_names_what_was_never_measured() -> None:
@@ -97,11 +147,20 @@ def test_the_less_was_measured_of_a_deployment_the_wider_its_interval() -> None:
         return found.throughput_ratio
 
     steps = [replace(SERVED, engine="ollama"), replace(SERVED, engine="ollama", gpu=BOOK.gpu("mi300x"))]
-    engine_new, both_new = map(interval, steps)
-    assert both_new.low <= engine_new.low
-    assert both_new.high >= engine_new.high
-    every = [b for b in ROOFLINE.bands if (b.quantity, b.is_mixture, b.engine) == ("throughput", False, None)]
-    assert (both_new.low, both_new.high) == (min(b.low_ratio for b in every), max(b.high_ratio for b in every))
+    known, engine_new, both_new = map(interval, [SERVED, *steps])
+    assert _width(known) < _width(engine_new) < _width(both_new)
+
+
+def test_a_simulated_node_is_scaled_to_what_is_estimated() -> None:
+    """The uncorrected roofline times the interval is the estimate's, at the load that the interval is of."""
+    band = speed_interval(SERVED, ROOFLINE, isl_tokens=1024, osl_tokens=512)
+    assert band.low < band.likely < band.high
+    case = SERVED.case(ROOFLINE, isl_tokens=1024, osl_tokens=512, concurrency_count=MIDDLING_REQUESTS)
+    plain = speed(work_of([case], ROOFLINE), ROOFLINE.rates, [ROOFLINE.engine_rates(case.engine)])
+    rates = estimate(SERVED, ROOFLINE, isl_tokens=1024, osl_tokens=512, concurrency_count=MIDDLING_REQUESTS).rates
+    assert rates is not None
+    assert plain.output_tokens_per_s[0] * band.likely == pytest.approx(rates.output_tokens_per_s.likely)
+    assert plain.output_tokens_per_s[0] * band.low > rates.output_tokens_per_s.low
 
 
 def test_one_measurement_scales_the_roofline_and_keeps_its_shape() -> None:

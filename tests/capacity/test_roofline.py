@@ -178,3 +178,46 @@ def test_a_gpu_without_the_arithmetic_computes_at_16_bits() -> None:
     a100 = BOOK.gpu("a100-80gb-sxm")
     found = _speed(_case(gpu=a100, isl_tokens=8192), _case(isl_tokens=8192))
     assert found.prefill_s[0] > found.prefill_s[1] * 989 / 312
+
+
+@given(model=st.sampled_from(MODELS), count=st.integers(1, 200))
+def test_twice_the_gpus_are_never_more_than_twice_as_fast(model: str, count: int) -> None:
+    cases = [_case(model, BOOK.gpu("h200-sxm"), gpus, concurrency_count=count) for gpus in (4, 8)]
+    if min(requests_that_fit(case, ROOFLINE) for case in cases) < count:
+        return  # more memory lets more run at once, which may well gain more
+    found = _speed(*cases)
+    assert found.output_tokens_per_s[1] <= 2 * found.output_tokens_per_s[0] * (1 + 1e-9)
+
+
+@given(model=st.sampled_from(MODELS), share=st.floats(0, 0.99), more=st.floats(0, 1), count=st.integers(1, 100))
+def test_a_fuller_prefix_cache_never_slows_anything(model: str, share: float, more: float, count: int) -> None:
+    cached = [4000 * share, 4000 * (share + (0.999 - share) * more)]
+    cases = [
+        _case(model, BOOK.gpu("h200-sxm"), 8, isl_tokens=4000, concurrency_count=count, cached_tokens=tokens)
+        for tokens in cached
+    ]
+    found = _speed(*cases)
+    assert found.ttft_s[1] <= found.ttft_s[0] * (1 + 1e-9)
+    assert found.tpot_s[1] <= found.tpot_s[0] * (1 + 1e-9)
+    assert found.ttft_s[1] > found.step_s[1]
+
+
+def test_a_pipeline_reads_its_weights_stage_after_stage_and_sends_fewer_messages() -> None:
+    rates = _without("weight_read_ratio")
+    plain, staged = (
+        _speed(_case(gpus=4, concurrency_count=1, pipeline_stage_count=stages), rates=rates, engine=IDEAL)
+        for stages in (1, 4)
+    )
+    assert staged.step_s[0] == pytest.approx(4 * plain.step_s[0], rel=1e-6)
+    links = _without("link_ratio")
+    assert _speed(_case(gpus=4, pipeline_stage_count=4), rates=links, engine=IDEAL).step_s[0] < 1e-9
+    assert _speed(_case(gpus=4), rates=links, engine=IDEAL).step_s[0] > 1e-6
+
+
+def test_data_parallel_attention_holds_more_latent_cache_and_reads_more_weights() -> None:
+    plain, apart = (_case("deepseek-r1", BOOK.gpu("b200-sxm"), 8, attention_group_count=groups) for groups in (1, 8))
+    assert requests_that_fit(apart, ROOFLINE) > 4 * requests_that_fit(plain, ROOFLINE)
+    work = work_of([plain, apart], ROOFLINE)
+    assert work.rest_s[1] == pytest.approx(8 * work.rest_s[0])
+    assert work.expert_s[1] == pytest.approx(work.expert_s[0])
+    assert work.kv_s[1] == pytest.approx(work.kv_s[0] / 8)

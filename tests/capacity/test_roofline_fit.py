@@ -19,18 +19,30 @@ from breakeven.sources.yaml_file import check, read_yaml
 if TYPE_CHECKING:
     from types import ModuleType
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "fit_roofline.py"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @cache
 def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fit_roofline", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fit_roofline"] = module
-    spec.loader.exec_module(module)
-    return module
+    _load("roofline_beliefs")
+    return _load("fit_roofline")
+
+
+@cache
+def _bench() -> ModuleType:
+    """Return the bench, which takes the fit's script for a module."""
+    _script()
+    return _load("bench_capacity")
 
 
 @cache
@@ -39,11 +51,17 @@ def _rows() -> tuple[Any, Any]:
     return start, _script().all_rows(start)
 
 
+def _name(script: Any, anchor: Any, left: str) -> str:
+    """Return what a row is left out with; a model by its id."""
+    return str(anchor.measurement.model if left == "model" else script.group_of(anchor, left))
+
+
 def _unseen(left: str, name: str, quantity: str) -> list[float]:
     """Return absolute errors on one group of rows by a fit that did not see it."""
     script, (start, rows) = _script(), _rows()
-    rates, engines = script.fit(rows.only(lambda m: script.group_of(m, left) != name), start)
-    part = rows.only(lambda m: script.group_of(m, left) == name)
+    names = np.array([_name(script, anchor, left) for anchor in rows.anchors])
+    rates, engines = script.fit(script._part(rows, names != name), start)
+    part = script._part(rows, names == name)
     ratio = script.predicted(part, start, rates, engines)[quantity] / part.measured(quantity)
     return [abs(float(value) - 1) for value in ratio if not np.isnan(value)]
 
@@ -92,16 +110,48 @@ def test_the_fit_returns_the_rates_that_made_the_data() -> None:
 
 
 def _with(rows: Any, made: dict[str, Any]) -> Any:
-    measurements = []
-    for i, row in enumerate(rows.measurements):
+    anchors = []
+    for i, anchor in enumerate(rows.anchors):
+        row = anchor.measurement
         times = {} if row.tpot_ms is None else {"tpot_ms": made["tpot"][i] * 1e3, "ttft_ms": made["ttft"][i] * 1e3}
-        measurements.append(replace(row, output_tokens_per_s=made["throughput"][i], **times))
-    return replace(rows, measurements=tuple(measurements))
+        anchors.append(replace(anchor, measurement=replace(row, output_tokens_per_s=made["throughput"][i], **times)))
+    return replace(rows, anchors=tuple(anchors))
 
 
 def test_the_file_is_what_the_script_writes() -> None:
     fitted = check(read_yaml(FITTED), Fitted)
     assert _script().as_yaml(fitted) == FITTED.read_text(encoding="utf-8")
+
+
+def test_groups_left_out_are_predicted_and_their_intervals_hold_nine_rows_in_ten() -> None:
+    """The targets, on groups of shape, GPU and precision: medians of errors, coverage and half-widths."""
+    judged = _bench().judge()
+    rows = judged.rows
+    mixture = np.array([case.architecture.is_mixture for case in rows.cases])
+    inferencex = np.array([row.source == "inferencex" for row in rows.measurements])
+    for name, here, most in (
+        ("offline", ~mixture, 0.12),
+        ("offline", mixture, 0.18),
+        ("tpot", inferencex, 0.12),
+        ("ttft", inferencex, 0.3),
+    ):
+        assert np.median(judged.errors(name, here)) < most, name
+    every = np.ones(len(mixture), dtype=bool)
+    for name in ("offline", "steady", "tpot", "ttft"):
+        inside, half = judged.coverage(name, every)
+        assert 0.85 < inside < 0.95, name
+        assert half < 0.35 or name == "ttft", name
+    page = _bench().page(judged)
+    for told in ("InferenceX, TPOT", "FP4, TPOT", "PCIe", "Worst deployments", "TPOT 16 %", "| 12 % |"):
+        assert told in page
+
+
+def test_folds_keep_groups_together() -> None:
+    script, (_, rows) = _script(), _rows()
+    fold_of = script.folds(rows)
+    names = np.array([script.group_of(anchor, "group") for anchor in rows.anchors])
+    assert all(len(set(fold_of[names == name])) == 1 for name in set(names))
+    assert len(set(fold_of)) == script.FOLDS
 
 
 def test_every_measured_model_has_a_shape_and_every_engine_limits() -> None:

@@ -1,6 +1,7 @@
 """The answer before anybody has measured: does it fit, how fast is it, how sure is that.
 
-From the roofline, with its held-out error as an interval; measurements, where there are any, win.
+A ladder: measured here or in the catalogue, else estimated and corrected by measurements of the same deployment at
+other lengths or loads, else estimated.  ``Rates.rung`` says which, and intervals are those of what it had not seen.
 """
 
 from __future__ import annotations
@@ -8,40 +9,60 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
+
+from breakeven.capacity.likeness import case_of, shape_of
 from breakeven.capacity.memory import Memory, fits
-from breakeven.capacity.roofline import Case, Speed, requests_that_fit, speed, work_of
+from breakeven.capacity.predict import measured_interval, predict, ratio_interval
+from breakeven.capacity.roofline import Case, requests_that_fit, speed, work_of
 from breakeven.capacity.service import MIN_POINTS, Service, fit_service
 from breakeven.catalog.hardware import Measurement
-from breakeven.quantities import Interval
+from breakeven.catalog.roofline import Anchor, engine_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from breakeven.capacity.predict import Figure
     from breakeven.catalog.hardware import Gpu
     from breakeven.catalog.models import OpenModel
-    from breakeven.catalog.roofline import Quantity, Roofline
+    from breakeven.catalog.roofline import Roofline
+    from breakeven.quantities import Interval
+
+Rung = Literal["measured", "nearby", "estimated"]
+"""How an answer came about: measured just so; estimated, with measurements of the deployment elsewhere; estimated."""
 
 ISL_TOKENS: Final = (128, 512, 1024, 2048, 4096, 8192, 20_000)
 OSL_TOKENS: Final = (128, 512, 1024, 2048, 4096)
 """Lengths at which a service is fitted to the roofline: those that the measurements span."""
 
+MIDDLING_REQUESTS: Final = 64.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model on the GPUs of one node, at a precision, on an engine."""
+    """A model on the GPUs of one node, at a precision, on an engine; GPUs share the work as in ``Case``."""
 
     model: OpenModel
     gpu: Gpu
     gpus: int
     precision: str
     engine: str
+    pipeline_stage_count: int = 1
+    attention_group_count: int = 1
+    expert_group_count: int = 1
 
     def case(
-        self, roofline: Roofline, *, isl_tokens: float, osl_tokens: float, concurrency_count: float | None = None
+        self,
+        roofline: Roofline,
+        *,
+        isl_tokens: float,
+        osl_tokens: float,
+        concurrency_count: float | None = None,
+        cached_tokens: float = 0.0,
     ) -> Case:
-        """Return the deployment serving these lengths."""
+        """Return the deployment serving these lengths, with so much of the input found in its prefix cache."""
         return Case(
             architecture=roofline.architecture(self.model),
             gpu=self.gpu,
@@ -51,6 +72,10 @@ class Deployment:
             isl_tokens=isl_tokens,
             osl_tokens=osl_tokens,
             concurrency_count=concurrency_count,
+            pipeline_stage_count=self.pipeline_stage_count,
+            attention_group_count=self.attention_group_count,
+            expert_group_count=self.expert_group_count,
+            cached_tokens=cached_tokens,
         )
 
     def point(
@@ -75,10 +100,10 @@ class Deployment:
 class Rates:
     """How fast a deployment is, at one pair of lengths and one load.
 
-    By the roofline: its value times the 10th, 50th and 90th percentile of measured over predicted on what it
-    had not seen.  By measurement: the lowest, median and highest measured.  ``ttft_ms`` and ``tpot_ms`` are None
-    for a queue that never empties, where a first token waits as long as the queue is; ``running_requests``,
-    what is served at once, is None where it was not measured.
+    Estimated: the value times the 5th, 50th and 95th percentile of measured over predicted on what was not seen.
+    By measurement: the median, and what 90 % of other runs would show.  ``ttft_ms`` and ``tpot_ms`` are None for a
+    queue that never empties, where a first token waits as long as the queue is; ``running_requests``, what is served
+    at once, is None where it was not measured.
     """
 
     ttft_ms: Interval | None
@@ -87,6 +112,7 @@ class Rates:
     requests_per_s: Interval
     running_requests: float | None
     basis: str
+    rung: Rung
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +131,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatedService:
-    """A service, and the interval of measured over predicted that goes with it."""
+    """A service, and measured over predicted that goes with it: 10th, 50th and 90th percentile, as assumptions are."""
 
     service: Service
     throughput_ratio: Interval
@@ -118,13 +144,21 @@ def estimate(
     isl_tokens: float,
     osl_tokens: float,
     concurrency_count: float | None = None,
+    cached_tokens: float = 0.0,
     measured: Sequence[Measurement] = (),
 ) -> Estimate:
     """Return whether it fits and what it serves, at fixed lengths and a concurrency or all that it can.
 
     ``measured``: measurements of this deployment at these lengths and this concurrency.  They win.
+    ``cached_tokens`` of the input are found in the prefix cache.
     """
-    case = deployment.case(roofline, isl_tokens=isl_tokens, osl_tokens=osl_tokens, concurrency_count=concurrency_count)
+    case = deployment.case(
+        roofline,
+        isl_tokens=isl_tokens,
+        osl_tokens=osl_tokens,
+        concurrency_count=concurrency_count,
+        cached_tokens=cached_tokens,
+    )
     memory = fits(
         case.architecture,
         deployment.gpu,
@@ -158,7 +192,8 @@ def roofline_service(deployment: Deployment, roofline: Roofline) -> EstimatedSer
     cases = [case for case in cases if requests_that_fit(case, roofline) >= 1]
     if len(cases) < MIN_POINTS:
         return None
-    rates = _speed(cases, roofline).output_tokens_per_s
+    found = predict(cases, roofline)
+    rates = found.output_tokens_per_s
     points = [
         deployment.point(
             isl_tokens=case.isl_tokens,
@@ -169,7 +204,7 @@ def roofline_service(deployment: Deployment, roofline: Roofline) -> EstimatedSer
         )
         for case, rate in zip(cases, rates, strict=True)
     ]
-    ratio = roofline.band("throughput", cases[0].architecture, deployment.gpu, deployment.engine)
+    ratio = ratio_interval(roofline, "throughput", cases[0], float(np.median(found.output_deviation)), width=80)
     return EstimatedService(service=fit_service(points, basis=basis_of(deployment, roofline)), throughput_ratio=ratio)
 
 
@@ -206,46 +241,80 @@ def basis_of(deployment: Deployment, roofline: Roofline) -> str:
     if not roofline.has_measured(deployment.engine):
         new.append(deployment.engine)
     told = f"roofline fitted on {roofline.provenance.rows_count:,} measurements, {roofline.provenance.as_of}"
+    near = nearby(deployment, roofline)
+    if near:
+        sources = ", ".join(dict.fromkeys(row.source for row in near))
+        told += f", corrected by {len(near):,} of this deployment at other lengths or loads ({sources})"
     return f"{told}; none of {' or '.join(new)}" if new else told
 
 
-def _predicted(deployment: Deployment, roofline: Roofline, case: Case) -> Rates:
-    found = _speed([case], roofline)
+def nearby(deployment: Deployment, roofline: Roofline) -> tuple[Measurement, ...]:
+    """Return the measurements of this deployment at any lengths and load; a model's twins count as itself."""
+    shape = shape_of(roofline.architecture(deployment.model))
+    rows = (anchor for anchor in roofline.anchors if shape_of(anchor.architecture) == shape)
+    wanted = (deployment.gpu.id, deployment.gpus, deployment.precision, engine_name(deployment.engine))
+    return tuple(
+        anchor.measurement
+        for anchor in rows
+        if (anchor.gpu.id, anchor.measurement.gpus, case_of(anchor).precision, engine_name(anchor.measurement.engine))
+        == wanted
+    )
 
-    def interval(quantity: Quantity, value: float) -> Interval:
-        band = roofline.band(quantity, case.architecture, deployment.gpu, deployment.engine)
-        return band.map(lambda ratio: ratio * value)
+
+def speed_interval(deployment: Deployment, roofline: Roofline, *, isl_tokens: float, osl_tokens: float) -> Interval:
+    """Return how fast the node is over what the uncorrected roofline says: 10th, 50th and 90th percentile.
+
+    Of throughput at a middling load, half of what the node runs at once and at most ``MIDDLING_REQUESTS``: what the
+    pace of a simulation, which has the roofline's own terms, is to be scaled by.
+    """
+    case = deployment.case(roofline, isl_tokens=isl_tokens, osl_tokens=osl_tokens, concurrency_count=1.0)
+    middling = max(1.0, min(MIDDLING_REQUESTS, requests_that_fit(case, roofline) / 2))
+    case = replace(case, concurrency_count=middling)
+    plain = speed(work_of([case], roofline), roofline.rates, [roofline.engine_rates(case.engine)])
+    found = predict([case], roofline)
+    ratio = float(found.output_tokens_per_s[0] / plain.output_tokens_per_s[0])
+    band = ratio_interval(roofline, "throughput", case, float(found.output_deviation[0]), width=80)
+    return band.map(lambda each: each * ratio)
+
+
+def with_measurements(roofline: Roofline, deployment: Deployment, rows: Sequence[Measurement]) -> Roofline:
+    """Return the roofline corrected by measurements of a deployment too, whatever name they give its model."""
+    anchors = [
+        Anchor(measurement=row, architecture=roofline.architecture(deployment.model), gpu=deployment.gpu)
+        for row in rows
+    ]
+    return replace(roofline, anchors=(*roofline.anchors, *anchors)) if rows else roofline
+
+
+def _predicted(deployment: Deployment, roofline: Roofline, case: Case) -> Rates:
+    found = predict([case], roofline)
+
+    def interval(figure: Figure, value: float, deviation: float) -> Interval:
+        return ratio_interval(roofline, figure, case, deviation).map(lambda ratio: ratio * value)
 
     steady = case.concurrency_count is not None
-    output = interval("throughput", float(found.output_tokens_per_s[0]))
+    output = interval("throughput", float(found.output_tokens_per_s[0]), float(found.output_deviation[0]))
     return Rates(
-        ttft_ms=interval("ttft", float(found.ttft_s[0]) * 1e3) if steady else None,
-        tpot_ms=interval("tpot", float(found.tpot_s[0]) * 1e3) if steady else None,
+        ttft_ms=interval("ttft", float(found.ttft_s[0]) * 1e3, float(found.ttft_deviation[0])) if steady else None,
+        tpot_ms=interval("tpot", float(found.tpot_s[0]) * 1e3, float(found.tpot_deviation[0])) if steady else None,
         output_tokens_per_s=output,
         requests_per_s=output.map(lambda tokens: tokens / case.osl_tokens),
         running_requests=float(found.running[0]),
         basis=basis_of(deployment, roofline),
+        rung="nearby" if nearby(deployment, roofline) else "estimated",
     )
 
 
 def _measured(rows: Sequence[Measurement], osl_tokens: float) -> Rates:
-    output = _spread([row.output_tokens_per_s for row in rows])
+    output = measured_interval("throughput", [row.output_tokens_per_s for row in rows])
     ttft = [row.ttft_ms for row in rows if row.ttft_ms is not None]
     tpot = [row.tpot_ms for row in rows if row.tpot_ms is not None]
     return Rates(
-        ttft_ms=_spread(ttft) if ttft else None,
-        tpot_ms=_spread(tpot) if tpot else None,
+        ttft_ms=measured_interval("ttft", ttft) if ttft else None,
+        tpot_ms=measured_interval("tpot", tpot) if tpot else None,
         output_tokens_per_s=output,
         requests_per_s=output.map(lambda tokens: tokens / osl_tokens),
         running_requests=None,
         basis=f"{len(rows)} measurement(s): {', '.join(sorted({f'{row.source}, {row.engine}' for row in rows}))}",
+        rung="measured",
     )
-
-
-def _spread(values: list[float]) -> Interval:
-    return Interval(low=min(values), likely=median(values), high=max(values))
-
-
-def _speed(cases: Sequence[Case], roofline: Roofline) -> Speed:
-    engines = [roofline.engine_rates(case.engine) for case in cases]
-    return speed(work_of(cases, roofline), roofline.rates, engines)

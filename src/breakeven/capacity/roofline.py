@@ -3,8 +3,7 @@
 A step reads weights, and the KV cache of every request; or it is bound by arithmetic; on top come overheads
 for each layer, request and collective.  What share of the data sheet is reached is fitted to measurements
 (``catalog/data/roofline.yaml``).  Formulas and errors: docs/model.md, Capacity.  Everything is computed for
-many cases at once, as arrays of shape (n,).  It knows nothing of quality, speculation or prefix caches, and
-of layouts only tensor parallel inside one node.
+many cases at once, as arrays of shape (n,).  It knows nothing of quality or speculation, and one node only.
 """
 
 from __future__ import annotations
@@ -37,7 +36,13 @@ _MICRO: Final = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One way to serve one pair of lengths.  ``concurrency_count`` None: a queue that never empties."""
+    """One way to serve one pair of lengths.  ``concurrency_count`` None: a queue that never empties.
+
+    The GPUs are ``pipeline_stage_count`` x ``attention_group_count`` x tensor parallel: a stage holds its share of the
+    layers; a group attends to its share of the requests with weights of its own, but for the experts, which all GPUs
+    of the stage share (data-parallel attention).  ``expert_group_count`` > 1: whole experts on each GPU.
+    ``cached_tokens`` of the input are found in the prefix cache.
+    """
 
     architecture: Architecture
     gpu: Gpu
@@ -47,6 +52,10 @@ class Case:
     isl_tokens: float
     osl_tokens: float
     concurrency_count: float | None = None
+    pipeline_stage_count: int = 1
+    attention_group_count: int = 1
+    expert_group_count: int = 1
+    cached_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,7 @@ class Work:
 
     Of a step: ``rest_s`` and ``expert_s`` read all weights; of a token: ``compute_s``; of a request in a step:
     ``kv_s`` and ``attend_s`` at its mean length; of a whole prompt: ``prompt_attend_s``.  ``hidden_s`` moves a
-    token's hidden vector once in each layer, ``link_s`` over the link.
+    token's hidden vector once in each layer, ``link_s`` over the link.  ``prompt_tokens`` are those to compute.
     """
 
     rest_s: Array
@@ -74,7 +83,8 @@ class Work:
     is_mixture: Array
     is_latent: Array
     is_pcie: Array
-    isl_tokens: Array
+    stages: Array
+    prompt_tokens: Array
     osl_tokens: Array
     asked: Array
     running: Array
@@ -123,11 +133,11 @@ def requests_that_fit(case: Case, roofline: Roofline, *, unbounded: bool = False
     """
     limits = roofline.engine_limits(case.engine)
     node_bytes = case.gpu.memory_gb * case.gpus * BYTES_PER_GB
-    free = node_bytes * limits.memory_fraction - sum(stored_bytes(case.architecture, case.precision))
+    free = node_bytes * limits.memory_fraction - _held_bytes(case)
     reserves = limits.reserves_output and case.concurrency_count is None
     length = case.isl_tokens + case.osl_tokens * (1.0 if reserves else 0.5)
     fit = free / _kv_node_bytes(case, length)
-    return fit if unbounded else min(fit, float(limits.max_requests))
+    return fit if unbounded else min(fit, float(limits.max_requests * case.attention_group_count))
 
 
 def work_of(cases: Sequence[Case], roofline: Roofline) -> Work:
@@ -145,7 +155,7 @@ def speed(work: Work, rates: Rates, engines: Sequence[EngineRates]) -> Speed:
     Under a concurrency C of which B run: TPOT = step(B) + (B - 1) x prefill / osl, since in the osl steps of a
     request the B - 1 others are each replaced once, and a prefill delays everyone.  TTFT = what a request costs
     by itself + a step + prefill x (own + queue sqrt(B - 1) + wave (B - 1)), plus the time for places to come
-    free.  Offline: B requests take B prefills and osl steps.
+    free.  Offline: B requests take B prefills and osl steps.  Of a pipeline a lone prompt takes all stages' time.
     """
     offline = np.where(work.is_offline, rates.offline_ratio, 1.0)
     overhead = offline * np.array([engine.step_ratio for engine in engines])
@@ -158,7 +168,8 @@ def speed(work: Work, rates: Rates, engines: Sequence[EngineRates]) -> Speed:
     tokens, rest = _prompt_s(work, rates)
     prefill = prompt * (tokens + rest)
     tpot = step + (running - 1) * prefill / work.osl_tokens
-    alone = prompt * (np.hypot(tokens, _weights_s(work, rates, work.isl_tokens)) + rest) + overhead * fixed
+    alone = prompt * (np.hypot(tokens * work.stages, _weights_s(work, rates, work.prompt_tokens)) + rest * work.stages)
+    alone = alone + overhead * fixed
     others = running - 1
     waits = rates.own_prefill_ratio + rates.queue_ratio * np.sqrt(others) + rates.wave_ratio * others
     places = np.maximum(work.asked - running, 0) / running * work.osl_tokens * tpot
@@ -207,12 +218,15 @@ def _work(case: Case, roofline: Roofline) -> dict[str, float]:
     experts, rest = stored_bytes(model, case.precision)
     mean_length = case.isl_tokens + case.osl_tokens / 2
     hidden = 2 * model.layers * (model.hidden_size or DEFAULT_HIDDEN_SIZE)
-    crossing = 2 * hidden * 2 * (gpus - 1) / gpus
+    ranks = gpus / case.pipeline_stage_count
+    crossing = 2 * hidden * 2 * (ranks - 1) / ranks
+    prompt_attention = _attention_operations(model, case.isl_tokens, decode=False)
+    prompt_attention -= _attention_operations(model, case.cached_tokens, decode=False)
     fit = max(1.0, requests_that_fit(case, roofline))
     asked = fit if case.concurrency_count is None else case.concurrency_count
     bits, peak = _arithmetic(case.precision, gpu)
     return {
-        "rest_s": rest / gpus / bandwidth,
+        "rest_s": rest * case.attention_group_count / gpus / bandwidth,
         "expert_s": experts / gpus / bandwidth,
         "expert_share": model.expert_share_fraction,
         "active_experts": (model.active_experts or DEFAULT_ACTIVE_EXPERTS) if model.is_mixture else 0,
@@ -220,15 +234,16 @@ def _work(case: Case, roofline: Roofline) -> dict[str, float]:
         "bits": bits,
         "kv_s": _kv_node_bytes(case, mean_length) / gpus / bandwidth,
         "attend_s": _attention_operations(model, mean_length, decode=True) / gpus / peak16,
-        "prompt_attend_s": _attention_operations(model, case.isl_tokens, decode=False) / gpus / peak16,
+        "prompt_attend_s": prompt_attention / gpus / peak16,
         "hidden_s": hidden / bandwidth,
         "link_s": crossing / (roofline.link_gb_per_s(gpu) * BYTES_PER_GB),
-        "collectives": 2 * model.layers * log2(gpus),
+        "collectives": 2 * model.layers * log2(ranks),
         "layers": model.layers,
         "is_mixture": model.is_mixture,
         "is_latent": model.kv_latent_size is not None,
         "is_pcie": gpu.link == "pcie",
-        "isl_tokens": case.isl_tokens,
+        "stages": case.pipeline_stage_count,
+        "prompt_tokens": max(1.0, case.isl_tokens - case.cached_tokens),
         "osl_tokens": case.osl_tokens,
         "asked": asked,
         "running": min(asked, fit),
@@ -236,16 +251,22 @@ def _work(case: Case, roofline: Roofline) -> dict[str, float]:
     }
 
 
+def _held_bytes(case: Case) -> float:
+    """Return the weights on all GPUs: each attention group has those outside experts for itself."""
+    experts, rest = stored_bytes(case.architecture, case.precision)
+    return experts + rest * case.attention_group_count
+
+
 def _kv_node_bytes(case: Case, held_tokens: float) -> float:
     """Return a request's KV cache; in a queue that never empties, no engine set up for throughput copies it."""
-    model = case.architecture
-    copied = model.kv_latent_size is not None or case.gpus > model.kv_heads
+    model, ranks = case.architecture, case.gpus // case.pipeline_stage_count
+    copied = model.kv_latent_size is not None or ranks > model.kv_heads
     return kv_bytes(
         model,
         held_tokens,
-        gpus=case.gpus,
+        gpus=ranks,
         element_bytes=KV_BYTES[case.precision],
-        splits_requests=copied and case.concurrency_count is None,
+        splits_requests=case.attention_group_count > 1 or (copied and case.concurrency_count is None),
     )
 
 
@@ -294,9 +315,9 @@ def _link_token_s(work: Work, rates: Rates) -> Array:
 
 
 def _weights_s(work: Work, rates: Rates, tokens: Array) -> Array:
-    """Return the seconds to read the weights that so many tokens touch."""
-    touched = np.where(work.is_mixture, touched_fraction(work.expert_share, tokens), 0.0)
-    return work.rest_s / rates.weight_read_ratio + work.expert_s * touched / rates.expert_read_ratio
+    """Return the seconds to read the weights that so many tokens touch, spread over the stages of a pipeline."""
+    touched = np.where(work.is_mixture, touched_fraction(work.expert_share, tokens / work.stages), 0.0)
+    return work.stages * (work.rest_s / rates.weight_read_ratio + work.expert_s * touched / rates.expert_read_ratio)
 
 
 def _bound_s(work: Work, rates: Rates, running: Array) -> Array:
@@ -320,4 +341,4 @@ def _fixed_s(work: Work, rates: Rates) -> Array:
 def _prompt_s(work: Work, rates: Rates) -> tuple[Array, Array]:
     """Return the seconds of a prompt's products, and of its attention and messages."""
     attention = work.prompt_attend_s / rates.attention_compute_ratio
-    return _token_s(work, rates) * work.isl_tokens, attention + _link_token_s(work, rates) * work.isl_tokens
+    return _token_s(work, rates) * work.prompt_tokens, attention + _link_token_s(work, rates) * work.prompt_tokens

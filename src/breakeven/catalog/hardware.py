@@ -93,7 +93,9 @@ class MeasurementSource:
 class Measurement:
     """Measured output tokens/s of one node serving one model at fixed lengths.
 
-    ``basis`` says how the figure came about; ``concurrency_count`` is None at maximum load.
+    ``basis`` says how the figure came about; ``concurrency_count`` is None at maximum load.  How the GPUs shared the
+    work is told by ``pipeline_stage_count``, ``attention_group_count`` and ``expert_group_count``, all 1 for plain
+    tensor parallel.  ``fault`` says why it is not to be learned from.
     """
 
     model: str
@@ -110,3 +112,7 @@ class Measurement:
     ttft_ms: float | None = None
     tpot_ms: float | None = None
     as_of: date | None = None
+    pipeline_stage_count: int = 1
+    attention_group_count: int = 1
+    expert_group_count: int = 1
+    fault: str = ""

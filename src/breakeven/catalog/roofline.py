@@ -16,11 +16,16 @@ from breakeven.quantities import Interval
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breakeven.catalog.hardware import Gpu
+    from breakeven.catalog.hardware import Gpu, Measurement
     from breakeven.catalog.models import OpenModel
 
 Quantity = Literal["throughput", "tpot", "ttft"]
 Left = Literal["model", "gpu", "engine"]
+Regime = Literal["offline", "tpot", "ttft"]
+"""What the roofline errs in: throughput of a queue that never empties, and the two times of a steady load."""
+
+Trait = Literal["shape", "gpu", "generation", "gpus", "precision", "kind", "engine", "version", "layout"]
+"""In what two deployments can be alike.  ``shape``: a model's architecture; ``kind``: dense or mixture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,48 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """How much of the roofline's error deployments share that are alike in all of ``alike`` (nothing: all of them).
+
+    Standard deviations of log measured over predicted: ``share_ratio`` of an error of a whole term, which counts by
+    the share of time that the term takes; ``constant_ratio`` of one the same everywhere; ``smooth_ratio`` of one
+    that changes with load, lengths, GPUs and size.
+    """
+
+    regime: Regime
+    alike: tuple[Trait, ...]
+    share_ratio: float
+    constant_ratio: float
+    smooth_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Percentiles of (log measured over predicted) / (its expected deviation), on groups the fit had not seen.
+
+    5th, 10th, 50th, 90th and 95th.  ``quantity`` "steady" is the throughput at a concurrency.
+    """
+
+    quantity: Literal["offline", "steady", "tpot", "ttft"]
+    is_mixture: bool
+    p05_ratio: float
+    p10_ratio: float
+    p50_ratio: float
+    p90_ratio: float
+    p95_ratio: float
+    rows_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A measurement that corrects the roofline, with what it was measured of."""
+
+    measurement: Measurement
+    architecture: Architecture
+    gpu: Gpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
     """What a roofline needs of a model beyond its catalogue entry, or all of it where there is no entry."""
 
@@ -171,9 +218,9 @@ class Provenance:
     as_of: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Roofline:
-    """All of it, as one value that the pure functions take."""
+    """All of it, as one value that the pure functions take.  Two are equal only if they are the same."""
 
     rates: Rates
     engines: Mapping[str, EngineRates]
@@ -182,6 +229,9 @@ class Roofline:
     bands: tuple[Band, ...]
     architectures: Mapping[str, Architecture]
     provenance: Provenance
+    likenesses: tuple[Likeness, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
 
     def architecture(self, model: OpenModel) -> Architecture:
         """Return the model's architecture with all that is known of it."""

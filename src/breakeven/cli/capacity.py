@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from breakeven.capacity.estimate import Estimate, Rates
-    from breakeven.capacity.memory import Memory
-    from breakeven.quantities import Interval
-    from breakeven.wiring.capacity import CapacityEstimate
+    from breakeven.wiring.capacity import EstimateRequest
 
 app = typer.Typer(
     help="Estimate what a node serves before anybody has measured it.", no_args_is_help=True, rich_markup_mode=None
@@ -26,9 +22,11 @@ def _group() -> None:
 
 @app.command()
 def estimate(
-    model: Annotated[str, typer.Argument(help="Open-weight model, by id or alias: see breakeven catalog models.")],
-    gpu: Annotated[str, typer.Option(help="GPU, by id or alias: see breakeven catalog gpus.")],
-    gpus: Annotated[int, typer.Option(help="GPUs of the node, tensor parallel.")] = 1,
+    model: Annotated[
+        str | None, typer.Argument(help="Open-weight model, by id or alias: see breakeven catalog models.")
+    ] = None,
+    gpu: Annotated[str | None, typer.Option(help="GPU, by id or alias: see breakeven catalog gpus.")] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs of the node, tensor parallel but for the options below.")] = 1,
     precision: Annotated[
         str | None, typer.Option(help="bf16, fp16, fp8, int8, fp4, int4; default: the model's first.")
     ] = None,
@@ -38,14 +36,41 @@ def estimate(
     concurrency: Annotated[
         int | None, typer.Option(help="Requests at a time; default: as many as the node can run.")
     ] = None,
+    pipeline: Annotated[int, typer.Option(help="Pipeline stages that the GPUs form.")] = 1,
+    attention_data_parallel: Annotated[
+        int, typer.Option(help="Groups of GPUs that attend to requests of their own; experts stay shared.")
+    ] = 1,
+    cached_share: Annotated[float, typer.Option(help="Share of the input found in the prefix cache, 0 to 1.")] = 0.0,
+    slo_ttft_ms: Annotated[float | None, typer.Option(help="Longest good time to the first token.")] = None,
+    slo_tpot_ms: Annotated[float | None, typer.Option(help="Longest good time between tokens.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="What breakeven bench --save wrote: it wins.")] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Instead: a CSV table of measurements; every row gets a prediction.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the table with predictions goes (with --rows).")] = None,
+    without_catalogue: Annotated[
+        bool,
+        typer.Option(
+            "--without-catalogue",
+            help="With --rows: as if nothing had been measured of a row's model, GPU and precision.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say whether a model fits on a node, and its TTFT, TPOT and tokens/s there with their intervals."""
-    from breakeven.cli.output import console
-    from breakeven.reports.as_json import to_json
-    from breakeven.wiring.capacity import EstimateRequest, run_estimate
+    from breakeven.capacity.loads import Slo
+    from breakeven.errors import InputError
+    from breakeven.wiring.capacity import EstimateRequest
 
-    found = run_estimate(
+    if rows is not None or out is not None:
+        if rows is None or out is None or model is not None:
+            raise InputError("--rows TABLE.csv and --out TABLE.csv go together, and without a model.")
+        _estimate_rows(rows, out, without_catalogue=without_catalogue, as_json=as_json)
+        return
+    if model is None or gpu is None or without_catalogue:
+        needs = "--without-catalogue needs --rows." if without_catalogue else "Say a model and its --gpu, or --rows."
+        raise InputError(f"{needs} For example: breakeven capacity estimate llama-3.1-70b --gpu h100 --gpus 4")
+    _estimate_one(
         EstimateRequest(
             model=model,
             gpu=gpu,
@@ -55,68 +80,46 @@ def estimate(
             isl_tokens=isl,
             osl_tokens=osl,
             concurrency_count=concurrency,
-        )
+            pipeline_stage_count=pipeline,
+            attention_group_count=attention_data_parallel,
+            cached_fraction=cached_share,
+            slo=Slo(ttft_ms=slo_ttft_ms, tpot_ms=slo_tpot_ms),
+            calibration=calibration,
+        ),
+        as_json=as_json,
     )
+
+
+def _estimate_one(request: EstimateRequest, *, as_json: bool) -> None:
+    from breakeven.cli.capacity_text import loads_table, notes, summary_table, title
+    from breakeven.cli.output import console
+    from breakeven.reports.as_json import to_json
+    from breakeven.wiring.capacity import run_estimate
+
+    found = run_estimate(request)
     if as_json:
         typer.echo(to_json(found))
-    else:
-        out = console()
-        out.print(_title(found))
-        out.print(_table(found.estimate))
-        for line in _notes(found.estimate):
-            out.print(line)
+        return
+    out = console()
+    out.print(title(found))
+    out.print(summary_table(found))
+    if found.loads:
+        out.print()
+        out.print(loads_table(found.loads))
+    for line in notes(found):
+        out.print(line)
 
 
-def _title(found: CapacityEstimate) -> str:
-    item = found.estimate
-    load = "a queue that never empties" if item.concurrency_count is None else f"{item.concurrency_count:g} at a time"
-    what = f"{found.model} at {found.precision} on {found.gpus}x {found.gpu}, {found.engine}"
-    return f"{what}: {item.isl_tokens:,.0f} tokens in, {item.osl_tokens:,.0f} out, {load}"
+def _estimate_rows(rows: Path, out: Path, *, without_catalogue: bool, as_json: bool) -> None:
+    from breakeven.cli.capacity_text import rows_lines
+    from breakeven.cli.output import console, working
+    from breakeven.reports.as_json import to_json
+    from breakeven.wiring.capacity_rows import estimate_rows
 
-
-def _table(item: Estimate) -> Table:
-    """Return the answer as a table: the memory, then the speed with its interval."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for row in [*_memory_rows(item.memory), *(_rate_rows(item.rates) if item.rates else ())]:
-        table.add_row(*row)
-    return table
-
-
-def _notes(item: Estimate) -> list[str]:
-    """Return why it does not fit, where the rates come from, and what their interval is."""
-    if item.rates is None:
-        return [*item.memory.reasons]
-    doubt = "" if item.rates.output_tokens_per_s.is_exact else "; intervals: 10th to 90th percentile"
-    return [*item.memory.reasons, item.rates.basis + doubt]
-
-
-def _memory_rows(memory: Memory) -> list[tuple[str, str, str]]:
-    return [
-        ("fits", "yes" if memory.fits else "no", ""),
-        ("memory", f"{memory.node_gb:,.1f} GB", f"of which {memory.usable_gb:,.1f} usable"),
-        ("weights", f"{memory.weights_gb:,.1f} GB", ""),
-        ("free for KV cache", f"{memory.free_gb:,.1f} GB", f"{memory.kv_gb:,.3f} GB a request in flight"),
-        ("requests that fit", f"{memory.concurrent_requests:,}", "at these lengths"),
-        ("room alone", f"{memory.largest_request_tokens:,} tokens", "for one request that has the node for itself"),
-    ]
-
-
-def _rate_rows(rates: Rates) -> list[tuple[str, str, str]]:
-    named = [
-        ("TTFT", rates.ttft_ms, "ms"),
-        ("TPOT", rates.tpot_ms, "ms"),
-        ("output", rates.output_tokens_per_s, "tokens/s"),
-        ("requests", rates.requests_per_s, "a second"),
-    ]
-    return [(name, f"{_figure(value.likely)} {unit}", _span(value)) for name, value, unit in named if value]
-
-
-def _span(value: Interval) -> str:
-    return "" if value.is_exact else f"{_figure(value.low)} to {_figure(value.high)}"
-
-
-def _figure(value: float) -> str:
-    """Return three digits: more would claim more than an estimate knows."""
-    return f"{float(f'{value:.3g}'):,.10g}"
+    with working("Estimating rows"):
+        found = estimate_rows(rows, out, unseen=without_catalogue)
+    if as_json:
+        typer.echo(to_json(found))
+        return
+    for line in rows_lines(found, str(out)):
+        console().print(line)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from breakeven.catalog.roofline import (
+    Anchor,
     Band,
+    Doubt,
     EngineLimits,
     EngineRates,
+    Likeness,
     LinkSpeed,
     ModelShape,
     Provenance,
@@ -30,6 +33,8 @@ class Fitted:
     rates: Rates
     engines: tuple[EngineRates, ...]
     bands: tuple[Band, ...]
+    likenesses: tuple[Likeness, ...]
+    doubts: tuple[Doubt, ...]
 
 
 @cache
@@ -40,17 +45,25 @@ def load_roofline() -> Roofline:
 
 def roofline_of(fitted: Fitted) -> Roofline:
     """Join what was fitted with the facts that were not."""
-    models = load_book().models
+    book = load_book()
     shapes = check_rows(read_yaml(DATA / "roofline_models.yaml"), ModelShape)
+    architectures = {
+        shape.model: shape.architecture(book.models[shape.model].architecture if shape.model in book.models else None)
+        for shape in shapes
+    }
     return Roofline(
         rates=fitted.rates,
         engines={item.engine: item for item in fitted.engines},
         limits={item.engine: item for item in check_rows(read_yaml(DATA / "roofline_engines.yaml"), EngineLimits)},
         links={item.gpu: item for item in check_rows(read_yaml(DATA / "roofline_links.yaml"), LinkSpeed)},
         bands=fitted.bands,
-        architectures={
-            shape.model: shape.architecture(models[shape.model].architecture if shape.model in models else None)
-            for shape in shapes
-        },
+        architectures=architectures,
         provenance=fitted.provenance,
+        likenesses=fitted.likenesses,
+        doubts=fitted.doubts,
+        anchors=tuple(
+            Anchor(measurement=row, architecture=architectures[row.model], gpu=book.gpus[row.gpu])
+            for row in book.measurements
+            if not row.fault
+        ),
     )
