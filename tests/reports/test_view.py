@@ -42,7 +42,7 @@ def test_frames_hold_the_figures_of_the_result(azure: Verdict, view: VerdictView
         assert lines[item.id] == pytest.approx(item.usd_per_month.likely, rel=1e-9)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", [name for name in TABLES if name != "hours"])
 def test_every_table_has_rows_and_a_name_for_every_column(view: VerdictView, table: str) -> None:
     frame = view.to_frame(table)
     assert len(frame) > 0

@@ -43,8 +43,17 @@ def _options(result: Verdict) -> Iterator[Row]:
             "serving_nodes": item.nodes.serving_nodes if item.nodes else None,
             "standby_nodes": item.nodes.standby_nodes if item.nodes else None,
             "utilisation_fraction": item.nodes.utilisation_fraction.likely if item.nodes else None,
+            "overflow_target": item.overflow.target if item.overflow else None,
+            "overflow_fraction": item.overflow.overflow_fraction.likely if item.overflow else None,
+            "held_fraction": item.overflow.held_fraction if item.overflow else None,
             "win_fraction": wins.get(item.id, 0.0),
         }
+
+
+def _hours(result: Verdict) -> Iterator[Row]:
+    for option in result.options:
+        for hour, item in enumerate(option.overflow.week if option.overflow else ()):
+            yield {"option": option.id, "hour_of_week": hour, **_parts(item)}
 
 
 def _lines(result: Verdict) -> Iterator[Row]:
@@ -132,6 +141,7 @@ def _spread(name: str, interval: Interval | None) -> Row:
 
 TABLES: Final[dict[str, Callable[[Verdict], Iterator[Row]]]] = {
     "options": _options,
+    "hours": _hours,
     "lines": _lines,
     "break-even": _crossings,
     "swings": _swings,

@@ -36,6 +36,7 @@ from breakeven.reports.parts import (
     behind,
     best_pool,
     members,
+    overflow_text,
     recommended,
     stale_assumptions,
     stale_warnings,
@@ -146,6 +147,7 @@ def _context(result: Verdict) -> dict[str, Any]:
         "layer_colours": LAYER_COLOURS,
         "palette": PALETTE,
         "rivals": RIVALS,
+        "overflow_text": overflow_text,
         "title_of": lambda option_id: result.option(option_id).title,
         "weighing": weighing(result),
         "script": Markup(script),  # noqa: S704 - our own file

@@ -12,6 +12,7 @@ from breakeven.reports.parts import (
     RIVALS,
     best_pool,
     members,
+    overflow_text,
     recommended,
     stale_assumptions,
     stale_warnings,
@@ -90,11 +91,14 @@ def _options(result: Verdict) -> Iterator[str]:
     yield "✓ recommended · ? cheaper only if good enough: no evidence yet. "
     yield f"{left} dearer left out, {excluded} excluded."
     yield ""
+    if best is not None and (text := overflow_text(best)):
+        yield _said(f"{text}.")
+        yield ""
 
 
 def _worth_showing(group: tuple[OptionResult, ...], count: int, best: OptionResult | None) -> list[OptionResult]:
     """Return the cheapest of a group, and the cheapest pool in it, wherever that ranks."""
-    first_pool = next((item for item in group if item.break_even), None)
+    first_pool = next((item for item in group if item.break_even and item.overflow is None), None)
     return [item for rank, item in enumerate(group) if rank < count or item is best or item is first_pool]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from breakeven.reports.words import percent
+
 if TYPE_CHECKING:
     from breakeven.studies.verdict.result import CrossingResult, OptionResult, Standing, Verdict
 
@@ -33,8 +35,9 @@ def recommended(result: Verdict) -> OptionResult | None:
 
 
 def best_pool(result: Verdict) -> OptionResult | None:
-    """Return the cheapest pool with a break-even, those with evidence of quality first; or None."""
-    return next((item for item in result.options if item.break_even and not item.excluded_by), None)
+    """Return the cheapest pool with a break-even, those with evidence of quality first; or None.  No hybrid is one."""
+    pools = (item for item in result.options if item.break_even and item.overflow is None)
+    return next((item for item in pools if not item.excluded_by), None)
 
 
 def behind(result: Verdict) -> tuple[OptionResult, ...]:
@@ -46,6 +49,30 @@ def behind(result: Verdict) -> tuple[OptionResult, ...]:
 def members(result: Verdict, standing: Standing) -> tuple[OptionResult, ...]:
     """Return the options of one standing that nothing excludes, the cheapest first."""
     return tuple(item for item in result.options if item.quality.standing == standing and not item.excluded_by)
+
+
+def nodes_text(option: OptionResult) -> str:
+    """Return how many nodes serve, what stands by, and the share of their time that is used; empty without nodes."""
+    nodes = option.nodes
+    if nodes is None:
+        return ""
+    standby = "API" if option.overflow else f"{nodes.standby_nodes}"
+    return f"{nodes.serving_nodes}+{standby}, {percent(nodes.utilisation_fraction.likely)}"
+
+
+def overflow_text(option: OptionResult) -> str:
+    """Return what a hybrid holds and what it leaves to whom, in a sentence; empty for others."""
+    parts, nodes = option.overflow, option.nodes
+    if parts is None or nodes is None:
+        return ""
+    held, left = parts.held_nodes, parts.overflow_fraction
+    count = f"{nodes.serving_nodes} node{'' if nodes.serving_nodes == 1 else 's'}"
+    text = (
+        f"{count} ({held.low:.0f} – {held.high:.0f}) of {nodes.gpus_per_node}x {nodes.gpu} held for {option.model}; "
+        f"{percent(left.likely)} ({percent(left.low)} – {percent(left.high)}) of the work overflows to {parts.target}; "
+        f"a node pays from {percent(parts.paying_fraction.likely)} used"
+    )
+    return text if parts.held_fraction == 1 else f"{text}; in {percent(1 - parts.held_fraction)} of the draws none does"
 
 
 def who(crossing: CrossingResult) -> str:

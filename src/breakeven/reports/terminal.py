@@ -13,6 +13,8 @@ from breakeven.economics.stack import LAYERS
 from breakeven.reports.parts import (
     GROUPS,
     members,
+    nodes_text,
+    overflow_text,
     recommended,
     stale_assumptions,
     stale_warnings,
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from breakeven.studies.verdict.result import (
         CrossingResult,
         LineResult,
-        Nodes,
         OptionResult,
         Verdict,
     )
@@ -133,18 +134,20 @@ def _option_tables(result: Verdict, *, full: bool) -> list[RenderableType]:
     for standing, title in GROUPS.items():
         group = members(result, standing)
         if group:
-            parts += [Text(title, style="bold"), _table(group if full else group[:SHOWN_PER_GROUP])]
+            shown = group if full else group[:SHOWN_PER_GROUP]
+            parts += [Text(title, style="bold"), _table(shown)]
             if not full and len(group) > SHOWN_PER_GROUP:
                 parts.append(Text(f"  … and {len(group) - SHOWN_PER_GROUP} dearer (--all shows them)", style="dim"))
+            parts += [Text(f"  {text}", style="dim") for text in map(overflow_text, shown) if text]
             known = {item.model: item.quality.reason for item in group if standing != "same model"}
             parts += [Text(f"  {model}: {reason}", style="dim") for model, reason in known.items()]
     excluded = [item for item in result.options if item.excluded_by]
     if excluded:
         parts.append(Text("Excluded", style="bold"))
-        shown = excluded if full else excluded[:SHOWN_PER_GROUP]
-        parts += [Text(f"  {item.title}: {'; '.join(item.excluded_by)}") for item in shown]
-        if len(shown) < len(excluded):
-            parts.append(Text(f"  … and {len(excluded) - len(shown)} more (--all shows them)", style="dim"))
+        listed = excluded if full else excluded[:SHOWN_PER_GROUP]
+        parts += [Text(f"  {item.title}: {'; '.join(item.excluded_by)}") for item in listed]
+        if len(listed) < len(excluded):
+            parts.append(Text(f"  … and {len(excluded) - len(listed)} more (--all shows them)", style="dim"))
     return parts
 
 
@@ -160,14 +163,10 @@ def _table(options: Iterable[OptionResult]) -> Table:
             usd(item.usd_per_mtok.likely),
             usd(item.usd_per_month.likely),
             usd_range(item.usd_per_month),
-            _nodes(item.nodes) if item.nodes else "",
+            nodes_text(item),
             _break_even(item.break_even[0]) if item.break_even else "",
         )
     return table
-
-
-def _nodes(nodes: Nodes) -> str:
-    return f"{nodes.serving_nodes}+{nodes.standby_nodes}, {percent(nodes.utilisation_fraction.likely)}"
 
 
 def _break_even(crossing: CrossingResult) -> str:

@@ -37,7 +37,7 @@ class VerdictView(Verdict):
     def to_frame(self, table: str = "options") -> pd.DataFrame:
         """Return a table as a pandas frame.
 
-        Tables: options, lines, break-even, swings, projections, months, bills, assumptions.
+        Tables: options, hours (of hybrids), lines, break-even, swings, projections, months, bills, assumptions.
         """
         return frame(self, table)
 

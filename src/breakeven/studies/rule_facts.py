@@ -34,6 +34,7 @@ _LEANS: Final[dict[OptionKind, Lean]] = {
     "serverless": "managed",
     "self-hosted": "self-host",
     "owned": "self-host",
+    "hybrid": "hybrid",
 }
 _OWN_NODES: Final = ("self-hosted", "owned")
 _BY_TOKEN: Final = ("today", "today-optimised", "api", "open-model-api")

@@ -102,6 +102,12 @@ def reach_mtok(crossing: CrossingResult, volume: Interval) -> float:
     return max(marks) * 1.12
 
 
+def _pool_of(crossing: CrossingResult) -> StairCost:
+    """Return the pool's bill: no hybrid is drawn over volume."""
+    assert crossing.pool is not None
+    return crossing.pool
+
+
 def axes_of(drawn: Sequence[CrossingResult], volume: Interval) -> Axes:
     """Return the axes of the chart that marks the first crossing and draws them all."""
     main = drawn[0]
@@ -109,7 +115,7 @@ def axes_of(drawn: Sequence[CrossingResult], volume: Interval) -> Axes:
     logarithmic = last > LOG_FROM_RATIO * min(volume.likely, main.likely.first_mtok or last)
     first = _first_mtok(main, volume) if logarithmic else 0.0
     ends = [max(first, 1e-9), last]
-    costs = [bill.usd_per_month(mtok) for item in drawn for bill in (item.api, main.pool) for mtok in ends]
+    costs = [bill.usd_per_month(mtok) for item in drawn for bill in (item.api, _pool_of(main)) for mtok in ends]
     low = max(1.0, min(costs) / 1.5) if logarithmic else 0.0
     return Axes(first_mtok=first, last_mtok=last, low_usd=low, high_usd=max(costs) * 1.04)
 
@@ -120,7 +126,7 @@ def _volume_chart(content: _Content, size: Size) -> alt.LayerChart:
         *_today_marks(content.volume_mtok, frame),
         _cheaper_strip(content.main.likely, frame),
         *(_line(item, frame) for item in content.drawn),
-        _staircase(content.main.pool, frame),
+        _staircase(_pool_of(content.main), frame),
         *_crossing_marks(content.main, frame),
     ]
     return alt.layer(*parts).properties(width=size.width_px, height=size.height_px)
@@ -229,7 +235,7 @@ def _crossing_marks(crossing: CrossingResult, frame: _Frame) -> list[alt.Chart]:
         text += f" ({ends[0]} – {ends[1]})"
     row: Row = {
         "x": mtok,
-        "y": crossing.pool.usd_per_month(mtok),
+        "y": _pool_of(crossing).usd_per_month(mtok),
         "low": frame.clipped(good if good is not None else mtok),
         "high": frame.clipped(bad) if bad is not None else last,
         "text": text,

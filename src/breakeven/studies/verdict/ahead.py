@@ -14,6 +14,7 @@ from breakeven.studies.forecast import Forecast, Payer, forecast_bills
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
 from breakeven.studies.verdict.evaluate import likely_flat, likely_stair
+from breakeven.studies.verdict.hybrid_option import HybridOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,8 +60,9 @@ def _volume_of(case: Case) -> Callable[[Moments], float]:
     """Return how an option's bill weighs requests: by the price of their tokens, or by the work they are."""
     option = case.option
     if not isinstance(option, ApiOption):
+        service = option.pool.service if isinstance(option, HybridOption) else option.service
         return lambda seen: float(
-            option.service.node_seconds(
+            service.node_seconds(
                 input_tokens=seen.input_tokens,
                 output_tokens=seen.output_tokens,
                 input_output_tokens2=seen.input_output_tokens2,
@@ -77,6 +79,9 @@ def _volume_of(case: Case) -> Callable[[Moments], float]:
 def _bill_of(case: Case, observed_mtok: float) -> Callable[[Array], Array]:
     """Return the bill at so many times the volume of a month of average observed days, without a migration."""
     option = case.option
+    if isinstance(option, HybridOption):
+        divided = option.over_volume(case.likely, moving=False)
+        return lambda ratios: divided.usd_per_month(ratios * observed_mtok)
     one_off = sum(float(item.usd_per_month) for item in case.likely_bill.lines if item.layer == "one-off")
     if isinstance(option, ServerlessOption):
         standing = sum(float(item.usd_per_month) for item in option.overhead_lines(case.likely, 0)) - one_off

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from breakeven.studies.verdict.context import Context
     from breakeven.studies.verdict.result import CrossingResult, OptionResult, Outlook, TurningPoint
 
-POOL_KINDS: Final = ("self-hosted", "owned", "serverless")
+POOL_KINDS: Final = ("self-hosted", "owned", "serverless", "hybrid")
 SHOWN_DRIVERS: Final = 3
 SHOWN_TURNS: Final = 5
 WORTH_A_CHANGE_FRACTION: Final = 0.02
@@ -37,6 +37,7 @@ def answer(
         best = today
     sentences = [
         _opening(today, best, volume),
+        _division(best),
         _confidence(today, best, outlook),
         _premium(options, best),
         _self_hosting(pools, today, best, volume),
@@ -111,6 +112,20 @@ def _named(item: OptionResult) -> str:
     return f"{item.title} at {usd(item.usd_per_month.likely)} a month ({_range(item.usd_per_month)})"
 
 
+def _division(best: OptionResult) -> str:
+    """Say what a hybrid holds, and what it leaves to an API."""
+    parts, nodes = best.overflow, best.nodes
+    if parts is None or nodes is None:
+        return ""
+    held, left = parts.held_nodes, parts.overflow_fraction
+    count = f"{nodes.serving_nodes} node{'' if nodes.serving_nodes == 1 else 's'} ({held.low:.0f} to {held.high:.0f})"
+    share = f"{left.likely:.1%} ({left.low:.1%} to {left.high:.1%})"
+    return (
+        f"It holds {count} for the base of the load and buys the other {share} of the work from {parts.target}; "
+        f"a node pays that is busy {parts.paying_fraction.likely:.0%} of its time."
+    )
+
+
 def _confidence(today: OptionResult, best: OptionResult, outlook: Outlook) -> str:
     """Say how often it is the cheapest over the draws, and where the move does not pay."""
     if best.id == today.id or today.excluded_by:
@@ -136,9 +151,8 @@ def _premium(options: Sequence[OptionResult], best: OptionResult) -> str:
 
 
 def _self_hosting(pools: Sequence[OptionResult], today: OptionResult, best: OptionResult, volume: float) -> str:
-    own = [item for item in pools if item.break_even and item.quality.standing != "no evidence"] or [
-        item for item in pools if item.break_even
-    ]
+    unmixed = [item for item in pools if item.break_even and item.overflow is None]
+    own = [item for item in unmixed if item.quality.standing != "no evidence"] or unmixed
     if not own or best.kind in POOL_KINDS:
         return ""
     pool = min(own, key=lambda item: item.usd_per_month.likely)
@@ -229,9 +243,11 @@ def _would_change(
 
 def _next_step(best: OptionResult, today: OptionResult, options: Sequence[OptionResult]) -> str:
     if best.kind in POOL_KINDS:
+        behind = f", behind a gateway that sends what it cannot take to {best.overflow.target}" if best.overflow else ""
+        assert best.nodes is not None
         return (
-            f"Rent one node ({best.nodes.gpus_per_node}x {best.nodes.gpu}), measure its throughput at your lengths, "  # type: ignore[union-attr]
-            "put the figure under pools: in a scenario, and run the plan again before moving traffic."
+            f"Rent one node ({best.nodes.gpus_per_node}x {best.nodes.gpu}){behind}, measure its throughput at your "
+            "lengths, put the figure under pools: in a scenario, and run the plan again before moving traffic."
         )
     if best.kind == "today-optimised":
         return (

@@ -14,7 +14,7 @@ from breakeven.studies.verdict.token_price import TrafficPrice, transfer_ratios
 from breakeven.studies.verdict.tuning import UNPRICED, api_tuning_lines, dearer_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from breakeven.catalog.rate_card import PriceList
     from breakeven.quantities import Number, Values
@@ -75,30 +75,42 @@ class ApiOption:
     def bill(self, values: Values) -> CostStack:
         """Return the month's bill, fully loaded."""
         tokens = self.token_lines(values)
-        commitment = self.committed_usd_per_month
-        if commitment:
-            tokens += (
-                line(
-                    "unused commitment",
-                    "tokens",
-                    np.maximum(0.0, commitment - sum(item.usd_per_month for item in tokens)),
-                    "max(0, committed_usd_per_month - token bill)",
-                    {"committed_usd_per_month": commitment},
-                ),
-            )
-        tuned = api_tuning_lines(self.tuning, values) if self.tuning else ()
-        unpriced = self.tuning is not None and self.tuning.api_training_usd_per_mtok is None
-        weeks = one_off_lines(values, self.migration_key) if self.migration_key else ()
         return CostStack(
             lines=(
                 *tokens,
+                *self.commitment_lines(tokens),
                 *engineering_lines(values, "api_engineering_fte"),
                 *reliability_lines(values, "api"),
-                *tuned,
-                *weeks,
+                *self.once_lines(values),
             ),
-            partial=(*self.standard.partial, *((UNPRICED,) if unpriced else ())),
+            partial=self.partial,
         )
+
+    @property
+    def partial(self) -> tuple[str, ...]:
+        """What of its bill could not be priced."""
+        unpriced = self.tuning is not None and self.tuning.api_training_usd_per_mtok is None
+        return (*self.standard.partial, *((UNPRICED,) if unpriced else ()))
+
+    def commitment_lines(self, tokens: Sequence[StackLine]) -> tuple[StackLine, ...]:
+        """Return what a commitment leaves unused beside these lines of tokens; none without one."""
+        commitment = self.committed_usd_per_month
+        if not commitment:
+            return ()
+        return (
+            line(
+                "unused commitment",
+                "tokens",
+                np.maximum(0.0, commitment - sum(item.usd_per_month for item in tokens)),
+                "max(0, committed_usd_per_month - token bill)",
+                {"committed_usd_per_month": commitment},
+            ),
+        )
+
+    def once_lines(self, values: Values) -> tuple[StackLine, ...]:
+        """Return what training a model here and moving here cost a month."""
+        tuned = api_tuning_lines(self.tuning, values) if self.tuning else ()
+        return (*tuned, *(one_off_lines(values, self.migration_key) if self.migration_key else ()))
 
 
 def _token_line(

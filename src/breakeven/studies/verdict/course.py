@@ -16,6 +16,7 @@ from breakeven.economics.horizon import decline_ratios, growth_ratios
 from breakeven.quantities import MONTHS_PER_YEAR
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
+from breakeven.studies.verdict.hybrid_option import HybridOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from breakeven.economics.crossing import FlatDraws, StairDraws
     from breakeven.quantities import Array, Number
     from breakeven.studies.verdict.evaluate import Case
+    from breakeven.studies.verdict.hybrid_bill import HybridBill
     from breakeven.studies.verdict.pool_option import PoolOption
     from breakeven.studies.verdict.workload import Workload
 
@@ -44,11 +46,19 @@ class Course:
 
     def usd_per_month(self, case: Case) -> Array:
         """Return an option's bills, without the migration towards it."""
-        found = np.empty(self.volume_mtok.shape)
+        return self.path(case)[0]
+
+    def path(self, case: Case) -> tuple[Array, Array]:
+        """Return an option's bills, and whether it is an option of its own: 0 where a hybrid holds no node."""
+        found, is_own = np.empty(self.volume_mtok.shape), np.ones(self.volume_mtok.shape)
         for start in range(0, len(found), BLOCK_DRAWS):
             rows = slice(start, start + BLOCK_DRAWS)
-            found[rows] = self._block(case, rows)
-        return found
+            if isinstance(case.option, HybridOption):
+                split = self.hybrid(case, rows).at(self.volume_mtok[rows])
+                found[rows], is_own[rows] = split.usd_per_month, split.pays
+            else:
+                found[rows] = self._block(case, rows)
+        return found, is_own
 
     def flat(self, case: Case, rows: slice = ALL) -> FlatDraws:
         """Return an API's bill over volume, month by month."""
@@ -62,7 +72,7 @@ class Course:
     def stairs(self, case: Case, rows: slice = ALL) -> StairDraws:
         """Return a pool's bill over volume, month by month; engineers do not get cheaper with GPUs."""
         option, now = case.option, case.stairs
-        assert not isinstance(option, ApiOption)
+        assert not isinstance(option, ApiOption | HybridOption)
         people = option.node_engineering_usd(case.drawn)
         node_usd = (now.node_usd_per_month - people)[rows, None] * self._node_price(option, rows)
         return replace(
@@ -71,6 +81,18 @@ class Course:
             node_usd_per_month=node_usd + np.broadcast_to(people, len(self.volume_mtok))[rows, None],
             node_mtok_per_month=now.node_mtok_per_month[rows, None],
             standby_nodes=now.standby_nodes[rows, None],
+        )
+
+    def hybrid(self, case: Case, rows: slice = ALL) -> HybridBill:
+        """Return a hybrid's bill over volume, month by month; it divides the work anew in each."""
+        option, count = case.option, len(self.volume_mtok)
+        assert isinstance(option, HybridOption)
+        now = case.hybrid.columns(count, rows)
+        people = np.broadcast_to(option.pool.node_engineering_usd(case.drawn), count)[rows, None]
+        return replace(
+            now,
+            node_usd_per_month=(now.node_usd_per_month - people) * self._node_price(option, rows) + people,
+            usd_per_mtok=now.usd_per_mtok * self.api_price_ratio[rows],
         )
 
     def _block(self, case: Case, rows: slice) -> Array:
@@ -85,7 +107,7 @@ class Course:
         standing = sum(item.usd_per_month for item in option.overhead_lines(columns, 0) if item.layer != "one-off")
         return np.asarray(running * self._node_price(option, rows) + standing)
 
-    def _node_price(self, option: PoolOption, rows: slice) -> Array | float:
+    def _node_price(self, option: PoolOption | HybridOption, rows: slice) -> Array | float:
         return self.gpu_price_ratio[rows] if option.price_moves else 1.0
 
 
@@ -101,7 +123,9 @@ def course_of(values: Mapping[str, Array], workload: Workload, *, month_count: i
 
 
 def monthly_one_off_usd(case: Case) -> Number:
-    """Return the migration's share of a month's bill, for every draw."""
+    """Return the migration's share of a month's bill, for every draw; a hybrid's where it holds nodes."""
+    if isinstance(case.option, HybridOption):
+        return case.option.moving_usd_per_month(case.drawn)
     return sum(item.usd_per_month for item in case.drawn_bill.lines if item.layer == "one-off")
 
 
@@ -115,6 +139,7 @@ def moved_fraction(case: Case, *, month_count: int) -> Array:
 
     The move takes its engineer weeks, by one engineer; the new bill begins when it is done.
     """
-    key = case.option.migration_key
-    weeks = case.drawn[key] if key else np.zeros(1)
+    option = case.option
+    keys = option.migration_keys if isinstance(option, HybridOption) else (option.migration_key,)
+    weeks = sum((case.drawn[key] for key in keys if key), start=np.zeros(1))
     return np.clip(np.arange(1, month_count + 1) - weeks[:, None] / WEEKS_PER_MONTH, 0.0, 1.0)

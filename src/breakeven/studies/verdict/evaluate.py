@@ -15,6 +15,7 @@ from breakeven.economics.levers import LeverBill, Levers
 from breakeven.quantities import Interval
 from breakeven.studies.verdict.api_option import ApiOption
 from breakeven.studies.verdict.elastic_option import ServerlessOption
+from breakeven.studies.verdict.hybrid_option import HybridOption
 from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import Bases, CrossingResult, LineInput, LineResult, Nodes
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
     from breakeven.economics.stack import CostStack
     from breakeven.quantities import Array, Number, Values
+    from breakeven.studies.verdict.hybrid_bill import HybridBill
     from breakeven.studies.verdict.pool_option import Sizing
     from breakeven.studies.verdict.workload import Workload
 
-Option = ApiOption | PoolOption
+Option = ApiOption | PoolOption | HybridOption
 
 LOW_FRACTION: Final = 0.1
 HIGH_FRACTION: Final = 0.9
@@ -69,6 +71,13 @@ class Case:
             standby_nodes=np.broadcast_to(size.standby_nodes, count),
             min_nodes=option.min_nodes,
         )
+
+    @cached_property
+    def hybrid(self) -> HybridBill:
+        """A hybrid's bills over volume, one for each draw, without the cost of moving."""
+        option = self.option
+        assert isinstance(option, HybridOption)
+        return option.over_volume(self.drawn, moving=False)
 
     @cached_property
     def flat(self) -> FlatDraws:
@@ -119,7 +128,7 @@ def bases(option: Option, values: Mapping[str, float], workload: Workload) -> Ba
     volume = workload.month(values).volume_mtok
     direct = sum(stack.layer_usd_per_month(layer) for layer in ("tokens", "compute", "standby"))
     marginal = direct
-    if isinstance(option, PoolOption):
+    if isinstance(option, PoolOption | HybridOption):
         marginal = option.marginal_usd_per_month(values)
     if isinstance(option, ServerlessOption):
         marginal = stack.lines[0].usd_per_month
@@ -132,16 +141,20 @@ def bases(option: Option, values: Mapping[str, float], workload: Workload) -> Ba
     )
 
 
-def nodes_of(option: PoolOption, case: Case) -> Nodes:
+def nodes_of(option: PoolOption | HybridOption, case: Case) -> Nodes:
     """Return the pool's size at likely values, and how its utilisation varies."""
     likely, drawn = option.sizing(case.likely), option.sizing(case.drawn)
+    used, pool = drawn.utilisation_fraction, option.pool if isinstance(option, HybridOption) else option
+    if isinstance(used, np.ndarray) and isinstance(option, HybridOption):
+        # Of the draws in which nodes are held: what is not there is not idle.
+        used = used[np.broadcast_to(drawn.serving_nodes, used.shape) > 0]
     return Nodes(
         serving_nodes=int(likely.serving_nodes),
         standby_nodes=int(likely.standby_nodes),
-        gpus_per_node=option.gpus_per_node,
-        gpu=option.gpu,
+        gpus_per_node=pool.gpus_per_node,
+        gpu=pool.gpu,
         sized_by=likely.sized_by,
-        utilisation_fraction=spread(drawn.utilisation_fraction, likely.utilisation_fraction),
+        utilisation_fraction=spread(used, likely.utilisation_fraction),
     )
 
 
@@ -175,7 +188,7 @@ def ordered_quantiles(values: Array, shares: Sequence[float]) -> list[float | No
 def lever_bill(case: Case) -> LeverBill | None:
     """Take the bill at likely values apart into what volume, utilisation, prices and engineers move."""
     option, values, bill = case.option, case.likely, case.likely_bill
-    if isinstance(option, ServerlessOption):
+    if isinstance(option, ServerlessOption | HybridOption):
         return None
     tokens = committed = node_usd = node_engineering = needed = 0.0
     min_nodes = standby = 0

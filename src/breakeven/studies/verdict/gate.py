@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from breakeven.studies.verdict.result import QualityEvidence
+from breakeven.studies.verdict.result import QualityEvidence, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,6 +53,14 @@ def evidence(model: str, today: str, book: Book, stated: Sequence[Quality]) -> Q
             standing="no evidence", reason=f"{text}: below {GOOD_ENOUGH_RATIO:.0%}", score_ratio=middle
         )
     return QualityEvidence(standing="evidence", reason=f"{text}; public scores are not your tasks", score_ratio=middle)
+
+
+_FROM_WEAKEST: Final[tuple[Standing, ...]] = ("no evidence", "evidence", "same model")
+
+
+def weaker(found: Sequence[QualityEvidence]) -> QualityEvidence:
+    """Return the weakest evidence of several models that serve together: the answers are as good as the worse."""
+    return min(found, key=lambda item: _FROM_WEAKEST.index(item.standing))
 
 
 def exclusions(

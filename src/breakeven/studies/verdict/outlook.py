@@ -81,11 +81,13 @@ def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *,
     now: dict[str, Array] = {}
     paths: dict[str, Array] = {today.option.id: course.usd_per_month(today)}
     for item in contenders:
-        path = course.usd_per_month(item.case)
+        path, is_own = course.path(item.case)
         if item in followed:
             paths[item.result.id] = path
         # Ranked like the verdict: fully loaded, with the migration spread over the horizon.
+        # Where a hybrid holds no node its bill is the API's, which is here already.
         loaded = path + np.broadcast_to(monthly_one_off_usd(item.case), len(path))[:, None]
+        loaded = np.where(is_own > 0, loaded, np.inf)
         anyone.admit(item, loaded)
         if item.allowed:
             allowed.admit(item, loaded)
@@ -115,8 +117,8 @@ def _followed(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def _leading(contenders: Sequence[Contender]) -> Contender | None:
-    """Return the cheapest pool with a break-even, those with evidence of quality first."""
-    return next((item for item in contenders if item.result.break_even), None)
+    """Return the cheapest pool with a break-even, those with evidence of quality first; no hybrid."""
+    return next((item for item in contenders if item.result.break_even and item.result.kind != "hybrid"), None)
 
 
 def _win_fractions(now: Mapping[str, Array]) -> tuple[tuple[str, float], ...]:

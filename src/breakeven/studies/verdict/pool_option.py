@@ -49,12 +49,12 @@ class Sizing:
     @property
     def busy_fraction(self) -> Number:
         """Share of the serving nodes' time that is used."""
-        return np.minimum(1.0, self.mean_busy_nodes / self.serving_nodes)
+        return np.minimum(1.0, self.mean_busy_nodes / np.maximum(self.serving_nodes, LEAST_NODES))
 
     @property
     def utilisation_fraction(self) -> Number:
         """Served work over SLO capacity x all paid hours, standby included."""
-        return np.minimum(1.0, self.mean_busy_nodes / (self.serving_nodes + self.standby_nodes))
+        return np.minimum(1.0, self.mean_busy_nodes / np.maximum(self.serving_nodes + self.standby_nodes, LEAST_NODES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,16 +152,18 @@ class PoolOption:
     def bill(self, values: Values) -> CostStack:
         """Return the month's bill, fully loaded."""
         size = self.sizing(values)
+        nodes = size.serving_nodes + size.standby_nodes
+        return CostStack(lines=(*self.node_lines(values, size), *self.overhead_lines(values, nodes)))
+
+    def node_lines(self, values: Values, size: Sizing) -> tuple[StackLine, ...]:
+        """Return what a pool of that size costs a month for its nodes, busy, idle and on standby."""
         parts = self.node_parts_usd(values)
         node_usd = sum(item.usd_per_month for item in parts)
         sunk_usd = sum(item.usd_per_month for item in parts if item.sunk)
-        return CostStack(
-            lines=(
-                *(_busy_part(part, size) for part in parts),
-                *_unused(size, node_usd - sunk_usd, sunk=False),
-                *(_unused(size, sunk_usd, sunk=True) if self.hardware_is_sunk else ()),
-                *self.overhead_lines(values, size.serving_nodes + size.standby_nodes),
-            )
+        return (
+            *(_busy_part(part, size) for part in parts),
+            *_unused(size, node_usd - sunk_usd, sunk=False),
+            *(_unused(size, sunk_usd, sunk=True) if self.hardware_is_sunk else ()),
         )
 
     def overhead_lines(self, values: Values, nodes: Number) -> tuple[StackLine, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from breakeven.studies.rules import RulesResult
 
 OptionKind = Literal[
-    "today", "today-optimised", "api", "open-model-api", "serverless", "self-hosted", "owned", "provisioned"
+    "today", "today-optimised", "api", "open-model-api", "serverless", "self-hosted", "owned", "hybrid", "provisioned"
 ]
 Standing = Literal["same model", "evidence", "no evidence"]
 
@@ -82,6 +82,35 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HourOfWeek:
+    """What nodes carry and what overflows in an hour of the week at likely values, both in nodes kept busy.
+
+    None in hours that were not observed.
+    """
+
+    carried_nodes: float | None
+    overflow_nodes: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overflow:
+    """What of a hybrid's work goes to an API, and how many nodes are held for the rest.
+
+    ``held_nodes`` and ``overflow_fraction`` (of the work) run over the draws, none and all where no number of nodes
+    pays; in ``held_fraction`` of the draws some does.  A node pays that is busy ``paying_fraction`` of its time.
+    ``week`` has 168 hours from Monday 00:00 UTC, or none where no whole week was observed.
+    """
+
+    target: str
+    model: str
+    held_nodes: Interval
+    held_fraction: float
+    overflow_fraction: Interval
+    paying_fraction: Interval
+    week: tuple[HourOfWeek, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrossingResult:
     """Break-even of an option against one alternative, at likely values and over all draws.
 
@@ -97,8 +126,8 @@ class CrossingResult:
     high_mtok: float | None
     never_fraction: float
     utilisation_fraction: float | None
-    pool: StairCost
-    """The option's bill over volume, at likely values."""
+    pool: StairCost | None
+    """The option's bill over volume, at likely values; None for a hybrid's, which has no steps."""
 
     api: FlatCost
     """The alternative's bill over volume, at likely values."""
@@ -129,6 +158,9 @@ class OptionResult:
     bases: Bases
     lines: tuple[LineResult, ...]
     nodes: Nodes | None
+    overflow: Overflow | None
+    """Of a hybrid: what its nodes do not carry."""
+
     quality: QualityEvidence
     excluded_by: tuple[str, ...]
     partial: tuple[str, ...]

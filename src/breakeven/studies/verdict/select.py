@@ -42,6 +42,15 @@ def default_models(scenario: Scenario, book: Book, today_model: str) -> tuple[st
 def api_options(context: Context) -> tuple[list[ApiOption], list[str]]:
     """Return today's API first, then the others that can be priced; and what was left out, why.
 
+    See ``priced_apis``.
+    """
+    found, _, left_out = priced_apis(context)
+    return found, left_out
+
+
+def priced_apis(context: Context) -> tuple[list[ApiOption], dict[str, list[ApiOption]], list[str]]:
+    """Return the APIs to compare, today's first; all sellers of each open model; and what was left out, why.
+
     Raises ``NoPriceError`` when today's own traffic cannot be priced on the day.
     """
     targets, book = context.targets, context.book
@@ -56,6 +65,7 @@ def api_options(context: Context) -> tuple[list[ApiOption], list[str]]:
         found = [today]
         left_out.append(f"{targets.today} quotes no cached, batch or flex price: nothing to save there by price")
     best: dict[str, ApiOption] = {}
+    sellers: dict[str, list[ApiOption]] = {}
     for name, kind, model in _wanted(context):
         try:
             option = _api(context, book.price_list(name), kind, model)
@@ -65,11 +75,12 @@ def api_options(context: Context) -> tuple[list[ApiOption], list[str]]:
         if option.standard.partial:
             left_out.append(f"{name} left out: it quotes no {' and no '.join(option.standard.partial)}")
             continue
+        sellers.setdefault(model, []).append(option)
         # Of those who sell one open model the cheapest is shown; a target named by the user always is.
         key = model if kind == "open-model-api" else name
         if key not in best or _likely_usd(option, context) < _likely_usd(best[key], context):
             best[key] = option
-    return [*found, *best.values()], left_out
+    return [*found, *best.values()], sellers, left_out
 
 
 def pool_options(context: Context) -> tuple[list[Candidate], list[str]]:

@@ -14,13 +14,21 @@ from breakeven.studies.verdict.configs import memory_of
 from breakeven.studies.verdict.context import Context
 from breakeven.studies.verdict.elastic_option import ProvisionedOption, ServerlessOption
 from breakeven.studies.verdict.evaluate import bases, crossing, lever_bill, line_results, nodes_of, spread
-from breakeven.studies.verdict.gate import evidence, exclusions
+from breakeven.studies.verdict.gate import evidence, weaker
+from breakeven.studies.verdict.hybrid_break_even import hybrid_crossings
+from breakeven.studies.verdict.hybrid_candidates import (
+    api_exclusions,
+    hybrid_candidates,
+    hybrid_exclusions,
+    pool_exclusions,
+)
+from breakeven.studies.verdict.hybrid_option import HybridOption
+from breakeven.studies.verdict.hybrid_result import overflow_of
 from breakeven.studies.verdict.limits import limits_of, shown_assumptions
 from breakeven.studies.verdict.observed import with_observed
 from breakeven.studies.verdict.outlook import Contender, outlook
-from breakeven.studies.verdict.pool_option import PoolOption
 from breakeven.studies.verdict.result import CrossingResult, Fact, OptionKind, OptionResult, Verdict
-from breakeven.studies.verdict.select import api_options, pool_options
+from breakeven.studies.verdict.select import pool_options, priced_apis
 from breakeven.studies.verdict.token_price import PricingDay
 from breakeven.studies.verdict.tuning import UNPRICED
 from breakeven.studies.verdict.turning import turning_points
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from breakeven.catalog.rate_card import PriceList
     from breakeven.quantities import Interval
     from breakeven.records import TrafficProfile
     from breakeven.sources.scenario import Scenario
@@ -38,6 +47,8 @@ if TYPE_CHECKING:
     from breakeven.studies.verdict.configs import Config
     from breakeven.studies.verdict.context import Catalogue, Targets
     from breakeven.studies.verdict.evaluate import Case, Option
+    from breakeven.studies.verdict.hybrid_candidates import HybridCandidate
+    from breakeven.studies.verdict.pool_option import PoolOption
 
 DEFAULT_CHANCE: Final = Chance()
 STALE_DAYS: Final = 90
@@ -63,21 +74,21 @@ def verdict(
     """
     day = PricingDay(on=on, boundaries_s=tuple(day_boundaries_s), timed=profile.times is not None)
     context = _context(profile, catalogue, scenario, targets, day)
-    apis, unpriced = api_options(context)
+    apis, sellers, unpriced = priced_apis(context)
     pools, unmeasured = pool_options(context)
+    hybrids, unheld = hybrid_candidates(context, pools, sellers, apis[0])
     worlds = Worlds.draw(context, pools, chance)
     bought = [worlds.case(api) for api in apis]
-    run = [worlds.case(candidate.option, candidate) for candidate in pools]
-    results = [_api_result(context, case) for case in bought]
-    results += [_pool_result(context, candidate, case, bought) for candidate, case in zip(pools, run, strict=True)]
+    run = _running(context, worlds, pools, hybrids, bought)
+    results = [*(_api_result(context, case) for case in bought), *(result for _, result in run)]
     ranked = tuple(sorted((_with_quality_loss(item, results[0].usd_per_month.likely) for item in results), key=_rank))
-    cases = {case.option.id: case for case in (*bought, *run)}
+    cases = {case.option.id: case for case in (*bought, *(case for case, _ in run))}
     contenders = [
         Contender(case=cases[item.id], result=item, allowed=may_be_recommended(item))
         for item in ranked
         if not item.excluded_by and not item.partial
     ]
-    own = {candidate.option.id: candidate.own for candidate in pools}
+    own = {item.option.id: item.own for item in pools} | {item.option.id: item.nodes.own for item in hybrids}
     turns = turning_points(
         [(item.case.option, context.with_own(own.get(item.result.id, ()))) for item in contenders if item.allowed]
     )
@@ -98,7 +109,7 @@ def verdict(
         turning_points=turns,
         assumptions=shown_assumptions(context.book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, context.book),
-        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured, *_unpriced_tuning(ranked)),
+        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured, *unheld, *_unpriced_tuning(ranked)),
     )
 
 
@@ -113,6 +124,24 @@ def _context(
         targets=targets,
         day=day,
     )
+
+
+def _running(
+    context: Context,
+    worlds: Worlds,
+    pools: Sequence[Candidate],
+    hybrids: Sequence[HybridCandidate],
+    bought: Sequence[Case],
+) -> list[tuple[Case, OptionResult]]:
+    """Return the options that run a model in every world, and their results; ``bought`` are those to compare with."""
+    found = []
+    for candidate in pools:
+        case = worlds.case(candidate.option, candidate)
+        found.append((case, _pool_result(context, candidate, case, bought)))
+    for item in hybrids:
+        case = worlds.case(item.option, item.nodes)
+        found.append((case, _hybrid_result(context, item.nodes, case, bought)))
+    return found
 
 
 def _backdated(apis: Sequence[ApiOption], on: date) -> list[str]:
@@ -135,30 +164,24 @@ def _api_result(context: Context, case: Case) -> OptionResult:
         case,
         context.assumptions,
         kind=option.kind,
-        excluded=exclusions(
-            context.scenario.constraints,
-            runs_on_own_nodes=False,
-            weights_open=option.model in context.book.models,
-            model=option.model,
-            regions=prices.regions,
-            compliance=prices.compliance,
-        ),
+        excluded=api_exclusions(context, option),
         crossings=(),
-        facts=(_fact(f"prices of {prices.target}", prices.source, prices.checked_on, context.on),),
+        facts=(_price_fact(prices, context),),
         notes=(prices.note,) if prices.note else (),
     )
+
+
+def _price_fact(prices: PriceList, context: Context) -> Fact:
+    return _fact(f"prices of {prices.target}", prices.source, prices.checked_on, context.on)
 
 
 def _pool_result(context: Context, candidate: Candidate, case: Case, bought: Sequence[Case]) -> OptionResult:
     option = candidate.option
     serverless = isinstance(option, ServerlessOption)
+    own_nodes = not isinstance(option, ServerlessOption | ProvisionedOption)
     rivals = [rival for rival in bought if _is_rival(rival.option, option.model)]
     crossings = () if serverless else tuple(crossing(case, rival) for rival in rivals)
-    facts = [_fact(candidate.price.meaning, candidate.price.source, candidate.price.as_of, context.on)]
-    facts += _throughput_facts(context, candidate.config)
-    fit = option.service.fit_error_fraction
-    notes = [f"throughput: {option.service.basis}" + (f", fitted within {fit:.0%} (median)" if fit is not None else "")]
-    notes += _memory_notes(context, candidate)
+    notes = _pool_notes(context, candidate)
     if serverless:
         notes.append("no break-even is given: the bill follows the volume, it has no staircase")
     return _result(
@@ -166,18 +189,46 @@ def _pool_result(context: Context, candidate: Candidate, case: Case, bought: Seq
         case,
         context.with_own(candidate.own),
         kind=_kind(option),
-        excluded=exclusions(
-            context.scenario.constraints,
-            runs_on_own_nodes=not isinstance(option, ServerlessOption | ProvisionedOption),
-            weights_open=option.model in context.book.models,
-            model=option.model,
-            regions=option.regions,
-            compliance=option.compliance,
-        ),
+        excluded=pool_exclusions(context, option, runs_on_own_nodes=own_nodes),
         crossings=crossings,
-        facts=tuple(facts),
+        facts=tuple(_pool_facts(context, candidate)),
         notes=tuple(notes),
     )
+
+
+def _hybrid_result(context: Context, candidate: Candidate, case: Case, bought: Sequence[Case]) -> OptionResult:
+    option = case.option
+    assert isinstance(option, HybridOption)
+    rivals = [rival for rival in bought if _is_rival(rival.option, option.model)]
+    target = option.api.price_list
+    return _result(
+        context,
+        case,
+        context.with_own(candidate.own),
+        kind="hybrid",
+        excluded=hybrid_exclusions(context, option),
+        crossings=hybrid_crossings(case, rivals),
+        facts=(*_pool_facts(context, candidate), _price_fact(target, context)),
+        notes=(
+            *_pool_notes(context, candidate),
+            f"what the nodes cannot carry goes to {target.target} by the token, which stands by in place of a node",
+        ),
+    )
+
+
+def _pool_facts(context: Context, candidate: Candidate) -> list[Fact]:
+    price = candidate.price
+    return [
+        _fact(price.meaning, price.source, price.as_of, context.on),
+        *_throughput_facts(context, candidate.config),
+    ]
+
+
+def _pool_notes(context: Context, candidate: Candidate) -> list[str]:
+    service = candidate.option.service
+    fit = service.fit_error_fraction
+    basis = f"throughput: {service.basis}" + (f", fitted within {fit:.0%} (median)" if fit is not None else "")
+    return [basis, *_memory_notes(context, candidate)]
 
 
 def _memory_notes(context: Context, candidate: Candidate) -> list[str]:
@@ -237,6 +288,8 @@ def _result(
     notes: tuple[str, ...],
 ) -> OptionResult:
     option, workload = case.option, context.workload
+    stated = context.scenario.quality
+    models = {option.model: None} | ({option.api.model: None} if isinstance(option, HybridOption) else {})
     likely, drawn = case.likely_bill, case.drawn_bill
     month, months = workload.month(case.likely), workload.month(case.drawn)
     usd, all_usd = likely.usd_per_month, drawn.usd_per_month
@@ -252,8 +305,9 @@ def _result(
         else None,
         bases=bases(option, case.likely, workload),
         lines=line_results(likely, drawn),
-        nodes=nodes_of(option, case) if isinstance(option, PoolOption) else None,
-        quality=evidence(option.model, context.targets.today_model, context.book, context.scenario.quality),
+        nodes=None if isinstance(option, ApiOption) else nodes_of(option, case),
+        overflow=overflow_of(option, case) if isinstance(option, HybridOption) else None,
+        quality=weaker([evidence(model, context.targets.today_model, context.book, stated) for model in models]),
         excluded_by=excluded,
         partial=likely.partial,
         paying_quality_loss_fraction=None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from breakeven.economics.sensitivity import moved_values
+from breakeven.studies.verdict.hybrid_option import HybridOption
 from breakeven.studies.verdict.result import TurningPoint
 
 if TYPE_CHECKING:
@@ -76,4 +77,7 @@ def _moves(eligible: Sequence[tuple[Option, Mapping[str, Interval]]], bills: Arr
 
 def _moved(option: Option, own: Mapping[str, Interval], keys: tuple[str, ...]) -> Array:
     """Return an option's bills at likely values and at both ends of each key."""
-    return np.broadcast_to(option.bill(moved_values(own, keys)).usd_per_month, 1 + 2 * len(keys))
+    values = moved_values(own, keys)
+    if isinstance(option, HybridOption):
+        return np.broadcast_to(option.competing_usd_per_month(values), 1 + 2 * len(keys))
+    return np.broadcast_to(option.bill(values).usd_per_month, 1 + 2 * len(keys))

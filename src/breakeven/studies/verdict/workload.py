@@ -11,11 +11,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from breakeven.capacity.load import windows_of
+from breakeven.capacity.overflow import OverflowTables
 from breakeven.capacity.tables import LoadTables
 from breakeven.errors import InputError
 from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
 
 if TYPE_CHECKING:
+    from breakeven.capacity.load import Windows
     from breakeven.quantities import Number, Values
     from breakeven.records import TrafficProfile, TrafficTimes
 
@@ -56,9 +58,18 @@ class Workload:
             )
 
     @cached_property
+    def _windows(self) -> Windows | None:
+        return windows_of(self.profile.times) if self.profile.times else None
+
+    @cached_property
     def tables(self) -> LoadTables | None:
         """The trace's peaks and up-times; None for a bill."""
-        return LoadTables(windows_of(self.profile.times)) if self.profile.times else None
+        return LoadTables(self._windows) if self._windows else None
+
+    @cached_property
+    def overflow(self) -> OverflowTables | None:
+        """What nodes carry of the trace's windows, and what overflows; None for a bill."""
+        return OverflowTables(self._windows) if self._windows else None
 
     @property
     def observed_days(self) -> float | None:
@@ -80,7 +91,16 @@ class Workload:
         """Return the month's peak load over the observed peak load."""
         times = self.profile.times
         assert times is not None, "a bill has no peak"
-        scale = self.month_ratio(values) * times.span_s / (values["hours_per_month"] * SECONDS_PER_HOUR)
+        return self._mean_ratio(values, times) * self.spread_ratio(values)
+
+    def spread_ratio(self, values: Values) -> Number:
+        """Return how far the month's peak load lies further above its mean than the observed one above its own.
+
+        What the trace is too short to show: 1 where it speaks for its week.
+        """
+        times = self.profile.times
+        assert times is not None, "a bill has no peak"
+        scale: Number = 1.0
         if times.window_s > SECONDS_PER_HOUR:
             # Buckets of a day show the mean of its hours, not the hour that sizes the nodes.
             scale = scale * values["hourly_peak_to_mean_ratio"]
@@ -89,6 +109,10 @@ class Workload:
         if times.span_days < LONG_DAYS:
             return scale / values[mean_ratio_key(times)] * values["weekly_peak_ratio"]
         return scale
+
+    def _mean_ratio(self, values: Values, times: TrafficTimes) -> Number:
+        """Return the month's mean load over the observed mean load."""
+        return self.month_ratio(values) * times.span_s / (values["hours_per_month"] * SECONDS_PER_HOUR)
 
     def month(self, values: Values, *, input_ratio: Number = 1.0, output_ratio: Number = 1.0) -> Month:
         """Return the month's sums, with token counts rescaled to another model's."""
