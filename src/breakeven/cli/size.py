@@ -1,0 +1,182 @@
+"""``breakeven size``: how many nodes to hold in front of an API, how to buy them, and what overflows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from breakeven.cli.traffic import Columns, Files, Tolerate, Zone, mapping
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from breakeven.quantities import Interval
+    from breakeven.studies.hybrid.result import HybridSize, Step
+
+SHOWN_STEPS = 16
+
+
+def size(
+    files: Files = None,
+    *,
+    pool: Annotated[list[str], typer.Option(help="A node: 2xH100:llama-3.3-70b:fp8:vllm; repeat to choose among.")],
+    overflow: Annotated[str, typer.Option(help="API that takes what the nodes do not.")],
+    today: Annotated[str | None, typer.Option(help="Whose tokens the trace counts; default: the overflow's.")] = None,
+    slo_ttft_s: Annotated[float | None, typer.Option(help="95 % of first tokens within this; simulated.")] = None,
+    overflow_ttft_s: Annotated[float, typer.Option(help="TTFT of the overflow's API, as you know it.")] = 0.6,
+    overflow_tpot_s: Annotated[float, typer.Option(help="Its seconds a token.")] = 0.015,
+    growth: Annotated[float | None, typer.Option(help="Growth a month, 0.05 for 5 %, weighed with the days.")] = None,
+    batchable: Annotated[float | None, typer.Option(help="Share of the work that may wait up to a day.")] = None,
+    usd_per_gpu_hour: Annotated[float | None, typer.Option(help="Price of a GPU; default: current offers.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="YAML file with your own figures.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the demands that are drawn.")] = 1,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day whose prices hold; default: today.")
+    ] = None,
+    column: Columns = None,
+    zone: Zone = None,
+    tolerate: Tolerate = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say how many nodes to hold, how to buy them and what overflows, fully loaded, against all API and all nodes."""
+    from breakeven.cli.output import console, working
+    from breakeven.reports.as_json import to_json
+    from breakeven.wiring.plan import require_plan_extra
+
+    require_plan_extra()
+    from breakeven.wiring.hybrid import SizeRequest, run_size
+
+    day: date | None = as_of.date() if as_of else None
+    with working("Sizing"):
+        found = run_size(
+            SizeRequest(
+                files=tuple(files or ()),
+                pools=tuple(pool),
+                overflow=overflow,
+                today=today,
+                scenario=scenario,
+                slo_ttft_s=slo_ttft_s,
+                overflow_ttft_s=overflow_ttft_s,
+                overflow_tpot_s=overflow_tpot_s,
+                growth_per_month=growth,
+                batchable_fraction=batchable,
+                usd_per_gpu_hour=usd_per_gpu_hour,
+                seed=seed,
+                as_of=day,
+                columns=mapping(column or []),
+                zone=zone,
+                tolerate_fraction=tolerate,
+            )
+        )
+    if as_json:
+        typer.echo(to_json(found))
+        return
+    out = console()
+    for item in _told(found):
+        out.print(item)
+
+
+def _told(found: HybridSize) -> list[str | Table]:
+    """Return everything that is printed, in order."""
+    what = f"Hold {found.nodes} node(s)" if found.nodes else "Hold no nodes"
+    told: list[str | Table] = [
+        f"{what}: {found.pool}; overflow to {found.overflow}",
+        *(f"  {reason}" for reason in found.reasons),
+        "",
+        _ways(found),
+        "",
+        _steps(found),
+    ]
+    if found.held and found.nodes:
+        told += ["", "Bought by the hour of the week:", _held(found)]
+    if found.slo:
+        told += ["", "Simulated within the SLO:", _slo(found)]
+    if found.mix is not None:
+        told += ["", _mix_title(found), _mix(found)]
+    share = found.capacity_fraction
+    told += ["", f"A node is taken to serve {share:.0%} of its throughput within the SLO. Throughput: {found.basis}."]
+    return [*told, *(f"Note: {text}" for text in found.warnings)]
+
+
+def _ways(found: HybridSize) -> Table:
+    table = _table("USD a month, fully loaded", "nodes", "likely", "nodes fast and cheap to slow and dear")
+    for item in found.ways:
+        spread = item.usd_per_month
+        table.add_row(item.name, str(item.nodes), _usd(spread.likely), f"{_usd(spread.low)} to {_usd(spread.high)}")
+        for line in item.lines:
+            table.add_row(f"  {line.key}", "", _usd(line.usd_per_month.likely), "")
+    return table
+
+
+def _steps(found: HybridSize) -> Table:
+    table = _table("nodes", "busy, the last", "saved by it", "overflow", "USD a month")
+    for step in _some(found.steps, found.nodes):
+        mark = " <" if step.nodes == found.nodes else ""
+        busy, saved = (f"{step.utilisation_fraction:.0%}", _usd(step.saved_usd_per_month)) if step.nodes else ("", "")
+        table.add_row(f"{step.nodes}{mark}", busy, saved, f"{step.overflow_fraction:.1%}", _usd(step.usd_per_month))
+    return table
+
+
+def _some(steps: tuple[Step, ...], nodes: int) -> list[Step]:
+    """Return the steps around the number of nodes to hold, and some of the others."""
+    every = max(1, len(steps) // SHOWN_STEPS)
+    return [step for step in steps if abs(step.nodes - nodes) <= 2 or step.nodes % every == 0]
+
+
+def _held(found: HybridSize) -> Table:
+    table = _table("", "USD a node-hour", "fewest", "most", "on average")
+    for item in found.held:
+        price = _spread(item.node_usd_per_hour)
+        table.add_row(item.purchase, price, str(item.least_count), str(item.most_count), f"{item.mean_nodes:.1f}")
+    return table
+
+
+def _slo(found: HybridSize) -> Table:
+    table = _table("nodes", "TTFT p95, s", "in time", "overflow above", "nodes busy", "overflow", "USD a month")
+    for run in found.slo:
+        mark = " <" if run.nodes == found.nodes else ""
+        table.add_row(
+            f"{run.nodes}{mark}",
+            f"{run.ttft_p95_s:.3g}",
+            f"{run.within_fraction:.1%}",
+            f"{run.most_ttft_s:.3g} s",
+            f"{run.busy_fraction:.0%}",
+            f"{run.overflow_fraction:.1%}",
+            _usd(run.usd_per_month),
+        )
+    return table
+
+
+def _mix_title(found: HybridSize) -> str:
+    assert found.mix is not None
+    sure = f"within {found.mix.gap_fraction:.2%} of the best" if found.mix.proven else "time ran out before the best"
+    return f"Among all pools given: {_usd(found.mix.usd_per_month)} USD a month ({sure})"
+
+
+def _mix(found: HybridSize) -> Table:
+    assert found.mix is not None
+    table = _table("", "bought", "on average", "most", "serves")
+    for item in found.mix.held:
+        share = f"{item.served_fraction:.0%}"
+        table.add_row(item.pool, item.purchase, f"{item.mean_nodes:.1f}", str(item.most_count), share)
+    return table
+
+
+def _table(*names: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, name in enumerate(names):
+        table.add_column(name, justify="right" if number else "left")
+    return table
+
+
+def _usd(value: float) -> str:
+    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _spread(value: Interval) -> str:
+    return _usd(value.likely) if value.is_exact else f"{_usd(value.low)} to {_usd(value.high)}"
