@@ -90,9 +90,9 @@ bench-service: $(STAMP)  ## Leave-one-out error of the service model on the meas
 fit-roofline: $(STAMP)  ## Fit the roofline to the measured throughput table; writes catalog/data/roofline.yaml
 	$(BIN)/python scripts/fit_roofline.py
 
-.PHONY: bench-roofline
-bench-roofline: $(STAMP)  ## Errors of the roofline with whole models, GPUs, engines and lengths left out
-	$(BIN)/python scripts/bench_roofline.py
+.PHONY: bench-capacity
+bench-capacity: $(STAMP)  ## Errors of the capacity estimator on groups of model, GPU and precision that it has not seen
+	$(BIN)/python scripts/bench_capacity.py --write
 
 .PHONY: bench-forecast
 bench-forecast: $(STAMP)  ## How often forecast intervals of bills held on three public 14-day traces
@@ -112,9 +112,19 @@ fuzz: $(STAMP)  ## Feed every reader and the scenario loader CASES damaged files
 bench-draws: $(STAMP)  ## CPU time of 10,000 draws x 36 months on one core
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_draws.py
 
+.PHONY: bench-hybrid
+bench-hybrid: $(STAMP)  ## A hybrid sized on one week and run on the next, on three public traces
+	$(BIN)/python scripts/bench_hybrid.py
+
 .PHONY: bench-simulate
 bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core
 	$(BIN)/python scripts/bench_simulate.py
+
+ARGS ?=
+
+.PHONY: bench-endpoint
+bench-endpoint: $(STAMP)  ## Streams that `bench` reads from one core; ARGS="--engine llama": beside other tools
+	$(BIN)/python scripts/bench_endpoint.py $(ARGS)
 
 PEERS ?= $(HOME)/.cache/gateway-peers
 

@@ -62,7 +62,7 @@ def made(windows: Counted, burst: Burst, seed: int = 1) -> Arrivals:
 def test_each_window_keeps_its_requests_in_order(
     requests: list[int], gaps: tuple[Family, float], swing_fraction: float
 ) -> None:
-    burst = Burst(family=gaps[0], gap_cv=gaps[1], swing_fraction=swing_fraction)
+    burst = Burst(family=gaps[0], gap_cv_ratio=gaps[1], swing_fraction=swing_fraction)
     found = made(counted(requests), burst)
     assert (np.diff(found.at_s) >= 0).all()
     assert np.bincount((found.at_s // 600).astype(int), minlength=len(requests)).tolist() == requests
@@ -80,7 +80,7 @@ def test_batches_are_bounded_and_in_order_across_windows() -> None:
 
 
 def test_equal_chance_gives_equal_requests_and_other_chance_others() -> None:
-    windows, burst = counted([500, 400]), Burst(family="gamma", gap_cv=2.0, swing_fraction=0.1)
+    windows, burst = counted([500, 400]), Burst(family="gamma", gap_cv_ratio=2.0, swing_fraction=0.1)
     first, again, other = (made(windows, burst, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first[:4], again[:4], strict=True))
     assert not np.array_equal(first.at_s, other.at_s)
@@ -88,9 +88,9 @@ def test_equal_chance_gives_equal_requests_and_other_chance_others() -> None:
 
 @pytest.mark.parametrize(("family", "cv"), [("gamma", 2.0), ("gamma", 0.5), ("weibull", 1.7), ("poisson", 1.0)])
 def test_the_fit_gets_back_the_burst_that_was_put_in(family: Family, cv: float) -> None:
-    found = fit_gaps(made(counted([20_000] * 10), Burst(family=family, gap_cv=cv)).at_s)
+    found = fit_gaps(made(counted([20_000] * 10), Burst(family=family, gap_cv_ratio=cv)).at_s)
     assert found.family == family
-    assert found.gap_cv == pytest.approx(cv, rel=0.03)
+    assert found.gap_cv_ratio == pytest.approx(cv, rel=0.03)
 
 
 def test_a_slow_change_of_the_rate_is_no_burst() -> None:
@@ -105,7 +105,7 @@ def test_few_or_simultaneous_requests_are_taken_as_poisson() -> None:
 
 def test_regular_requests_are_fitted_as_nearly_regular() -> None:
     found = fit_gaps(np.arange(10_000) + chance().uniform(0, 1e-3, 10_000))
-    assert found.gap_cv < 0.1
+    assert found.gap_cv_ratio < 0.1
 
 
 def test_the_scatter_of_halves_is_got_back_from_windows() -> None:
@@ -155,11 +155,11 @@ def test_a_weibull_shape_has_the_variation_asked_for(cv: float) -> None:
     "wrong",
     [
         {"family": "lognormal"},
-        {"family": "gamma", "gap_cv": 0.0},
-        {"family": "gamma", "gap_cv": 21.0},
-        {"family": "poisson", "gap_cv": 2.0},
+        {"family": "gamma", "gap_cv_ratio": 0.0},
+        {"family": "gamma", "gap_cv_ratio": 21.0},
+        {"family": "poisson", "gap_cv_ratio": 2.0},
         {"swing_fraction": 0.6},
-        {"family": "gamma", "gap_cv": float("nan")},
+        {"family": "gamma", "gap_cv_ratio": float("nan")},
     ],
 )
 def test_a_burst_that_no_process_has_is_refused(wrong: dict[str, Any]) -> None:

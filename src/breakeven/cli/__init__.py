@@ -8,6 +8,7 @@ import typer
 
 from breakeven import __version__
 from breakeven.cli import (
+    bench,
     capacity,
     catalog,
     claims,
@@ -20,6 +21,7 @@ from breakeven.cli import (
     profile,
     schema,
     simulate,
+    size,
     up,
 )
 from breakeven.errors import BreakevenError
@@ -51,6 +53,8 @@ app.command("init")(init.init)
 app.command("plan")(plan.plan)
 app.command("profile")(profile.profile)
 app.command("simulate")(simulate.simulate)
+app.command("size")(size.size)
+app.command("bench")(bench.bench)
 app.command("claims")(claims.claims)
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)

@@ -149,7 +149,7 @@ def _of_requests(trace: Trace, chance: np.random.Generator) -> Likeness:
     how = (
         "a Poisson process"
         if burst.family == "poisson"
-        else f"a {burst.family} process that varies by {burst.gap_cv:.2f}"
+        else f"a {burst.family} process that varies by {burst.gap_cv_ratio:.2f}"
     )
     counted = Counted(
         np.arange(len(sums), dtype=np.float64) * SEEN_WINDOW_S,

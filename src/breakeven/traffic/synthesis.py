@@ -58,23 +58,23 @@ LEAST_GAIN: Final = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
-    """How unevenly requests come; ``gap_cv`` is the standard deviation of gaps over their mean, 1 for Poisson.
+    """How unevenly requests come; ``gap_cv_ratio`` is the standard deviation of gaps over their mean, 1 for Poisson.
 
     ``swing_fraction``: relative scatter of each half of a window against its whole, at all scales below the window.
     """
 
     family: Family = "poisson"
-    gap_cv: float = 1.0
+    gap_cv_ratio: float = 1.0
     swing_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for what no process can have."""
         if self.family not in FAMILIES:
             raise ValueError(f"a burst's family is one of {', '.join(FAMILIES)}, got {self.family!r}")
-        if not 0 < self.gap_cv <= MOST_GAP_CV:
-            raise ValueError(f"the variation of gaps is above 0 and at most {MOST_GAP_CV:g}, got {self.gap_cv:g}")
-        if self.family == "poisson" and self.gap_cv != 1:
-            raise ValueError(f"gaps of a Poisson process vary by 1, got {self.gap_cv:g}")
+        if not 0 < self.gap_cv_ratio <= MOST_GAP_CV:
+            raise ValueError(f"the variation of gaps is above 0 and at most {MOST_GAP_CV:g}, got {self.gap_cv_ratio:g}")
+        if self.family == "poisson" and self.gap_cv_ratio != 1:
+            raise ValueError(f"gaps of a Poisson process vary by 1, got {self.gap_cv_ratio:g}")
         if not 0 <= self.swing_fraction <= MOST_SWING:
             raise ValueError(f"swings are between 0 and {MOST_SWING:g}, got {self.swing_fraction:g}")
 
@@ -168,7 +168,7 @@ def fit_gaps(at_s: Floats) -> Burst:
     scaled = np.maximum(scaled, SHORTEST_GAP_RATIO)
     gains = {family: _log_likelihood(scaled, family, cv) - _log_likelihood(scaled, "poisson", 1) for family in FAMILIES}
     best = max(FAMILIES, key=lambda family: gains[family])
-    return Burst(family=best, gap_cv=cv) if gains[best] > LEAST_GAIN else Burst()
+    return Burst(family=best, gap_cv_ratio=cv) if gains[best] > LEAST_GAIN else Burst()
 
 
 def fit_swing(requests: npt.NDArray[np.number]) -> float:
@@ -250,9 +250,9 @@ def _places(count: int, burst: Burst, chance: np.random.Generator) -> Floats:
 
 def _gaps(count: int, burst: Burst, chance: np.random.Generator) -> Floats:
     if burst.family == "gamma":
-        return chance.gamma(1 / burst.gap_cv**2, size=count)
+        return chance.gamma(1 / burst.gap_cv_ratio**2, size=count)
     if burst.family == "weibull":
-        return chance.weibull(weibull_shape(burst.gap_cv), size=count)
+        return chance.weibull(weibull_shape(burst.gap_cv_ratio), size=count)
     return chance.exponential(size=count)
 
 
