@@ -3,8 +3,8 @@
 First on the narrowest basis: GPU and API cost alone, requests as work, a mean load of 20 nodes, u* = the price of a
 node-hour over what the API asks for its work; there with a third trace, in windows of six hours, on which one
 variant was dropped.  Then fully loaded, in today's prices, with the week to come simulated request by request within
-an SLO.  Hindsight is the best fixed number of nodes for the second week.  ``--quick`` leaves the simulation out.  Run by
-``make bench-hybrid``; it reports, nothing is asserted.
+an SLO.  Hindsight is the best fixed number of nodes for the second week.  ``--quick`` leaves the simulation out.
+``make bench-hybrid`` runs it; it reports, nothing is asserted.
 """
 
 from __future__ import annotations

@@ -1,15 +1,19 @@
-"""Requests a second of the simulator on one core: a million with the lengths of Azure's chat trace, on 8 nodes.
+"""Requests a second of the simulator on one core, and how a closed loop in it compares with measured ones.
 
-Arrivals are a Poisson process at loads from light to heavy.  Compiling is not in the times; ``--requests N`` takes
-another number.  Run by ``make bench-simulate``.  It reports; nothing is asserted.
+Speed: a million requests with the lengths of Azure's chat trace, on 8 nodes and on one; arrivals are a Poisson process
+at loads from light to heavy.  Compiling is not in the times; ``--requests N`` takes another number, and tells the
+memory that it took.  Measured: InferenceX's sweeps in the catalogue, so many clients in a closed loop at fixed lengths.
+Run by ``make bench-simulate``.  It reports; nothing is asserted.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,8 +23,11 @@ keep_compiled()
 
 from breakeven.capacity.estimate import Deployment  # noqa: E402 - numba keeps what is imported from here on
 from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules  # noqa: E402 - likewise
+from breakeven.capacity.loop import closed_loop  # noqa: E402 - likewise
 from breakeven.capacity.pace import pace_of  # noqa: E402 - likewise
+from breakeven.capacity.roofline import speed, work_of  # noqa: E402 - likewise
 from breakeven.capacity.simulate import Simulation  # noqa: E402 - likewise
+from breakeven.errors import BreakevenError  # noqa: E402 - likewise
 from breakeven.sources.catalogue import load_book  # noqa: E402 - likewise
 from breakeven.sources.roofline import load_roofline  # noqa: E402 - likewise
 from breakeven.traffic.arrivals import arrivals_of  # noqa: E402 - likewise
@@ -30,42 +37,57 @@ from breakeven.traffic.sample import sample_path  # noqa: E402 - likewise
 if TYPE_CHECKING:
     from breakeven.capacity.pool import Pace
     from breakeven.capacity.simulate import Outcome
+    from breakeven.catalog.book import Book
+    from breakeven.catalog.hardware import Measurement
+    from breakeven.catalog.roofline import Roofline
 
 NODES: Final = 8
 BATCH: Final = 200_000
 RATES: Final = (10.0, 20.0, 40.0, 60.0)
 """Requests a second, of all nodes."""
 
+VIDUR_REQUESTS_PER_S: Final = 1170.0
+"""Its own event loop with a constant-time predictor and metrics off, these lengths, one replica."""
+
 
 def main() -> int:
-    """Print CPU seconds and requests a second by load."""
+    """Print CPU seconds and requests a second by load, then the closed loops."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=1_000_000)
     count = parser.parse_args().requests
-    book = load_book()
+    book, roofline = load_book(), load_roofline()
     node = Deployment(model=book.model("llama-3.3-70b"), gpu=book.gpu("H100"), gpus=2, precision="fp8", engine="vllm")
-    pace = pace_of(node, load_roofline())
+    pace = pace_of(node, roofline)
     trace = list(arrivals_of(read_trace([sample_path()])))
     lengths = [np.concatenate([getattr(batch, name) for batch in trace]) for name in ("input_tokens", "output_tokens")]
-    _simulated(pace, lengths, RATES[0], 1000)
-    print(f"{count:,} requests, mean {lengths[0].mean():,.0f} in and {lengths[1].mean():,.0f} out, {NODES} nodes")
-    print("a second   CPU s   simulated a second   nodes busy   TTFT p50   ms a token p50")
-    for rate in RATES:
+    _simulated(pace, lengths, NODES, RATES[0], 1000)
+    print(f"{count:,} requests, mean {lengths[0].mean():,.0f} in and {lengths[1].mean():,.0f} out")
+    print(
+        "nodes   a second   CPU s   simulated a second   over Vidur   nodes busy   in use   TTFT p50   ms a token p50"
+    )
+    rates = RATES if count <= 1_000_000 else RATES[2:3]
+    for nodes, rate in [*((NODES, rate) for rate in rates), *([(1, rates[0] / 2)] if count <= 1_000_000 else [])]:
         began_s = time.process_time()
-        outcome, span_s = _simulated(pace, lengths, rate, count)
+        outcome, span_s = _simulated(pace, lengths, nodes, rate, count)
         spent_s = time.process_time() - began_s
-        busy = outcome.busy_s.sum() / (NODES * span_s)
+        busy, used = (seconds.sum() / (nodes * span_s) for seconds in (outcome.busy_s, outcome.used_s))
         times = f"{outcome.pool_ttft.quantile_s(0.5):8.3f}   {1000 * outcome.pool_tpot.quantile_s(0.5):14.1f}"
-        print(f"{rate:8g}   {spent_s:5.2f}   {count / spent_s:18,.0f}   {busy:10.0%}   {times}")
+        ours = count / spent_s
+        over = f"{ours:18,.0f}   {ours / VIDUR_REQUESTS_PER_S:10,.0f}"
+        print(f"{nodes:5}   {rate:8g}   {spent_s:5.2f}   {over}   {busy:10.0%}   {used:6.0%}   {times}")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory of the process: {peak_mb:,.0f} MB")
+    if count <= 1_000_000:
+        _compare(book, roofline)
     return 0
 
 
 def _simulated(
-    pace: Pace, lengths: list[np.ndarray[tuple[int], np.dtype[np.int64]]], rate: float, count: int
+    pace: Pace, lengths: list[np.ndarray[tuple[int], np.dtype[np.int64]]], nodes: int, rate: float, count: int
 ) -> tuple[Outcome, float]:
     """Run so many requests; return what came out and how long they lasted."""
     chance = np.random.Generator(np.random.PCG64(1))
-    simulation = Simulation(pace, NODES, Rules(POLICY_NAMES.index("least_busy"), 1 << 60, np.inf), span_s=count / rate)
+    simulation = Simulation(pace, nodes, Rules(POLICY_NAMES.index("least_busy"), 1 << 60, np.inf), span_s=count / rate)
     at_s = 0.0
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
@@ -83,6 +105,55 @@ def _simulated(
             )
         )
     return simulation.outcome(), at_s
+
+
+def _compare(book: Book, roofline: Roofline) -> None:
+    """Print how TTFT and TPOT of closed loops compare with those measured and with the estimator's formulas."""
+    ratios: list[tuple[float, float, float, float]] = []
+    rows = [row for row in book.measurements if _is_plain(row)]
+    for row in rows[:: max(1, len(rows) // 80)]:
+        try:
+            ratios.append(_ratios(row, book, roofline))
+        except (BreakevenError, ValueError, KeyError):
+            continue  # of a model that the catalogue has no shape of, or that does not fit at these lengths
+    if not ratios:
+        return
+    print(
+        f"\nclosed loops of {len(ratios)} of {len(rows):,} measured ones: simulated over measured, over the formulas'"
+    )
+    for name, column in (("TPOT, measured", 0), ("TTFT, measured", 1), ("TPOT, formula", 2), ("TTFT, formula", 3)):
+        found = sorted(ratio[column] for ratio in ratios)
+        error = median(abs(ratio - 1) for ratio in found)
+        low, high = found[len(found) // 10], found[-1 - len(found) // 10]
+        print(
+            f"  {name:16} median {median(found):5.2f}, 10 % to 90 % {low:.2f} to {high:.2f}, median error {error:.0%}"
+        )
+
+
+def _is_plain(row: Measurement) -> bool:
+    """Whether a row is a closed loop on GPUs that all share each layer, as the simulator has it."""
+    groups = row.pipeline_stage_count * row.attention_group_count
+    return bool(row.concurrency_count and row.ttft_ms and row.tpot_ms and groups == 1 and not row.fault)
+
+
+def _ratios(row: Measurement, book: Book, roofline: Roofline) -> tuple[float, float, float, float]:
+    node = Deployment(
+        model=book.model(row.model), gpu=book.gpu(row.gpu), gpus=row.gpus, precision=row.precision, engine=row.engine
+    )
+    clients = int(row.concurrency_count or 1)
+    case = node.case(roofline, isl_tokens=row.isl_tokens, osl_tokens=row.osl_tokens, concurrency_count=float(clients))
+    said: Any = speed(work_of([case], roofline), roofline.rates, [roofline.engine_rates(case.engine)])
+    count = max(20, 5 * clients)
+    lengths = tuple(np.full(count, tokens, dtype=np.int64) for tokens in (row.isl_tokens, row.osl_tokens))
+    found = closed_loop(
+        pace_of(node, roofline), (lengths[0], lengths[1]), clients, warm_up=min(2 * clients, count // 2)
+    )
+    return (
+        1000 * found.tpot_s / (row.tpot_ms or 1.0),
+        1000 * found.ttft_s / (row.ttft_ms or 1.0),
+        found.tpot_s / float(said.tpot_s[0]),
+        found.ttft_s / float(said.ttft_s[0]),
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from breakeven.errors import InputError, UnknownNameError
 from breakeven.sources.genai import price_list
 from breakeven.usage import TokenUsage
 from breakeven.wiring.simulate import SimulateRequest, run_simulation
+from breakeven.wiring.simulate_check import counts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,19 +55,19 @@ def test_a_trace_runs_through_a_pool(trace: Path) -> None:
 
 
 def test_what_overflows_costs_what_each_request_would(trace: Path) -> None:
-    found = run_simulation(_asked(trace, overflow="gpt-4o-mini", most_waiting_requests=0))
+    found = run_simulation(_asked(trace, overflow=("gpt-4o-mini",), most_waiting_requests=0))
     card = price_list("gpt-4o-mini").card_at(datetime(2026, 11, 1, 12, tzinfo=UTC))
     usages = [TokenUsage(input_tokens=given, output_tokens=made) for _, given, made in REQUESTS]
     everything = sum((card.price_usd(usage) or Decimal(0) for usage in usages), Decimal(0))
     assert found.simulated.api_only_usd == pytest.approx(float(everything), rel=1e-9)
     for run in found.simulated.runs:  # a node with nobody waiting never takes one: all of it overflows
         assert run.overflow_requests == len(REQUESTS)
-        assert run.overflow_usd == pytest.approx(float(everything), rel=1e-9)
+        assert run.costs.overflow_usd == pytest.approx(float(everything), rel=1e-9)
         assert run.overflow_fraction == 1
 
 
 def test_the_same_question_gets_the_same_answer(trace: Path) -> None:
-    asked = _asked(trace, nodes=2, policy="weighted", overflow="gpt-4o-mini", most_waiting_requests=1, seed=3)
+    asked = _asked(trace, nodes=2, policy="weighted", overflow=("gpt-4o-mini",), most_waiting_requests=1, seed=3)
     assert run_simulation(asked) == run_simulation(asked)
 
 
@@ -94,15 +95,68 @@ def test_it_is_told_in_a_table_and_as_json(trace: Path) -> None:
         ({"nodes": 0}, "--nodes: 0"),
         ({"policy": "best"}, "--policy: 'best'"),
         ({"most_waiting_requests": -1}, "--most-waiting: -1"),
-        ({"overflow_ttft_s": 0.0}, "--overflow-ttft-s: 0 s"),
+        ({"overflow_ttft_s": (0.0,)}, "--overflow-ttft-s: 0 s"),
         ({"usd_per_gpu_hour": float("nan")}, "--usd-per-gpu-hour"),
-        ({"overflow": "nobody:x"}, "nobody:x"),
+        ({"overflow": ("nobody:x",)}, "nobody:x"),
+        ({"overflow_requests_per_s": (1.0, 2.0)}, "--overflow-rps: 2 are given, and --overflow names 0"),
+        ({"mtbf_hours": 0.0}, "--mtbf-hours: 0 hours"),
+        ({"prefix_hit_fraction": 60.0}, "--prefix-hits: 60 is no share"),
+        ({"cold_start_s": float("inf")}, "--cold-start-s"),
+        ({"min_nodes": 2}, "--min-nodes: 2 is not between 0 and the 1"),
+        ({"schedule": "8-20:2"}, "84 hours of the week have no number"),
+        ({"schedule": "20-8:2"}, "hours rise"),
+        ({"schedule": "often"}, "'often' is not of the form"),
+        ({"schedule": "0-24:0"}, "no hour has a node"),
+        ({"schedule": "0-24:1", "min_nodes": 0}, "--schedule: with --min-nodes too"),
+        ({"slo_quantile_fraction": 99.0}, "--slo-quantile: 99 is no share"),
     ],
 )
 def test_a_wrong_question_is_refused_with_advice(trace: Path, asked: dict[str, Any], expected: str) -> None:
     with pytest.raises((InputError, UnknownNameError)) as refused:
         run_simulation(_asked(trace, **asked))
     assert expected in str(refused.value)
+
+
+def test_nodes_fail_and_follow_the_load_and_the_same_seed_gives_the_same(trace: Path) -> None:
+    asked = _asked(
+        trace, nodes=3, overflow=("gpt-4o-mini",), mtbf_hours=0.003, repair_s=5.0, cold_start_s=5.0, min_nodes=0,
+        seed=4, prefix_hit_fraction=0.25,
+    )  # fmt: skip
+    found = run_simulation(asked)
+    run = found.simulated.likely
+    assert run.node_failures_count > 0
+    assert run.node_starts_count > 0
+    assert run.prefix_hit_fraction == pytest.approx(0.25, abs=0.01)
+    assert run.rejected_requests == 0
+    assert run.paid_node_hours < 3 * REQUESTS[-1][0] / 3600
+    assert run_simulation(asked) == found
+
+
+def test_a_timetable_says_how_many_nodes_there_are(trace: Path) -> None:
+    found = run_simulation(_asked(trace, schedule="0-24:1,weekday/0-24:3"))
+    assert found.nodes == 3  # 2023-11-14 was a Tuesday
+    assert found.simulated.likely.paid_node_hours == pytest.approx(3 * REQUESTS[-1][0] / 3600)
+
+
+def test_several_numbers_of_nodes_are_compared(trace: Path) -> None:
+    arguments = ["simulate", str(trace), "--pool", POOL, "--nodes", "1..3", "--as-of", "2026-11-01"]
+    arguments += ["--slo-ttft-s", "5", "--slo-tpot-s", "0.1"]
+    text = CliRunner().invoke(app, arguments)
+    assert text.exit_code == 0, text.output
+    assert "Cheapest that keeps TTFT 5 s and seconds a token 0.1 s for 0.99 of all answers" in text.stdout
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["sweep"]
+    assert [point["nodes"] for point in found["points"]] == [1, 2, 3]
+    assert found["cheapest_nodes_count"] == found["cheapest_keeping_nodes_count"] == 1
+    likely = [point["runs"][1] for point in found["points"]]
+    assert likely[0]["used_fraction"] > likely[1]["used_fraction"] > likely[2]["used_fraction"] > 0
+    alone = run_simulation(_asked(trace, nodes=2)).simulated.likely
+    assert likely[1]["ttft_s"] == list(alone.ttft_s)
+
+
+@pytest.mark.parametrize("text", ["", "few", "3..1", "1..2..3", "1..200"])
+def test_a_wrong_number_of_nodes_is_told(text: str) -> None:
+    with pytest.raises(InputError, match="--nodes"):
+        counts_of(text)
 
 
 def test_totals_are_no_trace(tmp_path: Path) -> None:

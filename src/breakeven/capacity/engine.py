@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.compiled import compiled, push, take
 from breakeven.capacity.pool import NONE
+from breakeven.capacity.prefixes import hold, keep, look_up, release, trim
 
 if TYPE_CHECKING:
-    from breakeven.capacity.pool import Ended, Pace, Pool
+    from breakeven.capacity.compiled import Records
+    from breakeven.capacity.pool import Pace, Pool
 
 MOST_STEPS: Final = 1 << 50
 """Taken at once: more than any request is long."""
@@ -57,6 +59,7 @@ def steps_until(first_s: float, growth_s: float, left_s: float) -> int:
 def enter(pool: Pool, node: int, slot: int, now_s: float) -> None:
     """Let a request wait at a node, behind all others."""
     nodes, slots = pool.nodes, pool.slots
+    slots[slot].hit = NONE
     if not nodes[node].waiting and not nodes[node].decoding:
         nodes[node].now_s = max(nodes[node].now_s, now_s)
     slots[slot].newer = NONE
@@ -96,7 +99,7 @@ def _next_end_s(pool: Pool, node: int) -> float:
     decoding = nodes[node].decoding
     if not decoding:
         return inf
-    steps = pool.ends[node, 0] - nodes[node].step
+    steps = pool.ends[node, 0].step - nodes[node].step
     if not pool.pace.reserves_output:
         steps = min(steps, (pool.pace.kv_tokens - nodes[node].kv_used) // decoding)
     first_s = decode_s(pool.pace, decoding, nodes[node].kv_used)
@@ -118,11 +121,35 @@ def _may_begin(pool: Pool, node: int, begun: int) -> bool:
     slot = nodes[node].head
     if slots[slot].done > slots[slot].cached:
         return True
-    needed = slots[slot].prompt - slots[slot].cached + nodes[node].decoding
+    if nodes[node].decoding + begun >= pace.max_requests:
+        return False
+    if slots[slot].blocks:
+        look_up(pool, node, slot)
+    needed = slots[slot].prompt - slots[slot].cached + slots[slot].idle_hits + nodes[node].decoding
     if pace.reserves_output:
         needed += slots[slot].output - nodes[node].decoding
     used = nodes[node].kv_used + nodes[node].kv_promised
-    return bool(nodes[node].decoding + begun < pace.max_requests and used + needed <= pace.kv_tokens)
+    return bool(used + needed <= pace.kv_tokens)
+
+
+@compiled
+def _let_in(pool: Pool, node: int, slot: int) -> None:
+    """Begin a request's prompt, behind what the cache has of it."""
+    nodes, slots = pool.nodes, pool.slots
+    slots[slot].done = slots[slot].cached
+    nodes[node].kv_used += slots[slot].prompt - slots[slot].cached
+    if pool.pace.reserves_output:
+        nodes[node].kv_promised += slots[slot].output - 1
+    if slots[slot].hit == NONE:
+        slots[slot].hit = slots[slot].cached
+        nodes[node].hit_tokens += slots[slot].cached
+        nodes[node].prompt_tokens += slots[slot].prompt
+    if isnan(slots[slot].begun_s):
+        slots[slot].begun_s = nodes[node].now_s
+    if slots[slot].blocks:
+        hold(pool, node, slot)
+    if pool.block_tokens:
+        trim(pool, node)
 
 
 @compiled
@@ -136,13 +163,12 @@ def _mixed(pool: Pool, node: int) -> None:
     while left > 0 and nodes[node].waiting and _may_begin(pool, node, begun):
         slot = nodes[node].head
         if slots[slot].done <= slots[slot].cached:
-            slots[slot].done = slots[slot].cached
-            nodes[node].kv_used += slots[slot].prompt - slots[slot].cached
-            if pace.reserves_output:
-                nodes[node].kv_promised += slots[slot].output - 1
+            _let_in(pool, node, slot)
         chunk = min(left, slots[slot].prompt - slots[slot].done)
         pairs += chunk * (slots[slot].done + chunk / 2)
         slots[slot].done += chunk
+        if slots[slot].blocks:
+            keep(pool, node, slot)
         tokens += chunk
         left -= chunk
         nodes[node].waiting_tokens -= chunk
@@ -154,7 +180,10 @@ def _mixed(pool: Pool, node: int) -> None:
         begun += 1
     lasts_s = prompt_s(pace, tokens, pairs, decoding == 0)
     lasts_s += decode_s(pace, decoding, kv_used) if decoding else pace.base_s
-    _pass(pool, node, lasts_s, 1, decoding)
+    prompts_s = prompt_s(pace, tokens, pairs, alone=False)
+    if not decoding:
+        prompts_s += pace.base_s * tokens / pace.chunk_tokens
+    _pass(pool, node, lasts_s, prompts_s, (1, decoding, float(kv_used)))
     _end_due(pool, node, decoding)
     slot = nodes[node].newest
     for _ in range(begun):
@@ -171,23 +200,47 @@ def _decode(pool: Pool, node: int, until_s: float) -> None:
     room = (pace.kv_tokens - nodes[node].kv_used - nodes[node].kv_promised) // decoding
     first_s = decode_s(pace, decoding, nodes[node].kv_used)
     growth_s = decoding * pace.kv_token_s
-    steps = min(pool.ends[node, 0] - nodes[node].step, steps_until(first_s, growth_s, until_s - nodes[node].now_s))
+    steps = min(pool.ends[node, 0].step - nodes[node].step, steps_until(first_s, growth_s, until_s - nodes[node].now_s))
     if not pace.reserves_output:
         steps = min(steps, room)
-    _pass(pool, node, steps * (first_s + growth_s * (steps - 1) / 2), steps, decoding)
+    held = nodes[node].kv_used + decoding * (steps - 1) / 2
+    _pass(pool, node, steps * (first_s + growth_s * (steps - 1) / 2), 0.0, (steps, decoding, held))
     _end_due(pool, node, decoding)
 
 
 @compiled
-def _pass(pool: Pool, node: int, lasts_s: float, steps: int, decoding: int) -> None:
-    """Let time pass at a node: so many iterations, in each of which so many requests wrote a token."""
+def saturated_s(pace: Pace, decoding: int, held: float, promised: float) -> float:
+    """Return the share of so many requests, and so many held tokens, in an iteration as large as the cache allows.
+
+    As large is with as many requests as fit at the mean length of these, but no more than the engine runs at once.
+    """
+    last = len(pace.weights_s) - 1
+    full = min(float(pace.max_requests), pace.kv_tokens * decoding / max(held + promised, 1.0))
+    products = hypot(pace.weights_s[min(int(full), last)], pace.token_s * full)
+    fixed_s = (pace.base_s + products) * decoding / max(full, 1.0)
+    return fixed_s + decoding * (pace.sequence_s + pace.link_token_s) + held * pace.kv_token_s
+
+
+@compiled
+def _pass(pool: Pool, node: int, lasts_s: float, prompts_s: float, batch: tuple[int, int, float]) -> None:
+    """Let time pass at a node; ``batch``: how many iterations, requests that wrote a token in each, tokens held.
+
+    ``prompts_s`` is what prompts would have taken in the largest iterations.
+    """
     nodes = pool.nodes
+    steps, decoding, held = batch
+    used_s = prompts_s
+    if decoding:
+        used_s += steps * saturated_s(pool.pace, decoding, held, nodes[node].kv_promised)
     nodes[node].now_s += lasts_s
     nodes[node].busy_s += lasts_s
+    nodes[node].used_s += min(used_s, lasts_s)
     nodes[node].step += steps
     nodes[node].kv_used += steps * decoding
     if pool.pace.reserves_output:
         nodes[node].kv_promised -= steps * decoding
+    if pool.block_tokens:
+        trim(pool, node)
 
 
 @compiled
@@ -208,7 +261,7 @@ def _first_token(pool: Pool, node: int, slot: int) -> None:
         slots[slot].first_s = nodes[node].now_s
     slots[slot].end_step = nodes[node].step + slots[slot].output - 1
     if slots[slot].output > 1:
-        push(pool.ends[node], pool.ending[node], nodes[node].decoding, slots[slot].end_step, slot)
+        push(pool.ends[node], nodes[node].decoding, slots[slot].end_step, slot)
         nodes[node].decoding += 1
     else:
         _leave(pool, node, slot)
@@ -219,10 +272,10 @@ def _first_token(pool: Pool, node: int, slot: int) -> None:
 def _end_due(pool: Pool, node: int, decoding: int) -> None:
     """End those of ``decoding`` requests whose last token was written."""
     nodes = pool.nodes
-    ends, ending = pool.ends[node], pool.ending[node]
-    while decoding and ends[0] <= nodes[node].step:
-        slot = ending[0]
-        take(ends, ending, decoding, 0)
+    ends = pool.ends[node]
+    while decoding and ends[0].step <= nodes[node].step:
+        slot = ends[0].slot
+        take(ends, decoding, 0)
         decoding -= 1
         _leave(pool, node, slot)
         _note(pool.ended, slot, nodes[node].now_s)
@@ -240,6 +293,8 @@ def _leave(pool: Pool, node: int, slot: int) -> None:
         slots[newer].older = older
     else:
         nodes[node].newest = older
+    if slots[slot].blocks:
+        release(pool, node, slot)
     nodes[node].kv_used -= slots[slot].prompt - slots[slot].cached + _written(pool, node, slot) - 1
 
 
@@ -257,22 +312,26 @@ def _put_back(pool: Pool, node: int) -> None:
     nodes[node].put_back += 1
     head = nodes[node].head
     if nodes[node].waiting and slots[head].done > slots[head].cached:  # it is in its prompt, and came after all others
+        if slots[head].blocks:
+            release(pool, node, head)
         nodes[node].kv_used -= slots[head].prompt - slots[head].cached
-        nodes[node].waiting_tokens += slots[head].done - slots[head].cached
+        slots[head].cached = slots[head].given
+        nodes[node].waiting_tokens += slots[head].done - slots[head].given
         slots[head].done = 0
         return
     slot, decoding = nodes[node].newest, nodes[node].decoding
     written = _written(pool, node, slot)
     _leave(pool, node, slot)
     for at in range(decoding):
-        if pool.ending[node, at] == slot:
-            take(pool.ends[node], pool.ending[node], decoding, at)
+        if pool.ends[node, at].slot == slot:
+            take(pool.ends[node], decoding, at)
             break
     nodes[node].decoding = decoding - 1
     slots[slot].prompt += written
     slots[slot].output -= written
     slots[slot].written += written
     slots[slot].done = 0
+    slots[slot].cached = slots[slot].given
     slots[slot].newer = nodes[node].head if nodes[node].waiting else NONE
     if not nodes[node].waiting:
         nodes[node].tail = slot
@@ -282,7 +341,7 @@ def _put_back(pool: Pool, node: int) -> None:
 
 
 @compiled
-def _note(ended: Ended, slot: int, at_s: float) -> None:
-    count = ended.noted[0]
-    ended.slot[count], ended.at_s[count] = slot, at_s
-    ended.noted[0] = count + 1
+def _note(ended: Records, slot: int, at_s: float) -> None:
+    count = ended[-1].slot
+    ended[count].slot, ended[count].at_s = slot, at_s
+    ended[-1].slot = count + 1

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from breakeven.capacity.compiled import Floats, Ints
-
-    Records = np.ndarray[tuple[int], Any]
+    from breakeven.capacity.compiled import Floats, Ints, Records
 
 NONE: Final = -1
 """No slot, no node, no prefix."""
+
+OFF, STARTING, UP, DRAINING, DOWN = range(5)
+"""What a node is: not paid; paid and not ready; serving; ending what it has and taking nothing new; out of order."""
 
 
 class Pace(NamedTuple):
@@ -60,6 +61,10 @@ NODE: Final = np.dtype(
         ("now_s", np.float64),
         ("due_s", np.float64),
         ("busy_s", np.float64),
+        ("used_s", np.float64),
+        ("since_s", np.float64),
+        ("ready_s", np.float64),
+        ("phase", np.int64),
         ("step", np.int64),
         ("decoding", np.int64),
         ("kv_used", np.int64),
@@ -70,22 +75,34 @@ NODE: Final = np.dtype(
         ("waiting_tokens", np.int64),
         ("newest", np.int64),
         ("put_back", np.int64),
+        ("prompt_tokens", np.int64),
+        ("hit_tokens", np.int64),
+        ("idle_tokens", np.int64),
+        ("oldest", np.int64),
+        ("latest", np.int64),
+        ("free_block", np.int64),
     ]
 )
 """What a node is doing.
 
 ``now_s`` is the end of its last iteration, and stands still where there is nothing to do; before ``due_s`` no request
-ends or begins there, so that nobody need look; ``busy_s``: time within iterations.  ``step`` counts iterations,
+ends or begins there, so that nobody need look; ``busy_s``: time within iterations; ``used_s``: what the same tokens
+would take in iterations as large as the cache allows.  ``phase`` is ``OFF`` to ``DOWN``, from ``since_s`` on, and ends
+at ``ready_s`` where it ends by itself.  ``step`` counts iterations,
 ``decoding`` requests past their prompt, ``kv_used`` tokens in the cache, ``kv_promised`` those reserved beyond them.
 ``head`` and ``tail`` are slots of the requests that wait, the one in its prompt first; ``waiting`` how many they are,
 ``waiting_tokens`` what is to be computed of their prompts.  ``newest`` is the slot let in last of those that decode,
-the first to be put back; ``put_back`` counts how often one was.
+the first to be put back; ``put_back`` counts how often one was.  ``prompt_tokens`` and, of them, ``hit_tokens`` were
+asked for and found in the cache of prefixes; ``idle_tokens`` lie in blocks of it that no request holds, from the one
+unused for longest, ``oldest``, to the ``latest``; ``free_block`` is the first place for a block that holds none.
 """
 
 SLOT: Final = np.dtype(
     [
         ("arrived_s", np.float64),
+        ("begun_s", np.float64),
         ("first_s", np.float64),
+        ("uniform", np.float64),
         ("prompt", np.int64),
         ("done", np.int64),
         ("cached", np.int64),
@@ -94,40 +111,82 @@ SLOT: Final = np.dtype(
         ("end_step", np.int64),
         ("older", np.int64),
         ("newer", np.int64),
+        ("given", np.int64),
+        ("hit", np.int64),
+        ("tries", np.int64),
+        ("blocks", np.int64),
+        ("blocks_at", np.int64),
+        ("hits", np.int64),
+        ("kept", np.int64),
+        ("idle_hits", np.int64),
     ]
 )
 """A place for one request on a node.
 
-``first_s``: when its first token came, NaN before.  ``prompt``: tokens to compute before the next output, which are
+``begun_s``: when its prompt was begun, ``first_s``: when its first token came, NaN before.  ``uniform``: its number for
+policies that draw; ``tries``: how often it was sent.  ``prompt``: tokens to compute before the next output, which are
 the prompt and what was written before it was put back; ``done`` and ``cached`` of them.  ``output``: tokens still to
 write then; ``written``: those before it was put back.  ``end_step``: the iteration in which it ends.  ``older`` and
-``newer``: neighbours among those that decode; ``newer`` also the next that waits.
+``newer``: neighbours among those that decode; ``newer`` also the next that waits.  ``given``: of the prompt, what lies
+in every node's cache, as the demand has it; ``hit``: what was found when it was let in, ``NONE`` before.  ``blocks``:
+how many of ``Pool.references`` from ``blocks_at`` on are its prompt's; the first ``hits`` of them were found, with
+``idle_hits`` tokens in blocks that nobody held; the first ``kept`` are settled.
 """
 
+END: Final = np.dtype([("step", np.int64), ("slot", np.int64)])
+"""The iteration in which a request ends, and where it is."""
 
-class Ended(NamedTuple):
-    """Requests that ended since it was last emptied; ``noted`` has one entry, how many."""
+ENDED: Final = np.dtype([("slot", np.int64), ("at_s", np.float64)])
+"""A request that ended, and when."""
 
-    slot: Ints
-    at_s: Floats
-    noted: Ints
+BLOCK: Final = np.dtype(
+    [
+        ("id", np.int64),
+        ("uses", np.int64),
+        ("tokens", np.int64),
+        ("older", np.int64),
+        ("newer", np.int64),
+        ("found", np.int64),
+    ]
+)
+"""A place for one block of a prompt in a node's cache.
+
+``uses``: by how many requests it is held; where by none, ``older`` and ``newer`` are its neighbours among such.  In a
+free place ``newer`` is the next free one.  ``found`` has to do with no block here: by place of a hash table with open
+addresses it says where a block lies.
+"""
+
+REFERENCE: Final = np.dtype([("id", np.int64), ("block", np.int64)])
+"""A block of a request's prompt, and where its node has it; ``NONE``: it is the request's own."""
 
 
 class Pool(NamedTuple):
-    """Equal nodes and what is on them."""
+    """Equal nodes and what is on them.
+
+    Few arrays, since every call of a compiled function copies what describes each of them.
+    """
 
     pace: Pace
     nodes: Records
     """By node, of ``NODE``."""
 
-    ends: Ints
-    """(nodes, most requests): a heap of the iterations at which requests end; below it their slots."""
+    ends: Records
+    """(nodes, most requests), of ``END``: a heap."""
 
-    ending: Ints
     slots: Records
     """By slot, of ``SLOT``."""
 
     free: Ints
     """A stack of free slots; its height stands in its last entry."""
 
-    ended: Ended
+    ended: Records
+    """Of ``ENDED``: requests that ended since it was last emptied; the last one's slot is how many."""
+
+    block_tokens: int
+    """Of the blocks by which prompts are told; 0 where they are not."""
+
+    blocks: Records
+    """(nodes, a power of two), of ``BLOCK``."""
+
+    references: Records
+    """Of ``REFERENCE``: the blocks of all requests under way, one request's after another's."""

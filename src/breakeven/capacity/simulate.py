@@ -8,33 +8,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from breakeven.capacity.arrays import NO_OUTAGES, as_many, fresh_fleet, grown, idle_pool, nobody, open_apis, with_blocks
+from breakeven.capacity.course import run
 from breakeven.capacity.fleet import (
     BUCKET_RATIO,
-    BUCKETS,
+    EACH_TOKEN,
+    FAILURES,
+    FIRST_TOKEN,
+    LOST_INPUT,
+    LOST_OUTPUT,
     ON_NODES,
     OVERFLOWED,
+    QUEUE,
+    REJECTED,
+    RESENT,
     SHORTEST_S,
-    Apis,
-    Demand,
-    Fleet,
-    Tally,
-    View,
-    finish,
-    run,
+    STARTS,
+    WAITING,
+    WHOLE,
 )
-from breakeven.capacity.pool import NODE, NONE, SLOT, Ended, Pool
-from breakeven.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from breakeven.capacity.compiled import Floats, Ints
-    from breakeven.capacity.fleet import Rules
-    from breakeven.capacity.pool import Pace, Records
-
-FIRST_SLOTS: Final = 4096
+    from breakeven.capacity.fleet import Demand, Fleet, Rules, Scaling
+    from breakeven.capacity.pool import Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +70,18 @@ class Outcome:
     pool_ttft: Times
     pool_tpot: Times
     pool_total: Times
+    pool_queue: Times
+    """Until the prompt was first begun."""
+
     api_ttft: Times
+    api_tpot: Times
     pool_requests: int
     api_requests: int
     rejected_requests: int
+    pool_input_tokens: int
+    pool_cached_tokens: int
+    """Of the input, what nodes had in their caches of prefixes, or the demand said that they have."""
+
     pool_output_tokens: int
     api_input_tokens: int
     api_output_tokens: int
@@ -82,144 +91,112 @@ class Outcome:
     """Of requests on nodes."""
 
     busy_s: Floats
-    """By node."""
+    """By node: within iterations."""
 
+    used_s: Floats
+    """By node: what the same tokens take in iterations as large as the cache allows."""
+
+    hit_tokens: Ints
+    """By node: of ``asked_tokens``, what was found in its cache; of requests taken off again too."""
+
+    asked_tokens: Ints
     put_back_requests: int
+    resent_requests: int
+    """Sent again since their node failed; a request counts as often as that happened to it."""
+
+    lost_input_tokens: int
+    lost_output_tokens: int
+    """Computed by nodes that failed before the request ended."""
+
+    node_starts_count: int
+    node_failures_count: int
     by_hour: Floats
-    """(hours, 5): requests, requests that overflowed, output tokens of nodes and of APIs, and US dollars."""
+    """(hours, 11): see ``CAME`` to ``DOWN_S`` of ``fleet``."""
 
 
 class Simulation:
     """Equal nodes, the APIs behind them, and the demand so far."""
 
-    def __init__(self, pace: Pace, nodes: int, rules: Rules, *, apis: tuple[Api, ...] = (), span_s: float) -> None:
-        """Begin idle; ``span_s``: how long the demand lasts, for what is told by the hour."""
+    def __init__(
+        self,
+        pace: Pace,
+        nodes: int,
+        rules: Rules,
+        *,
+        apis: tuple[Api, ...] = (),
+        span_s: float,
+        scaling: Scaling | None = None,
+        outages: Floats = NO_OUTAGES,
+        block_tokens: int = 0,
+    ) -> None:
+        """Begin idle; ``nodes``: how many there are at most, all of them without ``scaling``.
+
+        ``span_s``: how long the demand lasts, for what is told by the hour, and paid.  ``block_tokens``: of the blocks
+        by which the demand tells its prompts' contents; 0 where it does not.  ``outages``: see ``Fleet``.
+        """
         self._rules = rules
-        hours = max(1, ceil(span_s / SECONDS_PER_HOUR))
-        self._fleet = Fleet(
-            pool=_pool(pace, nodes),
-            apis=_apis(apis),
-            seen=_view(nodes, apis),
-            tally=_tally(hours),
+        ways = [[getattr(api, name) for api in apis] for name in ("ttft_s", "tpot_s", "requests_per_s")]
+        self._fleet = fresh_fleet(
+            idle_pool(pace, nodes, block_tokens=block_tokens),
+            open_apis(*(np.array(way, dtype=float) for way in ways)),
+            scaling=as_many(nodes) if scaling is None else scaling,
+            outages=outages,
+            span_s=span_s,
         )
 
     def feed(self, demand: Demand) -> None:
         """Let requests arrive, after all those before them."""
         count = len(demand.arrived_s)
         if self._fleet.pool.free[-1] < count:
-            self._grow(count)
-        run(self._fleet, demand, self._rules)
+            self._fleet = grown(self._fleet, count)
+        first_block = 0
+        if self._fleet.pool.block_tokens:
+            self._fleet, first_block = with_blocks(self._fleet, demand.blocks)
+        run(self._fleet, demand, self._rules, first_block, False)  # noqa: FBT003 - numba calls by place
 
     @property
     def under_way(self) -> int:
-        """Requests on nodes, as of the last arrival, or not looked at since."""
+        """Requests on nodes or waiting for one, as of the last arrival, or not looked at since."""
         nodes = self._fleet.pool.nodes
-        return int(nodes["waiting"].sum() + nodes["decoding"].sum())
+        return int(nodes["waiting"].sum() + nodes["decoding"].sum() + self._fleet.watch.counts[WAITING])
 
     def outcome(self) -> Outcome:
         """Let all requests end, and return what it came to."""
-        finish(self._fleet)
-        tally, nodes = self._fleet.tally, self._fleet.pool.nodes
-        pool, api = tally.sums[ON_NODES], tally.sums[OVERFLOWED]
-        served = max(1.0, float(pool[0]))
-        return Outcome(
-            pool_ttft=Times(counts=tally.ttft[ON_NODES]),
-            pool_tpot=Times(counts=tally.tpot[ON_NODES]),
-            pool_total=Times(counts=tally.total[ON_NODES]),
-            api_ttft=Times(counts=tally.ttft[OVERFLOWED]),
-            pool_requests=int(pool[0]),
-            api_requests=int(api[0]),
-            rejected_requests=int(tally.rejected[0]),
-            pool_output_tokens=int(pool[2]),
-            api_input_tokens=int(api[1]),
-            api_output_tokens=int(api[2]),
-            api_usd=float(api[5]),
-            mean_ttft_s=float(pool[3]) / served,
-            mean_total_s=float(pool[4]) / served,
-            busy_s=nodes["busy_s"].copy(),
-            put_back_requests=int(nodes["put_back"].sum()),
-            by_hour=tally.by_hour,
-        )
-
-    def _grow(self, more: int) -> None:
-        """Make room for more requests at once: all that arrive before the next look may be under way together."""
-        pool = self._fleet.pool
-        old = len(pool.slots)
-        size = max(2 * old, old + more)
-        slots, free = _slots(size)
-        slots[:old] = pool.slots
-        height = int(pool.free[-1])
-        free[:height] = pool.free[:height]
-        free[height : height + size - old] = np.arange(old, size)
-        free[-1] = height + size - old
-        self._fleet = self._fleet._replace(pool=pool._replace(slots=slots, free=free, ended=_ended(size)))
+        run(self._fleet, nobody(self._fleet.bills.shape[1]), self._rules, 0, True)  # noqa: FBT003 - see above
+        return _outcome(self._fleet)
 
 
-def _whole(*shape: int, value: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    return np.full(shape, value, dtype=np.int64)
-
-
-def _pool(pace: Pace, nodes: int) -> Pool:
-    states = np.zeros(nodes, dtype=NODE)
-    states["due_s"] = np.inf
-    for name in ("head", "tail", "newest"):
-        states[name] = NONE
-    slots, free = _slots(FIRST_SLOTS)
-    return Pool(
-        pace=pace,
-        nodes=states,
-        ends=_whole(nodes, pace.max_requests),
-        ending=_whole(nodes, pace.max_requests),
-        slots=slots,
-        free=free,
-        ended=_ended(FIRST_SLOTS),
-    )
-
-
-def _slots(count: int) -> tuple[Records, Ints]:
-    """Return so many slots, and the stack that says that all of them are free."""
-    free = np.arange(count + 1, dtype=np.int64)
-    free[-1] = count
-    return np.zeros(count, dtype=SLOT), free
-
-
-def _ended(count: int) -> Ended:
-    return Ended(_whole(count), np.zeros(count), _whole(1))
-
-
-def _apis(apis: tuple[Api, ...]) -> Apis:
-    rates = np.array([api.requests_per_s for api in apis])
-    return Apis(
-        ttft_s=np.array([api.ttft_s for api in apis]),
-        tpot_s=np.array([api.tpot_s for api in apis]),
-        requests_per_s=rates,
-        allowed=np.minimum(60.0 * rates, 1e18),
-        seen_s=np.zeros(len(apis)),
-    )
-
-
-def _view(nodes: int, apis: tuple[Api, ...]) -> View:
-    count = nodes + len(apis)
-    expected = np.array([0.0] * nodes + [api.ttft_s for api in apis])
-    return View(
-        serves=_whole(count),
-        healthy=_whole(count, value=1),
-        in_flight=_whole(count),
-        queue_length=_whole(count),
-        kv_use_fraction=np.zeros(count),
-        predicted_ttft_s=expected,
-        price_usd=np.zeros(count),
-        weight=np.ones(count),
-        untried=_whole(count),
-    )
-
-
-def _tally(hours: int) -> Tally:
-    return Tally(
-        ttft=_whole(2, BUCKETS),
-        tpot=_whole(2, BUCKETS),
-        total=_whole(2, BUCKETS),
-        sums=np.zeros((2, 6)),
-        by_hour=np.zeros((hours, 5)),
-        rejected=_whole(1),
+def _outcome(fleet: Fleet) -> Outcome:
+    tally, nodes = fleet.tally, fleet.pool.nodes
+    pool, api = tally.sums[ON_NODES], tally.sums[OVERFLOWED]
+    served = max(1.0, float(pool[0]))
+    return Outcome(
+        pool_ttft=Times(counts=tally.times[FIRST_TOKEN, ON_NODES]),
+        pool_tpot=Times(counts=tally.times[EACH_TOKEN, ON_NODES]),
+        pool_total=Times(counts=tally.times[WHOLE, ON_NODES]),
+        pool_queue=Times(counts=tally.times[QUEUE, ON_NODES]),
+        api_ttft=Times(counts=tally.times[FIRST_TOKEN, OVERFLOWED]),
+        api_tpot=Times(counts=tally.times[EACH_TOKEN, OVERFLOWED]),
+        pool_requests=int(pool[0]),
+        api_requests=int(api[0]),
+        rejected_requests=int(tally.counts[REJECTED]),
+        pool_input_tokens=int(pool[1]),
+        pool_cached_tokens=int(pool[6]),
+        pool_output_tokens=int(pool[2]),
+        api_input_tokens=int(api[1]),
+        api_output_tokens=int(api[2]),
+        api_usd=float(api[5]),
+        mean_ttft_s=float(pool[3]) / served,
+        mean_total_s=float(pool[4]) / served,
+        busy_s=nodes["busy_s"].copy(),
+        used_s=nodes["used_s"].copy(),
+        hit_tokens=nodes["hit_tokens"].copy(),
+        asked_tokens=nodes["prompt_tokens"].copy(),
+        put_back_requests=int(nodes["put_back"].sum()),
+        resent_requests=int(tally.counts[RESENT]),
+        lost_input_tokens=int(tally.counts[LOST_INPUT]),
+        lost_output_tokens=int(tally.counts[LOST_OUTPUT]),
+        node_starts_count=int(tally.counts[STARTS]),
+        node_failures_count=int(tally.counts[FAILURES]),
+        by_hour=tally.by_hour,
     )

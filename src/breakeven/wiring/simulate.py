@@ -3,59 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from contextlib import suppress
-from dataclasses import dataclass, field
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.estimate import Deployment, basis_of
-from breakeven.errors import InputError, Problem
-from breakeven.routing.policies import POLICIES
+from breakeven.errors import InputError
+from breakeven.quantities import SECONDS_PER_HOUR
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.roofline import load_roofline
-from breakeven.traffic.arrivals import arrivals_of
+from breakeven.traffic.arrivals import arrivals_of, first_arrival_s
 from breakeven.traffic.read import read_trace
+from breakeven.traffic.replay import Replay
 from breakeven.wiring.capacity import MAX_GPUS, PRECISIONS
 from breakeven.wiring.plan import current_date, find_prices
+from breakeven.wiring.simulate_check import SimulateRequest, check, overflow_values, week_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import date
+    from collections.abc import Callable, Iterator
 
     from breakeven.catalog.book import Book
-    from breakeven.studies.simulation import Question, Simulated
+    from breakeven.studies.simulation import Question, Simulated, Sweep, Upkeep
+    from breakeven.traffic.trace import Trace
 
-MOST_NODES: Final = 1000
+__all__ = ["PoolSimulation", "PoolSweep", "SimulateRequest", "keep_compiled", "run_simulation", "run_sweep"]
+
 _POOL: Final = re.compile(
     r"(?P<gpus>[1-9]\d{0,3})x(?P<gpu>[^:]+):(?P<model>[^:]+)(:(?P<precision>[^:]+))?(:(?P<engine>[^:]+))?"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulateRequest:
-    """What a person asks."""
-
-    files: tuple[Path, ...]
-    pool: str
-    """A node's GPUs, model, precision and engine: ``2xH100:llama-3.3-70b:fp8:vllm``; the last two may be left out."""
-
-    nodes: int = 1
-    overflow: str | None = None
-    """Whose API takes what the nodes do not."""
-
-    policy: str = "least_busy"
-    most_waiting_requests: int = 100
-    most_ttft_s: float = float("inf")
-    overflow_ttft_s: float = 0.6
-    overflow_tpot_s: float = 0.015
-    usd_per_gpu_hour: float | None = None
-    seed: int = 1
-    as_of: date | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    zone: str | None = None
-    tolerate_fraction: float = 0.05
-    progress: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +47,26 @@ class PoolSimulation:
     pool: str
     nodes: int
     policy: str
-    overflow: str | None
+    overflow: tuple[str, ...]
     basis: str
     """Where the speed of the nodes comes from."""
 
     simulated: Simulated
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSweep:
+    """The same with several numbers of nodes."""
+
+    pool: str
+    policy: str
+    overflow: tuple[str, ...]
+    basis: str
+    slo_ttft_s: float | None
+    slo_tpot_s: float | None
+    slo_quantile_fraction: float
+    sweep: Sweep
     notes: tuple[str, ...]
 
 
@@ -95,10 +92,68 @@ def run_simulation(request: SimulateRequest) -> PoolSimulation:
     keep_compiled()
     from breakeven.studies.simulation import simulate
 
-    _check(request)
+    check(request)
     book, roofline = load_book(), load_roofline()
     question = _question(request, book)
     deployment = question.deployment
+    trace = _trace(request)
+    question = _of_trace(question, trace)
+    rows = 3 * max(1, trace.rows_read - trace.rows_lost)
+    with _replayed(trace) as arrivals, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        found = simulate(
+            arrivals,
+            question,
+            roofline,
+            book.rentals_of(deployment.gpu.id),
+            _counter(request, rows),
+            spread=threads.map,
+        )
+    return PoolSimulation(
+        pool=_pool_name(deployment),
+        nodes=question.nodes,
+        policy=request.policy,
+        overflow=tuple(api.prices.target for api in question.overflow),
+        basis=basis_of(deployment, roofline),
+        simulated=found,
+        notes=(*_cache_notes(question), *trace.notes, *(str(problem) for problem in trace.problems)),
+    )
+
+
+def run_sweep(request: SimulateRequest) -> PoolSweep:
+    """Run a trace through the pool with each of ``counts`` nodes, on all cores.  Raises as ``run_simulation`` does."""
+    keep_compiled()
+    from breakeven.studies.simulation import sweep
+
+    check(request)
+    book, roofline = load_book(), load_roofline()
+    question = _question(request, book)
+    deployment = question.deployment
+    trace = _trace(request)
+    question = _of_trace(question, trace)
+    rows = 3 * len(request.counts) * max(1, trace.rows_read - trace.rows_lost)
+    with _replayed(trace) as arrivals, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        found = sweep(
+            arrivals,
+            [replace(question, nodes=nodes) for nodes in request.counts],
+            roofline,
+            book.rentals_of(deployment.gpu.id),
+            _counter(request, rows),
+            spread=threads.map,
+        )
+    return PoolSweep(
+        pool=_pool_name(deployment),
+        policy=request.policy,
+        overflow=tuple(api.prices.target for api in question.overflow),
+        basis=basis_of(deployment, roofline),
+        slo_ttft_s=request.slo_ttft_s,
+        slo_tpot_s=request.slo_tpot_s,
+        slo_quantile_fraction=request.slo_quantile_fraction,
+        sweep=found,
+        notes=(*_cache_notes(question), *trace.notes, *(str(problem) for problem in trace.problems)),
+    )
+
+
+def _trace(request: SimulateRequest) -> Trace:
     trace = read_trace(
         request.files,
         mapping=dict(request.columns) or None,
@@ -110,37 +165,42 @@ def run_simulation(request: SimulateRequest) -> PoolSimulation:
             f"{trace.source} holds totals, and a simulation needs the time and the tokens of each request. "
             "Give a log with one row a request."
         )
-    rows, done = 3 * max(1, trace.rows_read - trace.rows_lost), 0
+    return trace
+
+
+@contextmanager
+def _replayed(trace: Trace) -> Iterator[Replay]:
+    """Yield the trace's requests, sorted once and kept in a file until the simulations are done."""
+    with tempfile.TemporaryDirectory(prefix="breakeven-") as folder:
+        yield Replay(arrivals_of(trace), Path(folder))
+
+
+def _counter(request: SimulateRequest, rows: int) -> Callable[[int], None]:
+    """Return what is told of requests done, by several threads, and tells the share of all."""
+    done, lock = 0, Lock()
 
     def told(count: int) -> None:
         nonlocal done
-        done += count
-        if request.progress is not None:
-            request.progress(min(1.0, done / rows))
+        with lock:
+            done += count
+            if request.progress is not None:
+                request.progress(min(1.0, done / rows))
 
-    found = simulate(lambda: arrivals_of(trace), question, roofline, book.rentals_of(deployment.gpu.id), told)
-    return PoolSimulation(
-        pool=f"{deployment.gpus}x{deployment.gpu.id}:{deployment.model.id}:{deployment.precision}:{deployment.engine}",
-        nodes=request.nodes,
-        policy=request.policy,
-        overflow=question.overflow.prices.target if question.overflow else None,
-        basis=basis_of(deployment, roofline),
-        simulated=found,
-        notes=(*trace.notes, *(str(problem) for problem in trace.problems)),
-    )
+    return told
 
 
 def _question(request: SimulateRequest, book: Book) -> Question:
     """Return the question in the catalogue's terms.  Raises ``InputError``, ``UnknownNameError``."""
-    from breakeven.studies.simulation import Overflow, Question
+    from breakeven.studies.simulation import Goal, Overflow, Question
 
-    overflow = None
-    if request.overflow is not None:
-        prices = find_prices(book, request.overflow)
-        overflow = Overflow(prices=prices, ttft_s=request.overflow_ttft_s, tpot_s=request.overflow_tpot_s)
+    upkeep = _upkeep(request)
+    overflow = tuple(
+        Overflow(prices=find_prices(book, name), ttft_s=ttft_s, tpot_s=tpot_s, most_requests_per_s=rate)
+        for name, ttft_s, tpot_s, rate in overflow_values(request)
+    )
     return Question(
         deployment=_deployment(request.pool, book),
-        nodes=request.nodes,
+        nodes=max(upkeep.week_nodes) if upkeep.week_nodes else request.nodes,
         policy=request.policy,
         overflow=overflow,
         most_waiting_requests=request.most_waiting_requests,
@@ -148,28 +208,56 @@ def _question(request: SimulateRequest, book: Book) -> Question:
         seed=request.seed,
         usd_per_gpu_hour=request.usd_per_gpu_hour,
         on=request.as_of or current_date(),
+        upkeep=upkeep,
+        goal=Goal(
+            ttft_s=request.slo_ttft_s,
+            tpot_s=request.slo_tpot_s,
+            quantile_fraction=request.slo_quantile_fraction,
+        ),
+        prefix_hit_fraction=request.prefix_hit_fraction,
     )
 
 
-def _check(request: SimulateRequest) -> None:
-    problems = []
-    if not 1 <= request.nodes <= MOST_NODES:
-        problems.append(Problem(where="--nodes", what=f"{request.nodes} is not between 1 and {MOST_NODES:,}."))
-    if request.policy not in POLICIES:
-        problems.append(Problem(where="--policy", what=f"{request.policy!r} is none of {', '.join(POLICIES)}."))
-    if request.most_waiting_requests < 0:
-        problems.append(Problem(where="--most-waiting", what=f"{request.most_waiting_requests} is below 0."))
-    for where, value in (
-        ("--most-ttft-s", request.most_ttft_s),
-        ("--overflow-ttft-s", request.overflow_ttft_s),
-        ("--overflow-tpot-s", request.overflow_tpot_s),
-    ):
-        if not value > 0:
-            problems.append(Problem(where=where, what=f"{value:g} s is not above 0."))
-    if request.usd_per_gpu_hour is not None and not 0 < request.usd_per_gpu_hour < float("inf"):
-        problems.append(Problem(where="--usd-per-gpu-hour", what=f"{request.usd_per_gpu_hour:g} is no price."))
-    if problems:
-        raise InputError("This cannot be simulated.", tuple(problems))
+def _upkeep(request: SimulateRequest) -> Upkeep:
+    from breakeven.studies.simulation import Reactive, Upkeep
+
+    reactive = None
+    if request.min_nodes is not None:
+        reactive = Reactive(
+            min_nodes=request.min_nodes,
+            waiting_requests=request.scale_waiting_requests,
+            used_fraction=request.scale_used_fraction,
+            up_after_s=request.scale_up_after_s,
+            down_after_s=request.scale_down_after_s,
+            idle_s=request.idle_s,
+        )
+    return Upkeep(
+        start_s=request.cold_start_s,
+        mtbf_s=request.mtbf_hours * SECONDS_PER_HOUR if request.mtbf_hours is not None else None,
+        repair_s=request.repair_s,
+        week_nodes=week_of(request.schedule) if request.schedule is not None else (),
+        reactive=reactive,
+    )
+
+
+def _of_trace(question: Question, trace: Trace) -> Question:
+    """Return the question with what the trace says beside its requests."""
+    begins = datetime.fromtimestamp(first_arrival_s(trace), UTC) if question.upkeep.week_nodes else None
+    return replace(question, block_tokens=trace.block_tokens, begins=begins)
+
+
+def _cache_notes(question: Question) -> list[str]:
+    """Say how prefixes were found, where that is not what the trace says of each request."""
+    if question.prefix_hit_fraction is not None:
+        return [f"Nodes find {question.prefix_hit_fraction:.0%} of every prompt in their caches, as stated."]
+    if question.block_tokens is not None:
+        return [f"Nodes cache the trace's blocks of {question.block_tokens} tokens, in the room that requests leave."]
+    return []
+
+
+def _pool_name(deployment: Deployment) -> str:
+    model, precision, engine = deployment.model.id, deployment.precision, deployment.engine
+    return f"{deployment.gpus}x{deployment.gpu.id}:{model}:{precision}:{engine}"
 
 
 def _deployment(text: str, book: Book) -> Deployment:

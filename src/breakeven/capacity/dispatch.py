@@ -1,0 +1,305 @@
+"""Sends each request where a policy of the gateway says, and tallies what it took.  Compiled by numba.
+
+The policies are the gateway's own functions, called with columns of the same names: nodes first, in their order, then
+the APIs that take what overflows.
+"""
+
+from __future__ import annotations
+
+from math import inf, log, nan
+from typing import TYPE_CHECKING, Final
+
+from breakeven.capacity.compiled import compiled
+from breakeven.capacity.engine import advance, decode_s, enter, prompt_s
+from breakeven.capacity.fleet import (
+    ALLOWED,
+    API_OUTPUT,
+    API_USD,
+    BUCKET_RATIO,
+    BUCKETS,
+    CAME,
+    EACH_TOKEN,
+    FIRST_TOKEN,
+    FIRST_WAITING,
+    HEALTHY,
+    IN_FLIGHT,
+    KV_USE,
+    LAST_WAITING,
+    LOWEST_LATENCY,
+    NODE_OUTPUT,
+    ON_NODES,
+    OVERFLOWED,
+    PREDICTED_TTFT_S,
+    PRICE_USD,
+    QUEUE,
+    QUEUE_LENGTH,
+    REJECTED,
+    REQUESTS_PER_S,
+    SEEN_S,
+    SERVES,
+    SHORTEST_S,
+    TPOT_S,
+    TTFT_S,
+    UNTRIED,
+    WAITING,
+    WEIGHT,
+    WENT_OVER,
+    WHOLE,
+)
+from breakeven.capacity.pool import NONE, UP
+from breakeven.routing import policies
+from breakeven.routing.view import Request, Targets
+
+if TYPE_CHECKING:
+    from breakeven.capacity.compiled import Floats
+    from breakeven.capacity.fleet import Demand, Fleet, Rules, Tally, View
+
+ordered = compiled(policies.ordered)
+weighted = compiled(policies.weighted)
+least_busy = compiled(policies.least_busy)
+lowest_latency = compiled(policies.lowest_latency, allocates=True)
+cheapest = compiled(policies.cheapest)
+
+WAITS: Final = -2
+"""A request that fits on a node waits until one serves."""
+
+_PER_LOG: Final = 1.0 / log(BUCKET_RATIO)
+_GOLDEN: Final = 0.6180339887498949
+"""Added to a request's number each time it is sent again: what is left of the sum lies far from what came before."""
+
+
+@compiled
+def arrive(fleet: Fleet, demand: Demand, index: int, first_block: int) -> int:
+    """Take a request in, and return its slot; its batch's blocks lie in the pool's from ``first_block`` on."""
+    slots, free = fleet.pool.slots, fleet.pool.free
+    height = free[-1] - 1
+    slot = int(free[height])
+    free[-1] = height
+    at_s = demand.arrived_s[index]
+    slots[slot].arrived_s, slots[slot].uniform, slots[slot].tries = at_s, demand.uniform[index], 0
+    slots[slot].begun_s = slots[slot].first_s = nan
+    slots[slot].prompt, slots[slot].output = demand.prompt[index], demand.output[index]
+    slots[slot].given = slots[slot].cached = demand.cached[index]
+    slots[slot].done, slots[slot].written, slots[slot].idle_hits, slots[slot].blocks = 0, 0, 0, 0
+    block_tokens = fleet.pool.block_tokens
+    if block_tokens and len(demand.block_ends):
+        start = demand.block_ends[index - 1] if index else 0
+        most = (demand.prompt[index] + block_tokens - 1) // block_tokens
+        slots[slot].blocks = min(demand.block_ends[index] - start, most)
+        slots[slot].blocks_at = first_block + start
+        slots[slot].hits = slots[slot].kept = 0
+        if slots[slot].blocks:
+            slots[slot].given = slots[slot].cached = 0
+    for api in range(fleet.bills.shape[1]):
+        fleet.bills[slot, api] = demand.api_usd[index, api]
+    fleet.tally.by_hour[_hour_of(fleet.tally, at_s), CAME] += 1
+    return slot
+
+
+@compiled
+def send(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> None:
+    """Send a request to a node, which then has it, or to an API; else it waits for a node, or is rejected."""
+    nodes, slots = len(fleet.pool.nodes), fleet.pool.slots
+    target = _choose(fleet, rules, slot, at_s)
+    slots[slot].tries += 1
+    if target >= nodes:
+        _overflow(fleet, slot, target - nodes, at_s)
+    elif target >= 0:
+        advance(fleet.pool, target, at_s)
+        enter(fleet.pool, target, slot, at_s)
+    elif target == WAITS:
+        wait(fleet, slot)
+    else:
+        reject(fleet, slot)
+
+
+@compiled
+def wait(fleet: Fleet, slot: int) -> None:
+    """Let a request wait for a node, behind all others."""
+    counts, slots = fleet.watch.counts, fleet.pool.slots
+    slots[slot].newer = NONE
+    if counts[WAITING]:
+        slots[counts[LAST_WAITING]].newer = slot
+    else:
+        counts[FIRST_WAITING] = slot
+    counts[LAST_WAITING] = slot
+    counts[WAITING] += 1
+
+
+@compiled
+def reject(fleet: Fleet, slot: int) -> None:
+    """Count a request as one that nobody takes."""
+    fleet.tally.counts[REJECTED] += 1
+    _free(fleet, slot)
+
+
+@compiled
+def settle(fleet: Fleet) -> None:
+    """Tally the requests that ended on nodes, and free their slots."""
+    slots, ended, tally = fleet.pool.slots, fleet.pool.ended, fleet.tally
+    for place in range(ended[-1].slot):
+        slot, at_s = ended[place].slot, ended[place].at_s
+        written = slots[slot].written + slots[slot].output
+        prompt = slots[slot].prompt - slots[slot].written
+        arrived_s = slots[slot].arrived_s
+        times = (slots[slot].begun_s - arrived_s, slots[slot].first_s - arrived_s, at_s - arrived_s)
+        _tally(tally, ON_NODES, (prompt, written), times)
+        tally.sums[ON_NODES, 6] += slots[slot].hit
+        tally.by_hour[_hour_of(tally, arrived_s), NODE_OUTPUT] += written
+        _free(fleet, slot)
+    ended[-1].slot = 0
+
+
+@compiled
+def bucket_of(seconds: float) -> int:
+    """Return the bucket of a time."""
+    if seconds <= SHORTEST_S:
+        return 0
+    return min(BUCKETS - 1, int(log(seconds / SHORTEST_S) * _PER_LOG))
+
+
+@compiled
+def _free(fleet: Fleet, slot: int) -> None:
+    free = fleet.pool.free
+    height = free[-1]
+    free[height] = slot
+    free[-1] = height + 1
+    fleet.pool.slots[slot].blocks = 0
+
+
+@compiled
+def _hour_of(tally: Tally, at_s: float) -> int:
+    return min(int(at_s / 3600.0), len(tally.by_hour) - 1)
+
+
+@compiled
+def _tally(tally: Tally, row: int, tokens: tuple[int, int], times: tuple[float, float, float]) -> None:
+    prompt, output = tokens
+    queue_s, ttft_s, total_s = times
+    tally.times[QUEUE, row, bucket_of(queue_s)] += 1
+    tally.times[FIRST_TOKEN, row, bucket_of(ttft_s)] += 1
+    tally.times[WHOLE, row, bucket_of(total_s)] += 1
+    if output > 1:
+        tally.times[EACH_TOKEN, row, bucket_of((total_s - ttft_s) / (output - 1))] += 1
+    sums = tally.sums[row]
+    sums[0] += 1
+    sums[1] += prompt
+    sums[2] += output
+    sums[3] += ttft_s
+    sums[4] += total_s
+
+
+@compiled
+def _overflow(fleet: Fleet, slot: int, api: int, at_s: float) -> None:
+    """Let an API answer, after its time; what waited for a node waited for that as well."""
+    slots, tally = fleet.pool.slots, fleet.tally
+    prompt, output, arrived_s = slots[slot].prompt, slots[slot].output, slots[slot].arrived_s
+    usd = fleet.bills[slot, api]
+    fleet.apis[ALLOWED, api] -= 1.0
+    hour = tally.by_hour[_hour_of(tally, arrived_s)]
+    hour[WENT_OVER] += 1
+    hour[API_OUTPUT] += output
+    hour[API_USD] += usd
+    tally.sums[OVERFLOWED, 5] += usd
+    ttft_s = at_s - arrived_s + fleet.apis[TTFT_S, api]
+    times = (at_s - arrived_s, ttft_s, ttft_s + (output - 1) * fleet.apis[TPOT_S, api])
+    _tally(tally, OVERFLOWED, (prompt, output), times)
+    _free(fleet, slot)
+
+
+@compiled
+def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
+    """Return the target of a request; ``WAITS``: there is none yet; ``NONE``: nobody takes it."""
+    states, slots, view, shares = fleet.pool.nodes, fleet.pool.slots, fleet.seen.whole, fleet.seen.shares
+    nodes, apis = len(states), fleet.apis.shape[1]
+    predicts = rules.policy == LOWEST_LATENCY or (apis > 0 and rules.most_ttft_s < inf)
+    fits = slots[slot].prompt - slots[slot].given + slots[slot].output <= fleet.pool.pace.kv_tokens
+    open_nodes = up_nodes = 0
+    for node in range(nodes):
+        is_up = states[node].phase == UP
+        _look(fleet, node)
+        if predicts:
+            _predict(fleet, node, slot, at_s)
+        waits = view[QUEUE_LENGTH, node] >= rules.most_waiting or shares[PREDICTED_TTFT_S, node] > rules.most_ttft_s
+        view[SERVES, node] = is_up and fits and not (apis > 0 and waits)
+        open_nodes += view[SERVES, node]
+        up_nodes += is_up
+    for api in range(apis):
+        view[SERVES, nodes + api] = open_nodes == 0 and _allows(fleet.apis, api, at_s)
+        shares[PRICE_USD, nodes + api] = fleet.bills[slot, api]
+    chosen = _by_policy(fleet, rules, slot)
+    if chosen == NONE and fits:  # every API is at its limit: the nodes take it after all
+        for node in range(nodes):
+            view[SERVES, node] = states[node].phase == UP
+        chosen = _by_policy(fleet, rules, slot)
+        if not up_nodes:
+            return WAITS
+    return chosen
+
+
+@compiled
+def _look(fleet: Fleet, node: int) -> None:
+    """Write down what a policy sees of a node; the cache as of the last look."""
+    nodes, view = fleet.pool.nodes, fleet.seen
+    waiting = nodes[node].waiting
+    view.whole[IN_FLIGHT, node] = waiting + nodes[node].decoding
+    view.whole[QUEUE_LENGTH, node] = waiting
+    view.shares[KV_USE, node] = nodes[node].kv_used / fleet.pool.pace.kv_tokens
+
+
+@compiled
+def _predict(fleet: Fleet, node: int, slot: int, at_s: float) -> None:
+    """Write down when a node would begin to answer a request: behind all prompts that wait there."""
+    pace, nodes, slots, view = fleet.pool.pace, fleet.pool.nodes, fleet.pool.slots, fleet.seen
+    decoding = nodes[node].decoding
+    tokens = nodes[node].waiting_tokens + slots[slot].prompt - slots[slot].given
+    step_s = decode_s(pace, decoding, nodes[node].kv_used) if decoding else pace.base_s
+    rounds = 1 + tokens // max(1, pace.chunk_tokens - decoding)
+    view.shares[PREDICTED_TTFT_S, node] = (
+        max(0.0, nodes[node].now_s - at_s) + rounds * step_s + prompt_s(pace, tokens, 0.0, decoding == 0)
+    )
+
+
+@compiled
+def _allows(apis: Floats, api: int, at_s: float) -> bool:
+    """Whether an API's rate limit lets one more request through: a bucket that fills with time."""
+    rate = apis[REQUESTS_PER_S, api]
+    if rate == inf:
+        return True
+    apis[ALLOWED, api] = min(60.0 * rate, apis[ALLOWED, api] + (at_s - apis[SEEN_S, api]) * rate)
+    apis[SEEN_S, api] = at_s
+    return bool(apis[ALLOWED, api] >= 1.0)
+
+
+@compiled
+def _by_policy(fleet: Fleet, rules: Rules, slot: int) -> int:
+    """Call the policy, as the gateway does; it knows how the prompt begins by its first block."""
+    slots = fleet.pool.slots
+    targets = _targets(fleet.seen)
+    first = int(fleet.pool.references[slots[slot].blocks_at].id) if slots[slot].blocks else 0
+    tries = slots[slot].tries
+    request = Request(slots[slot].prompt, slots[slot].output, 0, first, 0, inf, inf, tries)
+    uniform, untried = (slots[slot].uniform + tries * _GOLDEN) % 1.0, fleet.seen.whole[UNTRIED]
+    if rules.policy == 0:
+        return ordered(targets, request, untried, uniform)[0]
+    if rules.policy == 1:
+        return weighted(targets, request, untried, uniform)[0]
+    if rules.policy == 2:
+        return least_busy(targets, request, untried, uniform)[0]
+    if rules.policy == LOWEST_LATENCY:
+        return lowest_latency(targets, request, untried, uniform)[0]
+    return cheapest(targets, request, untried, uniform)[0]
+
+
+@compiled
+def _targets(view: View) -> Targets:
+    return Targets(
+        view.whole[SERVES],
+        view.whole[HEALTHY],
+        view.whole[IN_FLIGHT],
+        view.whole[QUEUE_LENGTH],
+        view.shares[KV_USE],
+        view.shares[PREDICTED_TTFT_S],
+        view.shares[PRICE_USD],
+        view.shares[WEIGHT],
+    )

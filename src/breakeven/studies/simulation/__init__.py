@@ -1,0 +1,24 @@
+"""What a pool of nodes and the APIs behind it would have done with a trace: times, use, overflow, money.
+
+The trace runs through the simulator three times: with nodes as slow, as fast as is likely, and as fast as the error of
+their estimate allows.  What comes out is the range of those three, not a probability.
+"""
+
+from breakeven.studies.simulation.question import Goal, Overflow, Question, Reactive, Upkeep
+from breakeven.studies.simulation.result import QUANTILES, Hours, Run, Simulated, Sweep
+from breakeven.studies.simulation.study import simulate, sweep
+
+__all__ = [
+    "QUANTILES",
+    "Goal",
+    "Hours",
+    "Overflow",
+    "Question",
+    "Reactive",
+    "Run",
+    "Simulated",
+    "Sweep",
+    "Upkeep",
+    "simulate",
+    "sweep",
+]

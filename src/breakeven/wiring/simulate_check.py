@@ -1,0 +1,222 @@
+"""A question about a pool, what can be wrong with it, told all at once, and lists that are given as text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from breakeven.errors import InputError, Problem
+from breakeven.routing.policies import POLICIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import date
+    from pathlib import Path
+
+MOST_NODES: Final = 1000
+MOST_COUNTS: Final = 100
+
+DAYS: Final = {name: (day,) for day, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))} | {
+    "": tuple(range(7)),
+    "weekday": tuple(range(5)),
+    "weekend": (5, 6),
+}
+_STRETCH: Final = re.compile(r"(?:(?P<days>[a-z]+)/)?(?P<start>\d{1,2})-(?P<end>\d{1,2}):(?P<nodes>\d{1,4})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateRequest:
+    """What a person asks."""
+
+    files: tuple[Path, ...]
+    pool: str
+    """A node's GPUs, model, precision and engine: ``2xH100:llama-3.3-70b:fp8:vllm``; the last two may be left out."""
+
+    nodes: int = 1
+    """At most, where they change."""
+
+    counts: tuple[int, ...] = ()
+    """Numbers of nodes to compare, for ``run_sweep``."""
+
+    overflow: tuple[str, ...] = ()
+    """Whose APIs take what the nodes do not, in the order in which they are asked."""
+
+    policy: str = "least_busy"
+    most_waiting_requests: int = 100
+    most_ttft_s: float = float("inf")
+    overflow_ttft_s: tuple[float, ...] = (0.6,)
+    """By API, as are the next two; a single one holds for all."""
+
+    overflow_tpot_s: tuple[float, ...] = (0.015,)
+    overflow_requests_per_s: tuple[float, ...] = (float("inf"),)
+    usd_per_gpu_hour: float | None = None
+    prefix_hit_fraction: float | None = None
+    cold_start_s: float = 180.0
+    mtbf_hours: float | None = None
+    repair_s: float = 1800.0
+    schedule: str | None = None
+    """Nodes by hour, UTC: ``0-8:2,8-20:6,20-24:3``, or with days ``weekday/8-20:6``."""
+
+    min_nodes: int | None = None
+    """The pool follows its load from so many nodes up."""
+
+    scale_waiting_requests: float = 4.0
+    scale_used_fraction: float = 0.8
+    scale_up_after_s: float = 60.0
+    scale_down_after_s: float = 600.0
+    idle_s: float = 900.0
+    slo_ttft_s: float | None = None
+    slo_tpot_s: float | None = None
+    slo_quantile_fraction: float = 0.99
+    seed: int = 1
+    as_of: date | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+    tolerate_fraction: float = 0.05
+    progress: Callable[[float], None] | None = None
+
+
+def check(request: SimulateRequest) -> None:
+    """Raise ``InputError`` with all that is wrong."""
+    problems = [*_wrong_numbers(request), *_wrong_together(request)]
+    problems += [
+        Problem(where="--nodes", what=f"{count} is not between 1 and {MOST_NODES:,}.")
+        for count in request.counts or (request.nodes,)
+        if not 1 <= count <= MOST_NODES
+    ]
+    if request.policy not in POLICIES:
+        problems.append(Problem(where="--policy", what=f"{request.policy!r} is none of {', '.join(POLICIES)}."))
+    if request.schedule is not None:
+        try:
+            week_of(request.schedule)
+        except InputError as error:
+            problems.append(Problem(where="--schedule", what=str(error)))
+    if problems:
+        raise InputError("This cannot be simulated.", tuple(problems))
+
+
+def counts_of(text: str) -> tuple[int, ...]:
+    """Return the numbers in ``4``, ``1..12`` or ``1,2,4..6``, each once, rising.  Raises ``InputError``."""
+    counts: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,4})(?:\.\.(\d{1,4}))?\s*", part)
+        if found is None:
+            raise InputError(
+                f"--nodes {text[:60]!r} is no number of nodes. Write one, as 4, a range, as 1..12, or a list, as 1,2,4."
+            )
+        low, high = int(found[1]), int(found[2] or found[1])
+        if high < low:
+            raise InputError(f"--nodes {part.strip()!r} ends before it begins. Write {high}..{low}.")
+        counts |= set(range(low, high + 1))
+    if len(counts) > MOST_COUNTS:
+        raise InputError(f"--nodes names {len(counts):,} numbers of nodes; {MOST_COUNTS} at a time are enough.")
+    return tuple(sorted(counts))
+
+
+def week_of(text: str) -> tuple[int, ...]:
+    """Return the nodes by hour of the week, Monday's first first; later parts go before earlier ones.
+
+    Raises ``InputError`` for another form and for hours that no part names.
+    """
+    week: list[int | None] = [None] * 168
+    for part in text.split(","):
+        found = _STRETCH.fullmatch(part.strip().lower())
+        if found is None or (found["days"] or "") not in DAYS:
+            raise InputError(
+                f"{part[:60]!r} is not of the form HOUR-HOUR:NODES. "
+                "Write 0-8:2,8-20:6,20-24:3; before hours may stand weekday/, weekend/, or a day, as in mon/8-20:6."
+            )
+        start, end, nodes = int(found["start"]), int(found["end"]), int(found["nodes"])
+        if not start < end <= 24:
+            raise InputError(f"{part.strip()!r}: hours rise and end at 24. Split what goes over midnight in two.")
+        if nodes > MOST_NODES:
+            raise InputError(f"{part.strip()!r}: {nodes:,} nodes are more than {MOST_NODES:,}.")
+        for day in DAYS[found["days"] or ""]:
+            week[day * 24 + start : day * 24 + end] = [nodes] * (end - start)
+    open_hours = [place for place, nodes in enumerate(week) if nodes is None]
+    if open_hours:
+        names = [name for name in DAYS if name][:7]
+        day, hour = divmod(open_hours[0], 24)
+        raise InputError(
+            f"{len(open_hours)} hours of the week have no number of nodes, the first on {names[day]} at {hour}:00 UTC. "
+            "Name every hour; 0 nodes are a number too."
+        )
+    if not any(week):
+        raise InputError("no hour has a node. Give at least one hour a node.")
+    return tuple(nodes or 0 for nodes in week)
+
+
+def overflow_values(request: SimulateRequest) -> Iterator[tuple[str, float, float, float]]:
+    """Yield each API of the overflow with its TTFT, its seconds a token and its rate limit."""
+    for place, name in enumerate(request.overflow):
+        ttft_s, tpot_s, rate = (
+            values[min(place, len(values) - 1)]
+            for values in (request.overflow_ttft_s, request.overflow_tpot_s, request.overflow_requests_per_s)
+        )
+        yield name, ttft_s, tpot_s, rate
+
+
+def _wrong_numbers(request: SimulateRequest) -> Iterator[Problem]:
+    if request.most_waiting_requests < 0:
+        yield Problem(where="--most-waiting", what=f"{request.most_waiting_requests} is below 0.")
+    above_zero: list[tuple[str, str, float | None]] = [
+        ("--most-ttft-s", "s", request.most_ttft_s),
+        *(("--overflow-ttft-s", "s", value) for value in request.overflow_ttft_s),
+        *(("--overflow-tpot-s", "s", value) for value in request.overflow_tpot_s),
+        *(("--overflow-rps", "requests a second", value) for value in request.overflow_requests_per_s),
+        ("--mtbf-hours", "hours", request.mtbf_hours),
+        ("--repair-minutes", "s", request.repair_s),
+        ("--scale-up-after-s", "s", request.scale_up_after_s),
+        ("--scale-down-after-s", "s", request.scale_down_after_s),
+        ("--idle-s", "s", request.idle_s),
+        ("--slo-ttft-s", "s", request.slo_ttft_s),
+        ("--slo-tpot-s", "s", request.slo_tpot_s),
+    ]
+    for where, unit, value in above_zero:
+        if value is not None and not value > 0:
+            yield Problem(where=where, what=f"{value:g} {unit} is not above 0.")
+    shares: list[tuple[str, float | None, float]] = [
+        ("--prefix-hits", request.prefix_hit_fraction, 1.0),
+        ("--scale-used", request.scale_used_fraction, 1.0),
+        ("--slo-quantile", request.slo_quantile_fraction, 1.0),
+    ]
+    for where, value, most in shares:
+        if value is not None and not 0 <= value <= most:
+            yield Problem(where=where, what=f"{value:g} is no share.", fix="Give a number from 0 to 1, such as 0.6.")
+    if not request.slo_quantile_fraction > 0:
+        yield Problem(where="--slo-quantile", what="0 of the requests are always in time.", fix="Give 0.99, say.")
+    if not 0 <= request.cold_start_s < float("inf"):
+        yield Problem(where="--cold-start-s", what=f"{request.cold_start_s:g} s is no time to start in.")
+    if not request.scale_waiting_requests >= 0:
+        yield Problem(where="--scale-waiting", what=f"{request.scale_waiting_requests:g} requests are below 0.")
+    if request.usd_per_gpu_hour is not None and not 0 < request.usd_per_gpu_hour < float("inf"):
+        yield Problem(where="--usd-per-gpu-hour", what=f"{request.usd_per_gpu_hour:g} is no price.")
+
+
+def _wrong_together(request: SimulateRequest) -> Iterator[Problem]:
+    most = min(request.counts or (request.nodes,))
+    if request.min_nodes is not None and not 0 <= request.min_nodes <= most:
+        yield Problem(
+            where="--min-nodes",
+            what=f"{request.min_nodes} is not between 0 and the {most} of --nodes.",
+            fix="The pool follows its load between the two.",
+        )
+    if request.schedule is not None and request.min_nodes is not None:
+        yield Problem(
+            where="--schedule",
+            what="with --min-nodes too, hours and load would both say how many nodes there are.",
+            fix="Give one of the two.",
+        )
+    if request.schedule is not None and request.counts:
+        yield Problem(
+            where="--schedule", what="it says how many nodes there are, and so does --nodes.", fix="Leave --nodes out."
+        )
+    for where, values in (
+        ("--overflow-ttft-s", request.overflow_ttft_s),
+        ("--overflow-tpot-s", request.overflow_tpot_s),
+        ("--overflow-rps", request.overflow_requests_per_s),
+    ):
+        if len(values) > max(1, len(request.overflow)):
+            what = f"{len(values)} are given, and --overflow names {len(request.overflow)}."
+            yield Problem(where=where, what=what, fix="Give one for all, or one for each in the same order.")
