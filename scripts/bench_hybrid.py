@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from breakeven.wiring.simulate import keep_compiled
+from breakeven.wiring.kept_code import keep_compiled
 
 keep_compiled()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from breakeven.wiring.simulate import keep_compiled
+from breakeven.wiring.kept_code import keep_compiled
 
 keep_compiled()
 

@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from typer.testing import CliRunner
 
+from breakeven.capacity.calibration import Calibration
 from breakeven.cli import app
 from breakeven.errors import InputError, UnknownNameError
+from breakeven.reports.charts.held import HourUsed
+from breakeven.reports.charts.simulated import hours_of
+from breakeven.sources.calibration import write_calibration
 from breakeven.sources.genai import price_list
+from breakeven.studies.simulation import Hours
 from breakeven.usage import TokenUsage
 from breakeven.wiring.simulate import SimulateRequest, run_simulation
 from breakeven.wiring.simulate_check import counts_of
+from capacity.test_calibration import DENSE, measured
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from breakeven.studies.simulation import Simulated
 
 POOL = "2xH100:llama-3.3-70b:fp8:vllm"
 ON = date(2026, 11, 1)
@@ -167,3 +176,78 @@ def test_totals_are_no_trace(tmp_path: Path) -> None:
     )
     done = CliRunner().invoke(app, ["simulate", str(path), "--pool", POOL])
     assert done.exit_code != 0
+
+
+def test_windows_are_made_up_into_requests(tmp_path: Path) -> None:
+    rates = tmp_path / "m_rps_10min.csv"
+    rates.write_text("t,rps\n" + "".join(f"{600 * n},{0.2 + 0.1 * (n % 3)}\n" for n in range(6)), encoding="utf-8")
+    lengths = tmp_path / "m_lengths.csv"
+    lengths.write_text("t,mean_input_tokens,mean_output_tokens\n0,800,120\n", encoding="utf-8")
+    found = run_simulation(_asked(rates, files=(rates, lengths), burst="weibull:2", seed=5))
+    assert found.simulated.requests == 2 * (120 + 180 + 240)
+    assert "made up from 6 windows of 10 minutes" in found.notes[0]
+    assert "weibull process that varies by 2, as stated" in found.notes[1]
+    assert found == run_simulation(_asked(rates, files=(rates, lengths), burst="weibull:2", seed=5))
+    assert found.simulated != run_simulation(_asked(rates, files=(rates, lengths), burst="poisson", seed=5)).simulated
+
+
+def test_a_trace_is_made_up_at_another_volume(trace: Path) -> None:
+    found = run_simulation(_asked(trace, scale_ratio=3.0))
+    assert found.simulated.requests == 3 * len(REQUESTS)
+    assert "lengths of requests seen" in found.notes[0]
+
+
+def _calibration(path: Path, **more: Any) -> Path:
+    levels = tuple(measured(DENSE, count, 256, 64) for count in (1, 2, 4, 8, 16))
+    plain: dict[str, Any] = {"hardware": "a box", "model": "own", "engine": "vllm", "as_of": ON, "levels": levels}
+    write_calibration(path, Calibration(**plain | more))
+    return path
+
+
+def test_a_node_is_as_fast_as_it_was_measured_whatever_it_is(trace: Path, tmp_path: Path) -> None:
+    measured_s = _calibration(tmp_path / "measured.json")
+    asked = _asked(trace, pool=None, calibration=measured_s, usd_per_gpu_hour=1.5)
+    found = run_simulation(asked)
+    assert found.pool == "a box:own:vllm"
+    assert "5 loads on a box" in found.basis
+    assert found.simulated.node_usd_per_hour.likely == 1.5
+    alone_s = DENSE.base_s + DENSE.sequence_s + DENSE.weights_s[0]
+    assert found.simulated.likely.tpot_s[0] > 0.9 * alone_s
+    with pytest.raises(InputError, match=r"No current on-demand price of this hardware .* Give --usd-per-gpu-hour"):
+        run_simulation(_asked(trace, pool=None, calibration=measured_s))
+
+
+def test_a_calibration_of_another_node_or_of_one_load_is_refused(trace: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is of a box, and --pool names 2xh100-sxm\. Leave --pool out"):
+        run_simulation(_asked(trace, calibration=_calibration(tmp_path / "other.json")))
+    one = _calibration(tmp_path / "one.json", levels=(measured(DENSE, 1, 256, 64),))
+    with pytest.raises(InputError, match=r"No pace follows .* there are 1\. Measure more loads"):
+        run_simulation(_asked(trace, pool=None, calibration=one, usd_per_gpu_hour=1.0))
+    with pytest.raises(InputError, match="nobody says what a node is"):
+        run_simulation(_asked(trace, pool=None))
+
+
+def test_charts_are_written(trace: Path, tmp_path: Path) -> None:
+    arguments = ["simulate", str(trace), "--pool", POOL, "--overflow", "gpt-4o-mini", "--as-of", "2026-11-01"]
+    one = CliRunner().invoke(app, [*arguments, "--charts", str(tmp_path / "one")])
+    assert one.exit_code == 0, one.output
+    several = CliRunner().invoke(app, [*arguments, "--nodes", "1..3", "--charts", str(tmp_path / "several")])
+    assert several.exit_code == 0, several.output
+    assert "Without nodes, all of it at the overflow's API" in several.stdout
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["use-over-time.png", "use-over-time.svg"]
+    names = ("cost-against-nodes", "cost-slo-frontier", "ttft-against-nodes", "use-over-time")
+    assert sorted(path.stem for path in (tmp_path / "several").glob("*.svg")) == list(names)
+
+
+def test_overflow_is_drawn_in_nodes_of_the_same_work() -> None:
+    """Half of the requests on nodes at 40 % of two: the other half would have taken as much."""
+    hours = Hours(
+        requests=(100, 100),
+        overflow_fraction=(0.5, 0.5),
+        paid_nodes_count=(2.0, 2.0),
+        down_nodes_count=(0.0, 0.0),
+        busy_fraction=(1.0, 1.0),
+        used_fraction=(0.4, 0.4),
+    )
+    item = SimpleNamespace(likely=SimpleNamespace(hours=hours), span_s=7200.0)
+    assert hours_of(cast("Simulated", item)) == [HourUsed(0.8, pytest.approx(0.8), 2.0)] * 2

@@ -29,6 +29,7 @@ def plan(
     columns: Mapping[str, str] | None = None,
     zone: str | None = None,
     tolerate_fraction: float = 0.05,
+    calibrations: Sequence[str | Path] = (),
 ) -> VerdictView:
     """Compare every way to serve the traffic in ``files`` and return the verdict, with its frames and charts.
 
@@ -46,6 +47,7 @@ def plan(
             columns=columns or {},
             zone=zone,
             tolerate_fraction=tolerate_fraction,
+            calibrations=tuple(calibrations),
         )
     )
     from breakeven.reports.view import VerdictView  # after the plan, which says what is missing where the extra is

@@ -1,5 +1,5 @@
 """What is compiled for tests is kept as users have it."""
 
-from breakeven.wiring.simulate import keep_compiled
+from breakeven.wiring.kept_code import keep_compiled
 
 keep_compiled()

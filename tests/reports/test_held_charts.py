@@ -21,7 +21,7 @@ from breakeven.reports.charts.held import (
 
 def held(nodes: int, p99_s: float, usd: float) -> Held:
     total = Interval(low=usd * 0.9, likely=usd, high=usd * 1.2)
-    return Held(nodes, (p99_s / 4, p99_s / 2, p99_s), usd * 0.7, usd * 0.3, total, p99_s < 1)
+    return Held(nodes, (p99_s / 4, p99_s / 2, p99_s), usd * 0.7, usd * 0.3, total)
 
 
 SWEEP = [held(1, 40.0, 9_000), held(2, 2.0, 7_000), held(3, 0.6, 8_000), held(4, 0.6, 9_500)]

@@ -26,7 +26,7 @@ def compiled(function: _Function, *, allocates: bool = False) -> _Function:
     them, at each call all those in its tuples, took three quarters of the time.
 
     What is compiled is kept for the next process where numba was told a folder before this module was imported
-    (``wiring.simulate.keep_compiled``).  Its own place beside a file would outlive changes of the files it calls.
+    (``wiring.kept_code.keep_compiled``).  Its own place beside a file would outlive changes of the files it calls.
     """
     kept = bool(vars(numba.config).get("CACHE_DIR"))
     options: dict[str, Any] = {"cache": kept, "nogil": True, "_nrt": allocates}

@@ -13,6 +13,9 @@ from breakeven.cli.traffic import Columns, Files, Tolerate, Zone, mapping
 from breakeven.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from breakeven.reports.charts.drawing import Chart
     from breakeven.studies.verdict.result import OptionResult, Verdict
 
 
@@ -26,6 +29,9 @@ def plan(
     ] = None,
     consider: Annotated[
         list[str] | None, typer.Option(help="A model or target to compare with; repeat for more.")
+    ] = None,
+    calibration: Annotated[
+        list[Path] | None, typer.Option(help="What breakeven bench --save measured; repeat for more.")
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="Price everything on this day (YYYY-MM-DD); default today.")] = None,
     column: Columns = None,
@@ -55,6 +61,7 @@ def plan(
         columns=mapping(column or []),
         zone=zone,
         tolerate_fraction=tolerate,
+        calibrations=tuple(calibration or ()),
     )
     with progressing("Reading the traffic and comparing every way to serve it") as progress:
         result = run_plan(replace(request, progress=progress))
@@ -105,11 +112,16 @@ def write_charts(result: Verdict, folder: Path) -> None:
     """Write every chart that there is data for, as SVG and PNG, and say where they are."""
     from breakeven.reports.charts.gallery import gallery
 
+    write_drawn(gallery(result), folder)
+
+
+def write_drawn(drawn: Iterable[Chart], folder: Path) -> None:
+    """Write charts as SVG and PNG into a folder, and say where they are."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error.strerror}. Choose another with --charts FOLDER.") from error
-    for chart in gallery(result):
+    for chart in drawn:
         _write(folder / f"{chart.name}.svg", chart.svg().encode(), "--charts FOLDER")
         _write(folder / f"{chart.name}.png", chart.png(), "--charts FOLDER")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,12 @@ INFINITE = float("inf")
 def simulate(
     files: Files = None,
     *,
-    pool: Annotated[str, typer.Option(help="A node: 2xH100:llama-3.3-70b:fp8:vllm; precision and engine may go.")],
+    pool: Annotated[
+        str | None, typer.Option(help="A node: 2xH100:llama-3.3-70b:fp8:vllm; precision and engine may go.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="What breakeven bench --save measured of a node: its speed.")
+    ] = None,
     nodes: Annotated[str | None, typer.Option(help="How many: 4; 1..12 or 1,2,4 to compare; default: 1.")] = None,
     overflow: Annotated[
         list[str] | None, typer.Option(help="API that takes what the nodes do not; repeat for more; default: none.")
@@ -31,6 +37,10 @@ def simulate(
     overflow_tpot_s: Annotated[list[float] | None, typer.Option(help="Its seconds a token; default: 0.015.")] = None,
     overflow_rps: Annotated[
         list[float] | None, typer.Option(help="Requests a second that it takes; default: no limit.")
+    ] = None,
+    scale: Annotated[float, typer.Option(help="So many times the requests, made up to look like the trace's.")] = 1.0,
+    burst: Annotated[
+        str | None, typer.Option(help="Gaps of made-up requests: poisson, gamma:2, weibull:3; default: as fitted.")
     ] = None,
     prefix_hits: Annotated[
         float | None, typer.Option(help="Share of every prompt that nodes have cached; default: as the trace says.")
@@ -62,6 +72,9 @@ def simulate(
     column: Columns = None,
     zone: Zone = None,
     tolerate: Tolerate = 0.05,
+    charts: Annotated[
+        Path | None, typer.Option(help="Also write charts as SVG and PNG into this folder; with --nodes 1..12 more.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Run a trace through a pool of nodes: TTFT, TPOT, utilisation, what overflows, and what it would have cost."""
@@ -71,7 +84,7 @@ def simulate(
 
     require_plan_extra()
     from breakeven.cli.simulate_told import told
-    from breakeven.wiring.simulate import SimulateRequest, run_simulation, run_sweep
+    from breakeven.wiring.simulate import PoolSweep, SimulateRequest, run_simulation, run_sweep
     from breakeven.wiring.simulate_check import counts_of
 
     counts = counts_of(nodes) if nodes is not None else ()
@@ -79,6 +92,9 @@ def simulate(
         request = SimulateRequest(
             files=tuple(files or ()),
             pool=pool,
+            calibration=calibration,
+            scale_ratio=scale,
+            burst=burst,
             nodes=counts[-1] if counts else 1,
             counts=counts,
             overflow=tuple(overflow or ()),
@@ -111,6 +127,16 @@ def simulate(
             progress=progress,
         )
         found = run_sweep(request) if len(counts) > 1 else run_simulation(request)
+    if charts:
+        from breakeven.cli.plan import write_drawn
+        from breakeven.reports.charts.simulated import simulation_charts, sweep_charts
+
+        write_drawn(
+            sweep_charts(found.sweep, slo_ttft_s=slo_ttft_s)
+            if isinstance(found, PoolSweep)
+            else simulation_charts(found.simulated),
+            charts,
+        )
     if as_json:
         typer.echo(to_json(found))
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from breakeven.quantities import SECONDS_PER_HOUR
+from breakeven.quantities import DAYS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from breakeven.wiring.simulate import PoolSweep
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _lines(found: PoolSimulation) -> Iterator[RenderableType]:
     yield f"A node costs {_spread(item.node_usd_per_hour)} USD an hour; only nodes and overflow are counted."
     if item.api_only_usd is not None:
         yield f"All of it at the overflow's API: {_usd(item.api_only_usd)} USD for these requests."
-    yield f"Speed: {found.basis}; slow and fast are the 10th and 90th percentile of its error."
+    yield f"Speed: {found.basis}."
     yield from found.notes
 
 
@@ -51,8 +51,12 @@ def _sweep_lines(found: PoolSweep) -> Iterator[RenderableType]:
         "then from the fast run at the lowest price to the slow one at the highest."
     )
     yield f"Cheapest: {sweep.cheapest_nodes_count} node(s)."
+    point = sweep.points[0]
+    if point.api_only_usd is not None:
+        month_usd = point.api_only_usd * DAYS_PER_MONTH * SECONDS_PER_DAY / point.span_s
+        yield f"Without nodes, all of it at the overflow's API: {_usd(month_usd)} USD a month."
     yield from _goal_lines(found)
-    yield f"Speed: {found.basis}; slow and fast are the 10th and 90th percentile of its error."
+    yield f"Speed: {found.basis}."
     yield from found.notes
 
 

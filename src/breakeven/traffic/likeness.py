@@ -45,6 +45,12 @@ class Likeness:
         tokens = (counted.input_tokens * share, counted.cached_input_tokens * share, counted.output_tokens * share)
         return replace(self, counted=Counted(counted.start_s, counted.window_s, requests, *tokens))
 
+    def with_burst(self, burst: Burst) -> Likeness:
+        """Return the same traffic with gaps of that burst; swings stay as they were seen."""
+        stated = replace(burst, swing_fraction=self.burst.swing_fraction)
+        told = f"gaps between requests are of a {burst.family} process that varies by {burst.gap_cv_ratio:g}, as stated"
+        return replace(self, burst=stated, notes=(*self.notes, told))
+
     def arrivals(self, seed: int) -> Callable[[], Iterator[Arrivals]]:
         """Return what makes up the requests, the same ones at each call."""
         return lambda: synthesise(

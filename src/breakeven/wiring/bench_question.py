@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from itertools import count, product
 from math import inf, isfinite
@@ -14,7 +13,7 @@ from breakeven.errors import InputError, Problem
 from breakeven.settings.address import read_address
 from breakeven.traffic.arrivals import arrivals_of
 from breakeven.traffic.read import read_trace
-from breakeven.wiring.capacity import MAX_GPUS, PRECISIONS
+from breakeven.wiring.pool_text import deployment_of, is_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,9 +30,6 @@ MOST_STEPS: Final = 32
 """Levels that can be named in one call."""
 
 _ADDED: Final = "/chat/completions"
-_POOL: Final = re.compile(
-    r"(?P<gpus>[1-9]\d{0,3})x(?P<gpu>[^:]+):(?P<model>[^:]+)(:(?P<precision>[^:]+))?(:(?P<engine>[^:]+))?"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +112,10 @@ def hardware_of(request: BenchRequest, book: Book) -> Hardware:
     Raises ``InputError``, ``UnknownNameError``.
     """
     text = request.pool or "this endpoint"
-    found = _POOL.fullmatch(text)
-    if found is None:
+    if not is_pool(text):
         return Hardware(text, request.model, request.engine or "unknown", None, 1, None)
-    model, gpu, gpus = book.model(found["model"]), book.gpu(found["gpu"]), int(found["gpus"])
-    precision = found["precision"] or model.precisions[0]
-    if gpus > MAX_GPUS:
-        raise InputError(f"--pool: a node has 1 to {MAX_GPUS} GPUs, not {gpus}.")
-    if precision not in PRECISIONS:
-        raise InputError(f"--pool: the precision {precision!r} is none of {', '.join(PRECISIONS)}.")
-    engine = found["engine"] or request.engine or "vllm"
-    return Hardware(f"{gpus}x{gpu.id}", model.id, engine, gpu.id, gpus, precision)
+    node = deployment_of(text, book, engine=request.engine)
+    return Hardware(f"{node.gpus}x{node.gpu.id}", node.model.id, node.engine, node.gpu.id, node.gpus, node.precision)
 
 
 def pairs_of(request: BenchRequest) -> Pairs | None:

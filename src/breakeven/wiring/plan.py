@@ -36,6 +36,9 @@ class PlanRequest:
     columns: Mapping[str, str] = field(default_factory=dict)
     zone: str | None = None
     tolerate_fraction: float = 0.05
+    calibrations: tuple[str | Path, ...] = ()
+    """What ``breakeven bench --save`` measured; it takes the place of the catalogue's measurements of the same."""
+
     progress: Callable[[float], None] | None = None
     """Told the share of the traffic that is summed up, from another thread too."""
 
@@ -110,7 +113,25 @@ def _known(request: PlanRequest) -> tuple[Scenario, Book, date]:
     book = book.with_assumptions(own_assumptions(scenario, document, book, on))
     said = {"today": request.today or scenario.today, "consider": (*scenario.consider, *request.consider)}
     folder = Path(request.scenario).parent if request.scenario else Path()
-    return scenario.model_copy(update=said), book.with_prices(_local_cards(scenario, folder)), on
+    book = _calibrated(book.with_prices(_local_cards(scenario, folder)), request.calibrations)
+    return scenario.model_copy(update=said), book, on
+
+
+def _calibrated(book: Book, paths: Iterable[str | Path]) -> Book:
+    """Return the book with what was measured here.  Raises ``InputError`` for hardware that no catalogue prices."""
+    from breakeven.capacity.calibration import with_calibration
+    from breakeven.sources.calibration import read_calibration
+
+    for path in paths:
+        calibration = read_calibration(Path(path))
+        if calibration.gpu is None:
+            raise InputError(
+                f"{path} was measured on {calibration.hardware!r}, which is no GPU of the catalogue, so a plan cannot "
+                "price it. Measure with --pool 2xH100:llama-3.3-70b:fp8:vllm, say, or state the pool's throughput and "
+                "price in a scenario."
+            )
+        book = with_calibration(book, calibration)
+    return book
 
 
 def _stated_traffic(request: PlanRequest, scenario: Scenario) -> TrafficProfile | None:

@@ -17,7 +17,12 @@ _POOL: Final = re.compile(
 )
 
 
-def deployment_of(text: str, book: Book) -> Deployment:
+def is_pool(text: str) -> bool:
+    """Whether the text has the form of a node, rather than a name of somebody's own."""
+    return _POOL.fullmatch(text) is not None
+
+
+def deployment_of(text: str, book: Book, *, engine: str | None = None) -> Deployment:
     """Return the node that the text names; precision and engine may be left out.
 
     Raises ``InputError`` for another form, ``UnknownNameError`` for a model or GPU that is not in the catalogue.
@@ -34,4 +39,4 @@ def deployment_of(text: str, book: Book) -> Deployment:
         raise InputError(f"--pool: a node has 1 to {MAX_GPUS} GPUs, not {gpus}. Take a node of fewer.")
     if precision not in PRECISIONS:
         raise InputError(f"--pool: the precision {precision!r} is none of {', '.join(PRECISIONS)}.")
-    return Deployment(model=model, gpu=gpu, gpus=gpus, precision=precision, engine=found["engine"] or "vllm")
+    return Deployment(model=model, gpu=gpu, gpus=gpus, precision=precision, engine=found["engine"] or engine or "vllm")

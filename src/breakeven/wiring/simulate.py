@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from breakeven.capacity.estimate import Deployment, basis_of
-from breakeven.errors import InputError
-from breakeven.quantities import SECONDS_PER_HOUR
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.roofline import load_roofline
 from breakeven.traffic.arrivals import arrivals_of, first_arrival_s
+from breakeven.traffic.likeness import likeness_of
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.replay import Replay
-from breakeven.wiring.capacity import MAX_GPUS, PRECISIONS
-from breakeven.wiring.plan import current_date, find_prices
-from breakeven.wiring.simulate_check import SimulateRequest, check, overflow_values, week_of
+from breakeven.wiring.kept_code import keep_compiled
+from breakeven.wiring.simulate_check import SimulateRequest, burst_of, check
+from breakeven.wiring.simulate_question import asked_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from breakeven.catalog.book import Book
-    from breakeven.studies.simulation import Question, Simulated, Sweep, Upkeep
+    from breakeven.studies.simulation import Question, Simulated, Sweep
+    from breakeven.traffic.arrivals import Arrivals
     from breakeven.traffic.trace import Trace
+    from breakeven.wiring.simulate_question import Asked
 
-__all__ = ["PoolSimulation", "PoolSweep", "SimulateRequest", "keep_compiled", "run_simulation", "run_sweep"]
-
-_POOL: Final = re.compile(
-    r"(?P<gpus>[1-9]\d{0,3})x(?P<gpu>[^:]+):(?P<model>[^:]+)(:(?P<precision>[^:]+))?(:(?P<engine>[^:]+))?"
-)
+__all__ = ["PoolSimulation", "PoolSweep", "SimulateRequest", "run_simulation", "run_sweep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,52 +63,23 @@ class PoolSweep:
     notes: tuple[str, ...]
 
 
-def keep_compiled() -> None:
-    """Have numba keep what it compiles in a folder for just these sources; to be called before they are imported.
-
-    Its own place beside each file knows only that file, and would go on with old code of the files that it calls.
-    Where there is no such folder to be had, everything is compiled anew, which takes some ten seconds.
-    """
-    import numba
-
-    package = Path(__file__).parents[1]
-    sources = sorted([*package.glob("capacity/*.py"), *package.glob("routing/*.py")])
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    folder = Path.home() / ".cache" / "breakeven" / f"compiled-{digest[:16]}"
-    with suppress(OSError, RuntimeError):
-        folder.mkdir(parents=True, exist_ok=True)
-        vars(numba.config)["CACHE_DIR"] = str(folder)
-
-
 def run_simulation(request: SimulateRequest) -> PoolSimulation:
     """Read the trace and run it through the pool.  Raises ``InputError`` with every problem of the question."""
     keep_compiled()
     from breakeven.studies.simulation import simulate
 
-    check(request)
-    book, roofline = load_book(), load_roofline()
-    question = _question(request, book)
-    deployment = question.deployment
-    trace = _trace(request)
-    question = _of_trace(question, trace)
-    rows = 3 * max(1, trace.rows_read - trace.rows_lost)
-    with _replayed(trace) as arrivals, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        found = simulate(
-            arrivals,
-            question,
-            roofline,
-            book.rentals_of(deployment.gpu.id),
-            _counter(request, rows),
-            spread=threads.map,
-        )
+    with _prepared(request) as ready:
+        question = ready.asked.question
+        told = _counter(request, 3 * ready.requests)
+        found = simulate(ready.arrivals, question, load_roofline(), ready.asked.rentals, told, spread=ready.threads.map)
     return PoolSimulation(
-        pool=_pool_name(deployment),
+        pool=ready.asked.pool,
         nodes=question.nodes,
         policy=request.policy,
         overflow=tuple(api.prices.target for api in question.overflow),
-        basis=basis_of(deployment, roofline),
+        basis=ready.asked.basis,
         simulated=found,
-        notes=(*_cache_notes(question), *trace.notes, *(str(problem) for problem in trace.problems)),
+        notes=ready.notes,
     )
 
 
@@ -124,55 +88,75 @@ def run_sweep(request: SimulateRequest) -> PoolSweep:
     keep_compiled()
     from breakeven.studies.simulation import sweep
 
-    check(request)
-    book, roofline = load_book(), load_roofline()
-    question = _question(request, book)
-    deployment = question.deployment
-    trace = _trace(request)
-    question = _of_trace(question, trace)
-    rows = 3 * len(request.counts) * max(1, trace.rows_read - trace.rows_lost)
-    with _replayed(trace) as arrivals, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        found = sweep(
-            arrivals,
-            [replace(question, nodes=nodes) for nodes in request.counts],
-            roofline,
-            book.rentals_of(deployment.gpu.id),
-            _counter(request, rows),
-            spread=threads.map,
-        )
+    with _prepared(request) as ready:
+        question = ready.asked.question
+        told = _counter(request, 3 * len(request.counts) * ready.requests)
+        questions = [replace(question, nodes=nodes) for nodes in request.counts]
+        found = sweep(ready.arrivals, questions, load_roofline(), ready.asked.rentals, told, spread=ready.threads.map)
     return PoolSweep(
-        pool=_pool_name(deployment),
+        pool=ready.asked.pool,
         policy=request.policy,
         overflow=tuple(api.prices.target for api in question.overflow),
-        basis=basis_of(deployment, roofline),
+        basis=ready.asked.basis,
         slo_ttft_s=request.slo_ttft_s,
         slo_tpot_s=request.slo_tpot_s,
         slo_quantile_fraction=request.slo_quantile_fraction,
         sweep=found,
-        notes=(*_cache_notes(question), *trace.notes, *(str(problem) for problem in trace.problems)),
+        notes=ready.notes,
     )
 
 
-def _trace(request: SimulateRequest) -> Trace:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A question with its requests, which begin anew at each call."""
+
+    asked: Asked
+    arrivals: Callable[[], Iterable[Arrivals]]
+    requests: int
+    notes: tuple[str, ...]
+    threads: ThreadPoolExecutor
+
+
+@contextmanager
+def _prepared(request: SimulateRequest) -> Iterator[_Prepared]:
+    check(request)
+    asked = asked_of(request, load_book(), load_roofline())
     trace = read_trace(
         request.files,
         mapping=dict(request.columns) or None,
         zone=request.zone,
         tolerate_fraction=request.tolerate_fraction,
     )
-    if trace.kind != "trace":
-        raise InputError(
-            f"{trace.source} holds totals, and a simulation needs the time and the tokens of each request. "
-            "Give a log with one row a request."
+    problems = tuple(str(problem) for problem in trace.problems)
+    with _requests(request, trace) as (arrivals, count, notes), ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        made_up = not isinstance(arrivals, Replay)
+        question = _of_trace(asked.question, trace, made_up=made_up)
+        yield _Prepared(
+            asked=replace(asked, question=question),
+            arrivals=arrivals,
+            requests=max(1, count),
+            notes=(*_cache_notes(question), *notes, *trace.notes, *problems),
+            threads=threads,
         )
-    return trace
 
 
 @contextmanager
-def _replayed(trace: Trace) -> Iterator[Replay]:
-    """Yield the trace's requests, sorted once and kept in a file until the simulations are done."""
-    with tempfile.TemporaryDirectory(prefix="breakeven-") as folder:
-        yield Replay(arrivals_of(trace), Path(folder))
+def _requests(
+    request: SimulateRequest, trace: Trace
+) -> Iterator[tuple[Callable[[], Iterable[Arrivals]], int, tuple[str, ...]]]:
+    """Yield the requests, how many they are, and what is to be said of them.
+
+    Those of a trace are sorted once and kept in a file until the simulations are done.  Where there are only windows,
+    or another volume or burst is asked for, they are made up anew for each simulation, the same ones each time.
+    """
+    if trace.kind == "trace" and request.burst is None and request.scale_ratio == 1:
+        with tempfile.TemporaryDirectory(prefix="breakeven-") as folder:
+            yield Replay(arrivals_of(trace), Path(folder)), trace.rows_read - trace.rows_lost, ()
+        return
+    likeness = likeness_of(trace, seed=request.seed).scaled(request.scale_ratio)
+    if request.burst is not None:
+        likeness = likeness.with_burst(burst_of(request.burst))
+    yield likeness.arrivals(request.seed), int(likeness.counted.requests.sum()), likeness.notes
 
 
 def _counter(request: SimulateRequest, rows: int) -> Callable[[int], None]:
@@ -189,61 +173,10 @@ def _counter(request: SimulateRequest, rows: int) -> Callable[[int], None]:
     return told
 
 
-def _question(request: SimulateRequest, book: Book) -> Question:
-    """Return the question in the catalogue's terms.  Raises ``InputError``, ``UnknownNameError``."""
-    from breakeven.studies.simulation import Goal, Overflow, Question
-
-    upkeep = _upkeep(request)
-    overflow = tuple(
-        Overflow(prices=find_prices(book, name), ttft_s=ttft_s, tpot_s=tpot_s, most_requests_per_s=rate)
-        for name, ttft_s, tpot_s, rate in overflow_values(request)
-    )
-    return Question(
-        deployment=_deployment(request.pool, book),
-        nodes=max(upkeep.week_nodes) if upkeep.week_nodes else request.nodes,
-        policy=request.policy,
-        overflow=overflow,
-        most_waiting_requests=request.most_waiting_requests,
-        most_ttft_s=request.most_ttft_s,
-        seed=request.seed,
-        usd_per_gpu_hour=request.usd_per_gpu_hour,
-        on=request.as_of or current_date(),
-        upkeep=upkeep,
-        goal=Goal(
-            ttft_s=request.slo_ttft_s,
-            tpot_s=request.slo_tpot_s,
-            quantile_fraction=request.slo_quantile_fraction,
-        ),
-        prefix_hit_fraction=request.prefix_hit_fraction,
-    )
-
-
-def _upkeep(request: SimulateRequest) -> Upkeep:
-    from breakeven.studies.simulation import Reactive, Upkeep
-
-    reactive = None
-    if request.min_nodes is not None:
-        reactive = Reactive(
-            min_nodes=request.min_nodes,
-            waiting_requests=request.scale_waiting_requests,
-            used_fraction=request.scale_used_fraction,
-            up_after_s=request.scale_up_after_s,
-            down_after_s=request.scale_down_after_s,
-            idle_s=request.idle_s,
-        )
-    return Upkeep(
-        start_s=request.cold_start_s,
-        mtbf_s=request.mtbf_hours * SECONDS_PER_HOUR if request.mtbf_hours is not None else None,
-        repair_s=request.repair_s,
-        week_nodes=week_of(request.schedule) if request.schedule is not None else (),
-        reactive=reactive,
-    )
-
-
-def _of_trace(question: Question, trace: Trace) -> Question:
-    """Return the question with what the trace says beside its requests."""
+def _of_trace(question: Question, trace: Trace, *, made_up: bool) -> Question:
+    """Return the question with what the trace says beside its requests; made-up ones share no blocks."""
     begins = datetime.fromtimestamp(first_arrival_s(trace), UTC) if question.upkeep.week_nodes else None
-    return replace(question, block_tokens=trace.block_tokens, begins=begins)
+    return replace(question, block_tokens=None if made_up else trace.block_tokens, begins=begins)
 
 
 def _cache_notes(question: Question) -> list[str]:
@@ -253,24 +186,3 @@ def _cache_notes(question: Question) -> list[str]:
     if question.block_tokens is not None:
         return [f"Nodes cache the trace's blocks of {question.block_tokens} tokens, in the room that requests leave."]
     return []
-
-
-def _pool_name(deployment: Deployment) -> str:
-    model, precision, engine = deployment.model.id, deployment.precision, deployment.engine
-    return f"{deployment.gpus}x{deployment.gpu.id}:{model}:{precision}:{engine}"
-
-
-def _deployment(text: str, book: Book) -> Deployment:
-    found = _POOL.fullmatch(text)
-    if found is None:
-        raise InputError(
-            f"--pool {text[:80]!r} is not of the form GPUSxGPU:MODEL:PRECISION:ENGINE. "
-            "Write, for example, 2xH100:llama-3.3-70b:fp8:vllm; the last two may be left out."
-        )
-    model, gpu, gpus = book.model(found["model"]), book.gpu(found["gpu"]), int(found["gpus"])
-    precision = found["precision"] or model.precisions[0]
-    if gpus > MAX_GPUS:
-        raise InputError(f"--pool: a node has 1 to {MAX_GPUS} GPUs, not {gpus}. Say how many nodes with --nodes.")
-    if precision not in PRECISIONS:
-        raise InputError(f"--pool: the precision {precision!r} is none of {', '.join(PRECISIONS)}.")
-    return Deployment(model=model, gpu=gpu, gpus=gpus, precision=precision, engine=found["engine"] or "vllm")

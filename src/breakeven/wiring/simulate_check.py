@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError, Problem
 from breakeven.routing.policies import POLICIES
+from breakeven.traffic.synthesis import FAMILIES, Burst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,8 +31,17 @@ class SimulateRequest:
     """What a person asks."""
 
     files: tuple[Path, ...]
-    pool: str
+    pool: str | None = None
     """A node's GPUs, model, precision and engine: ``2xH100:llama-3.3-70b:fp8:vllm``; the last two may be left out."""
+
+    calibration: Path | None = None
+    """What ``breakeven bench --save`` measured of such a node; without ``pool`` it says what the node is."""
+
+    scale_ratio: float = 1.0
+    """So many times the requests of the trace, made up to look like them; so are those of windows."""
+
+    burst: str | None = None
+    """How gaps between made-up requests vary: ``poisson``, ``gamma:2``, ``weibull:3``; None: as fitted."""
 
     nodes: int = 1
     """At most, where they change."""
@@ -85,6 +95,20 @@ def check(request: SimulateRequest) -> None:
         for count in request.counts or (request.nodes,)
         if not 1 <= count <= MOST_NODES
     ]
+    if request.pool is None and request.calibration is None:
+        problems.append(
+            Problem(
+                where="--pool",
+                what="nobody says what a node is.",
+                fix="Write --pool 2xH100:llama-3.3-70b:fp8:vllm, or --calibration FILE of what you measured.",
+            )
+        )
+    if request.burst is not None:
+        try:
+            burst_of(request.burst)
+        except ValueError as error:
+            fix = "Write poisson, gamma:2 or weibull:3, where the number is the variation of gaps."
+            problems.append(Problem(where="--burst", what=f"{error}.", fix=fix))
     if request.policy not in POLICIES:
         problems.append(Problem(where="--policy", what=f"{request.policy!r} is none of {', '.join(POLICIES)}."))
     if request.schedule is not None:
@@ -94,6 +118,18 @@ def check(request: SimulateRequest) -> None:
             problems.append(Problem(where="--schedule", what=str(error)))
     if problems:
         raise InputError("This cannot be simulated.", tuple(problems))
+
+
+def burst_of(text: str) -> Burst:
+    """Return the burst in ``poisson``, ``gamma:2`` or ``weibull:3``.  Raises ``ValueError``."""
+    family, colon, ratio = text.strip().lower().partition(":")
+    if family not in FAMILIES:
+        raise ValueError(f"a burst's family is one of {', '.join(FAMILIES)}, got {family[:40]!r}")
+    try:
+        varies = float(ratio) if colon else 1.0
+    except ValueError:
+        raise ValueError(f"{ratio[:40]!r} is no number") from None
+    return Burst(family=family, gap_cv_ratio=varies)
 
 
 def counts_of(text: str) -> tuple[int, ...]:
@@ -161,6 +197,7 @@ def _wrong_numbers(request: SimulateRequest) -> Iterator[Problem]:
     if request.most_waiting_requests < 0:
         yield Problem(where="--most-waiting", what=f"{request.most_waiting_requests} is below 0.")
     above_zero: list[tuple[str, str, float | None]] = [
+        ("--scale", "times the requests", request.scale_ratio),
         ("--most-ttft-s", "s", request.most_ttft_s),
         *(("--overflow-ttft-s", "s", value) for value in request.overflow_ttft_s),
         *(("--overflow-tpot-s", "s", value) for value in request.overflow_tpot_s),

@@ -38,7 +38,6 @@ class Held(NamedTuple):
     nodes_usd: float
     overflow_usd: float
     total_usd: Interval
-    keeps_slo: bool
 
 
 def use_over_time(hours: Sequence[HourUsed]) -> Chart:

@@ -29,16 +29,17 @@ def node_usd_per_hour(question: Question, rentals: Sequence[Rental]) -> Interval
 
     Raises ``InputError`` where there is neither.
     """
-    deployment, stated = question.deployment, question.usd_per_gpu_hour
+    stated = question.usd_per_gpu_hour
     current = current_offers(rentals, "on-demand", question.on)
     offers = [stated] if stated is not None else [float(offer.usd_per_gpu_hour) for offer in current]
     if not offers:
+        gpu = question.deployment.gpu.id if question.deployment else "this hardware"
         raise InputError(
-            f"No current on-demand price of {deployment.gpu.id} is in the catalogue, "
-            "and a missing price is never zero. Give --usd-per-gpu-hour."
+            f"No current on-demand price of {gpu} is in the catalogue, and a missing price is never zero. "
+            "Give --usd-per-gpu-hour."
         )
     each = Interval(low=min(offers), likely=median(offers), high=max(offers))
-    return each.map(lambda usd: usd * deployment.gpus)
+    return each.map(lambda usd: usd * question.gpus)
 
 
 def request_usd(prices: PriceList, on: date) -> Callable[[Arrivals], Array]:

@@ -76,7 +76,12 @@ class Goal:
 class Question:
     """What is simulated."""
 
-    deployment: Deployment
+    deployment: Deployment | None
+    """None: hardware that is known by what was ``measured`` alone."""
+
+    gpus: int
+    """Of a node, which the price of a GPU is multiplied by."""
+
     nodes: int
     """At most, where they change."""
 

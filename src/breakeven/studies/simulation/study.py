@@ -122,12 +122,13 @@ def _points(
 
 def _paces(question: Question, roofline: Roofline, trace: _Trace) -> list[tuple[float, Pace]]:
     """Return the slow, the likely and the fast pace, each with its ratio."""
-    deployment = question.deployment
     if question.measured is not None:
         fit = question.measured
         ratios = fit.throughput_ratio
         return [(ratio, faster(fit.pace, ratio)) for ratio in (ratios.low, ratios.likely, ratios.high)]
     isl, osl = trace.mean_tokens
+    deployment = question.deployment
+    assert deployment is not None, "what is not measured is estimated"
     try:
         pace_of(deployment, roofline)  # whether it fits at all
         band = speed_interval(deployment, roofline, isl_tokens=isl, osl_tokens=osl)
