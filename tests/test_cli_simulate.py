@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -211,6 +212,8 @@ def test_a_node_is_as_fast_as_it_was_measured_whatever_it_is(trace: Path, tmp_pa
     assert found.pool == "a box:own:vllm"
     assert "5 loads on a box" in found.basis
     assert found.simulated.node_usd_per_hour.likely == 1.5
+    assert "room for 5,121 tokens and 16 requests" in found.basis
+    assert "room for 90,000 tokens" in run_simulation(replace(asked, cache_tokens=90_000)).basis
     alone_s = DENSE.base_s + DENSE.sequence_s + DENSE.weights_s[0]
     assert found.simulated.likely.tpot_s[0] > 0.9 * alone_s
     with pytest.raises(InputError, match=r"No current on-demand price of this hardware .* Give --usd-per-gpu-hour"):
@@ -223,6 +226,8 @@ def test_a_calibration_of_another_node_or_of_one_load_is_refused(trace: Path, tm
     one = _calibration(tmp_path / "one.json", levels=(measured(DENSE, 1, 256, 64),))
     with pytest.raises(InputError, match=r"No pace follows .* there are 1\. Measure more loads"):
         run_simulation(_asked(trace, pool=None, calibration=one, usd_per_gpu_hour=1.0))
+    with pytest.raises(InputError, match="the room of a pool's cache follows from its memory"):
+        run_simulation(_asked(trace, cache_tokens=1000))
     with pytest.raises(InputError, match="nobody says what a node is"):
         run_simulation(_asked(trace, pool=None))
 

@@ -38,6 +38,9 @@ def simulate(
     overflow_rps: Annotated[
         list[float] | None, typer.Option(help="Requests a second that it takes; default: no limit.")
     ] = None,
+    cache_tokens: Annotated[
+        int | None, typer.Option(help="Room of a calibrated node's cache; default: what its loads used at most.")
+    ] = None,
     scale: Annotated[float, typer.Option(help="So many times the requests, made up to look like the trace's.")] = 1.0,
     burst: Annotated[
         str | None, typer.Option(help="Gaps of made-up requests: poisson, gamma:2, weibull:3; default: as fitted.")
@@ -93,6 +96,7 @@ def simulate(
             files=tuple(files or ()),
             pool=pool,
             calibration=calibration,
+            cache_tokens=cache_tokens,
             scale_ratio=scale,
             burst=burst,
             nodes=counts[-1] if counts else 1,

@@ -37,6 +37,9 @@ class SimulateRequest:
     calibration: Path | None = None
     """What ``breakeven bench --save`` measured of such a node; without ``pool`` it says what the node is."""
 
+    cache_tokens: int | None = None
+    """Room of the cache of a node known by calibration alone; None: what the measured loads used at most."""
+
     scale_ratio: float = 1.0
     """So many times the requests of the trace, made up to look like them; so are those of windows."""
 
@@ -103,6 +106,9 @@ def check(request: SimulateRequest) -> None:
                 fix="Write --pool 2xH100:llama-3.3-70b:fp8:vllm, or --calibration FILE of what you measured.",
             )
         )
+    if request.cache_tokens is not None and (request.calibration is None or request.pool is not None):
+        what = "the room of a pool's cache follows from its memory."
+        problems.append(Problem(where="--cache-tokens", what=what, fix="Give it with --calibration and no --pool."))
     if request.burst is not None:
         try:
             burst_of(request.burst)
@@ -202,6 +208,7 @@ def _wrong_numbers(request: SimulateRequest) -> Iterator[Problem]:
         *(("--overflow-ttft-s", "s", value) for value in request.overflow_ttft_s),
         *(("--overflow-tpot-s", "s", value) for value in request.overflow_tpot_s),
         *(("--overflow-rps", "requests a second", value) for value in request.overflow_requests_per_s),
+        ("--cache-tokens", "tokens", request.cache_tokens),
         ("--mtbf-hours", "hours", request.mtbf_hours),
         ("--repair-minutes", "s", request.repair_s),
         ("--scale-up-after-s", "s", request.scale_up_after_s),

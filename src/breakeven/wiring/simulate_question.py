@@ -48,21 +48,24 @@ def asked_of(request: SimulateRequest, book: Book, roofline: Roofline) -> Asked:
             basis=f"{basis_of(deployment, roofline)}; slow and fast are the 10th and 90th percentile of its error",
             rentals=book.rentals_of(deployment.gpu.id),
         )
-    fit = _fitted(calibration, deployment, roofline)
+    fit = _fitted(calibration, deployment, roofline, request.cache_tokens)
     hardware = f"{calibration.hardware}:{calibration.model}:{calibration.engine}"
     return Asked(
         question=_question(request, book, deployment, fit, deployment.gpus if deployment else calibration.gpus),
         pool=_pool_name(deployment) if deployment else hardware,
         basis=(
             f"{calibration.source}, {fit.levels_count} loads on {calibration.hardware}, which the pace meets within "
-            f"{fit.throughput_error_fraction:.0%} of their throughput at the median; slow and fast are the 10th and "
-            "90th percentile"
+            f"{fit.throughput_error_fraction:.0%} of their throughput at the median, with room for "
+            f"{fit.pace.kv_tokens:,} tokens and {fit.pace.max_requests} requests at a time; slow and fast are the 10th "
+            "and 90th percentile"
         ),
         rentals=book.rentals_of(calibration.gpu) if calibration.gpu else (),
     )
 
 
-def _fitted(calibration: Calibration, deployment: Deployment | None, roofline: Roofline) -> PaceFit:
+def _fitted(
+    calibration: Calibration, deployment: Deployment | None, roofline: Roofline, cache_tokens: int | None
+) -> PaceFit:
     """Return the pace that was measured; with a pool that is known, the cache is as large as its memory allows."""
     from breakeven.capacity.calibrated_pace import fit_pace
     from breakeven.capacity.pace import pace_of
@@ -73,7 +76,7 @@ def _fitted(calibration: Calibration, deployment: Deployment | None, roofline: R
             "Leave --pool out to simulate what was measured, or --calibration to estimate the pool."
         )
     try:
-        kv_tokens = pace_of(deployment, roofline).kv_tokens if deployment else None
+        kv_tokens = pace_of(deployment, roofline).kv_tokens if deployment else cache_tokens
         return fit_pace(calibration.levels, kv_tokens=kv_tokens)
     except ValueError as error:
         raise InputError(
