@@ -12,7 +12,7 @@ from rich.console import Console
 
 import breakeven
 from breakeven.reports.as_json import to_json
-from breakeven.reports.charts.gallery import gallery
+from breakeven.reports.charts.gallery import gallery, hybrid_week_chart
 from breakeven.reports.frames import frame
 from breakeven.reports.html import verdict_page
 from breakeven.reports.markdown import verdict_markdown
@@ -20,6 +20,7 @@ from breakeven.reports.parts import best_pool, nodes_text, overflow_text
 from breakeven.reports.terminal import verdict_view
 from breakeven.reports.weigh import weighing
 from breakeven.reports.words import percent
+from breakeven.traffic.sample import two_weeks_paths
 from breakeven.wiring.plan import sample_trace
 
 if TYPE_CHECKING:
@@ -109,3 +110,18 @@ def test_the_sliders_leave_hybrids_out_and_the_page_says_so(mixed: Verdict, best
 def test_rules_of_thumb_see_a_mix(mixed: Verdict) -> None:
     assert mixed.rules is not None
     assert any(group.beside.stand != "open" for group in mixed.rules.groups)
+
+
+def test_the_week_of_a_hybrid_is_drawn_where_one_was_observed(mixed: Verdict) -> None:
+    assert hybrid_week_chart(mixed) is None
+    longer = breakeven.plan(*two_weeks_paths(), today="gpt-4o", as_of=ON)
+    chart = hybrid_week_chart(longer)
+    assert chart is not None
+    assert chart.name in {item.name for item in gallery(longer)}
+    assert 'id="hybrid-week"' in verdict_page(longer)
+    shown = longer.option(longer.answer.recommended)
+    assert shown.kind == "hybrid"
+    assert shown.overflow is not None
+    week = shown.overflow.week
+    over, carried = (sum(getattr(hour, name) or 0 for hour in week) for name in ("overflow_nodes", "carried_nodes"))
+    assert f"{over / (over + carried):.1%} overflowed" in chart.label

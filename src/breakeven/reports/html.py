@@ -23,6 +23,7 @@ from breakeven.quantities import UNIT_SUFFIXES
 from breakeven.reports.charts.gallery import (
     SHOWN_PER_GROUP,
     bill_chart,
+    hybrid_week_chart,
     month_charts,
     stack_charts,
     tornado_charts,
@@ -133,6 +134,7 @@ def _context(result: Verdict) -> dict[str, Any]:
         "pool": best_pool(result),
         "detailed": _detailed(result),
         "week_chart": week_chart(result),
+        "hybrid_week_chart": hybrid_week_chart(result),
         "volume_charts": volume_charts(result),
         "groups": _groups(result),
         "excluded": [item for item in result.options if item.excluded_by],

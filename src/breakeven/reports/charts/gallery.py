@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from breakeven.reports.charts.bills import next_bills
+from breakeven.reports.charts.held import HourUsed, use_over_time
 from breakeven.reports.charts.months import break_even_ahead, projected_bills, winning_chance
 from breakeven.reports.charts.stacks import cost_stacks
 from breakeven.reports.charts.tornado import tornado
@@ -41,7 +42,7 @@ def gallery(result: Verdict) -> tuple[Chart, ...]:
     found += [chart for _, chart in stack_charts(result)]
     found += [chart for _, chart in tornado_charts(result)]
     found += month_charts(result)
-    single = (bill_chart(result), week_chart(result))
+    single = (bill_chart(result), week_chart(result), hybrid_week_chart(result))
     return (*found, *(chart for chart in single if chart is not None))
 
 
@@ -119,6 +120,19 @@ def followed(result: Verdict) -> list[Named]:
 def bill_chart(result: Verdict) -> Chart | None:
     """Return next month's bills, where there is an option to forecast."""
     return next_bills(result.forecast) if result.forecast.bills else None
+
+
+def hybrid_week_chart(result: Verdict) -> Chart | None:
+    """Return a week of the cheapest hybrid, the recommended one first, with what overflows on top; None without one."""
+    found = [item for item in result.options if item.overflow is not None and item.overflow.week]
+    if not found:
+        return None
+    best = min(found, key=lambda item: (item.id != result.answer.recommended, item.usd_per_month.likely))
+    assert best.overflow
+    assert best.nodes
+    week = best.overflow.week
+    hours = [HourUsed(hour.carried_nodes or 0.0, hour.overflow_nodes or 0.0, best.nodes.serving_nodes) for hour in week]
+    return use_over_time(hours, name="hybrid-week", begins="Monday 00:00 UTC")
 
 
 def week_chart(result: Verdict) -> Chart | None:

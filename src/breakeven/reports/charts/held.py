@@ -40,7 +40,9 @@ class Held(NamedTuple):
     total_usd: Interval
 
 
-def use_over_time(hours: Sequence[HourUsed]) -> Chart:
+def use_over_time(
+    hours: Sequence[HourUsed], *, name: str = "use-over-time", begins: str = "the first request"
+) -> Chart:
     """Draw work by the hour, what nodes carried below and what overflowed on top, and the nodes that were paid."""
     shown = hours[:_MOST_HOURS]
     carried, over = sum(hour.carried_nodes for hour in hours), sum(hour.overflowed_nodes for hour in hours)
@@ -48,11 +50,11 @@ def use_over_time(hours: Sequence[HourUsed]) -> Chart:
     title = "Work by the hour, in nodes: carried by the pool, and overflowed"
     part = "" if len(shown) == len(hours) else f" The first {len(shown):,} of {len(hours):,} hours are drawn."
     return Chart(
-        name="use-over-time",
+        name=name,
         title=title,
         label=f"{title}: {share:.1%} overflowed.{part}",
         key=(("carried by the pool", POOL), ("overflowed to the API", TODAY), ("nodes paid", INK)),
-        build=lambda size: _use(shown, size),
+        build=lambda size: _use(shown, begins, size),
     )
 
 
@@ -105,7 +107,7 @@ def frontier(held: Sequence[Held]) -> list[Held]:
     return found
 
 
-def _use(hours: Sequence[HourUsed], size: Size) -> alt.LayerChart:
+def _use(hours: Sequence[HourUsed], begins: str, size: Size) -> alt.LayerChart:
     days = len(hours) > 96
     unit = 24.0 if days else 1.0
     rows: list[Row] = [
@@ -125,7 +127,7 @@ def _use(hours: Sequence[HourUsed], size: Size) -> alt.LayerChart:
         "x:Q",
         scale=alt.Scale(domain=[0, len(hours) / unit], nice=False),
         axis=alt.Axis(
-            title="days from the first request" if days else "hours from the first request",
+            title=f"{'days' if days else 'hours'} from {begins}",
             values=list(range(0, ceil(len(hours) / unit) + 1, ceil(len(hours) / unit / 14))),
             format="d",
             grid=False,
