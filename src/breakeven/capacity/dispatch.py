@@ -141,8 +141,9 @@ def settle(fleet: Fleet) -> None:
         slot, at_s = ended[place].slot, ended[place].at_s
         written = slots[slot].written + slots[slot].output
         prompt = slots[slot].prompt - slots[slot].written
-        arrived_s = slots[slot].arrived_s
-        times = (slots[slot].begun_s - arrived_s, slots[slot].first_s - arrived_s, at_s - arrived_s)
+        arrived_s, beside_s = slots[slot].arrived_s, fleet.pool.pace.request_s
+        first_s, lasts_s = slots[slot].first_s - arrived_s + beside_s, at_s - arrived_s + beside_s
+        times = (slots[slot].begun_s - arrived_s, first_s, lasts_s)
         _tally(tally, ON_NODES, (prompt, written), times)
         tally.sums[ON_NODES, 6] += slots[slot].hit
         tally.by_hour[_hour_of(tally, arrived_s), NODE_OUTPUT] += written
@@ -256,7 +257,10 @@ def _predict(fleet: Fleet, node: int, slot: int, at_s: float) -> None:
     step_s = decode_s(pace, decoding, nodes[node].kv_used) if decoding else pace.base_s
     rounds = 1 + tokens // max(1, pace.chunk_tokens - decoding)
     view.shares[PREDICTED_TTFT_S, node] = (
-        max(0.0, nodes[node].now_s - at_s) + rounds * step_s + prompt_s(pace, tokens, 0.0, decoding == 0)
+        pace.request_s
+        + max(0.0, nodes[node].now_s - at_s)
+        + rounds * step_s
+        + prompt_s(pace, tokens, 0.0, decoding == 0)
     )
 
 

@@ -47,7 +47,7 @@ def closed_loop(pace: Pace, lengths: tuple[Ints, Ints], clients: int, *, warm_up
     lasts_s = measured[:, 2] - measured[:, 1]
     ended_s = np.sort(times[:, 2])
     return Loop(
-        ttft_s=float(np.mean(measured[:, 1] - measured[:, 0])),
+        ttft_s=float(np.mean(measured[:, 1] - measured[:, 0])) + pace.request_s,
         tpot_s=float(np.mean(lasts_s[many] / (output[warm_up:][many] - 1))),
         output_tokens_per_s=float(output[warm_up:].sum() / (ended_s[-1] - ended_s[warm_up])),
     )

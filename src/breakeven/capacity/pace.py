@@ -50,4 +50,5 @@ def pace_of(deployment: Deployment, roofline: Roofline, *, speed_ratio: float = 
         max_requests=int(limits.max_requests),
         chunk_tokens=CHUNK_TOKENS,
         reserves_output=bool(limits.reserves_output),
+        request_s=roofline.rates.first_token_us * 1e-6,
     )

@@ -55,6 +55,9 @@ class Pace(NamedTuple):
     reserves_output: bool
     """Let a request in only when its whole length has room, so that none is ever put back."""
 
+    request_s: float = 0.0
+    """Of each request, beside iterations: until the engine has read it, and its first token is sent."""
+
 
 NODE: Final = np.dtype(
     [
