@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from roofline_beliefs import ENGINES, LIKENESSES, PREFILL_PRIOR, PRIOR, STEP_PRIOR
+from roofline_doubts import QUANTITY_NAMES, Array, Mask, Unseen, doubts
 
 from breakeven.capacity.likeness import case_of, shape_of, teaches
 from breakeven.capacity.predict import predict
@@ -22,7 +23,6 @@ from breakeven.capacity.roofline import Case, Work, speed, work_of
 from breakeven.catalog.roofline import (
     Anchor,
     Band,
-    Doubt,
     EngineRates,
     Left,
     Provenance,
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 Part = Left | Literal["lengths", "group"]
 """What is left out of a fit to judge it.  A group: a model's shape, a GPU and a precision."""
 
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-
 PRIOR_WEIGHT = 1.0
 HUBER = 0.1
 """Log errors beyond this count linearly: the table holds misfiled rows and cold starts."""
@@ -53,9 +50,6 @@ TTFT_WEIGHT = 0.3
 """TTFT counts less: it depends on how a benchmark starts its requests."""
 
 FOLDS: Final = 10
-WIDER: Final = 0.012
-"""By how much of the rows each end of an interval lies further out than its percentile."""
-
 QUANTITIES: Final[tuple[Quantity, ...]] = ("throughput", "tpot", "ttft")
 BUSY_REQUESTS = 64
 """Concurrency from which a steady throughput judges what an engine serves when saturated."""
@@ -215,21 +209,6 @@ def folds(rows: Rows) -> Array:
     return np.array([of[name] for name in names], dtype=float)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unseen:
-    """What was predicted of each row by a fit and anchors without its whole group, against what was measured.
-
-    By quantity, of shape (n,): the log of measured over predicted, nan where not measured, and its deviation.
-    """
-
-    fold: Array
-    error: dict[str, Array]
-    deviation: dict[str, Array]
-
-
-QUANTITY_NAMES: Final[tuple[Literal["offline", "steady", "tpot", "ttft"], ...]] = ("offline", "steady", "tpot", "ttft")
-
-
 def unseen(rows: Rows, roofline: Roofline) -> Unseen:
     """Return how every row is predicted that nothing of its group was known of."""
     fold_of = folds(rows)
@@ -249,7 +228,8 @@ def unseen(rows: Rows, roofline: Roofline) -> Unseen:
         error["ttft"][here] = np.log(part.measured("ttft") / found.ttft_s)
         deviation["offline"][here] = deviation["steady"][here] = found.output_deviation
         deviation["tpot"][here], deviation["ttft"][here] = found.tpot_deviation, found.ttft_deviation
-    return Unseen(fold=fold_of, error=error, deviation=deviation)
+    names = tuple(engine_name(case.engine) for case in rows.cases)
+    return Unseen(fold=fold_of, engine=names, error=error, deviation=deviation)
 
 
 def held_out(rows: Rows, roofline: Roofline, left: Part) -> dict[Quantity, Array]:
@@ -267,34 +247,6 @@ def held_out(rows: Rows, roofline: Roofline, left: Part) -> dict[Quantity, Array
         for quantity, value in predicted(part, roofline, rates, engines).items():
             ratios[quantity][names == name] = part.measured(quantity) / value
     return ratios
-
-
-def doubts(rows: Rows, seen: Unseen, keep: Mask | None = None) -> list[Doubt]:
-    """Return percentiles of (log measured over predicted) / deviation of rows to keep, by quantity and class.
-
-    Rows of a group err together, and there are few groups: the ends lie a little further out than their names
-    say (``WIDER``), which is what the other folds' ends needed to hold nine rows in ten.
-    """
-    mixture = np.array([case.architecture.is_mixture for case in rows.cases])
-    kept = np.ones(len(mixture), dtype=bool) if keep is None else keep
-    found = []
-    for name in QUANTITY_NAMES:
-        scaled = seen.error[name] / seen.deviation[name]
-        for kind in (False, True):
-            here = (mixture == kind) & kept & ~np.isnan(scaled)
-            values = scaled[here]
-            shares_below = [0.05 - WIDER, 0.1 - WIDER, 0.5, 0.9 + WIDER, 0.95 + WIDER]
-            ends = [round(float(end), 3) for end in np.quantile(values, shares_below)]
-            shares = dict(zip(("p05_ratio", "p10_ratio", "p50_ratio", "p90_ratio", "p95_ratio"), ends, strict=True))
-            found.append(
-                Doubt(
-                    quantity=name,
-                    is_mixture=kind,
-                    rows_count=len(values),
-                    **shares,
-                )
-            )
-    return found
 
 
 def bands(rows: Rows, roofline: Roofline) -> list[Band]:
@@ -364,7 +316,7 @@ def fitted(on: date) -> Fitted:
         engines=engines,
         bands=tuple(bands(rows, roofline)),
         likenesses=LIKENESSES,
-        doubts=tuple(doubts(rows, unseen(rows, roofline))),
+        doubts=tuple(doubts(unseen(rows, roofline))),
     )
 
 
@@ -373,8 +325,9 @@ def as_yaml(item: Fitted) -> str:
     head = (
         "# Written by make fit-roofline; do not edit. Units are in the names; breakeven.catalog.roofline says what\n"
         "# each is. Bands: measured over the uncorrected roofline, 10th, 50th and 90th percentile, on rows whose\n"
-        "# whole model, GPU or engine was left out. Likenesses: what errors deployments share. Doubts: percentiles of\n"
-        "# what is left of the corrected one, in deviations, with groups of model, GPU and precision left out.\n"
+        "# whole model, GPU or engine was left out. Likenesses: what errors deployments share. Doubts: where what is\n"
+        "# left of the corrected one lies, in deviations ^ power, with groups of model, GPU and precision left out:\n"
+        "# low to high is the narrowest range for 90 %, p10 and p90 are percentiles.\n"
     )
     lines = ["provenance:"]
     lines += [f"  {key}: {_plain(value)}" for key, value in asdict(item.provenance).items()]

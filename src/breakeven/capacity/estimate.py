@@ -100,7 +100,7 @@ class Deployment:
 class Rates:
     """How fast a deployment is, at one pair of lengths and one load.
 
-    Estimated: the value times the 5th, 50th and 95th percentile of measured over predicted on what was not seen.
+    Estimated: the value, and the narrowest range around it that held 90 % of what was not seen.
     By measurement: the median, and what 90 % of other runs would show.  ``ttft_ms`` and ``tpot_ms`` are None for a
     queue that never empties, where a first token waits as long as the queue is; ``running_requests``, what is served
     at once, is None where it was not measured.
@@ -131,7 +131,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatedService:
-    """A service, and measured over predicted that goes with it: 10th, 50th and 90th percentile, as assumptions are."""
+    """A service, and measured over predicted that goes with it: 1, from 10th to 90th percentile, as assumptions are."""
 
     service: Service
     throughput_ratio: Interval
@@ -262,7 +262,7 @@ def nearby(deployment: Deployment, roofline: Roofline) -> tuple[Measurement, ...
 
 
 def speed_interval(deployment: Deployment, roofline: Roofline, *, isl_tokens: float, osl_tokens: float) -> Interval:
-    """Return how fast the node is over what the uncorrected roofline says: 10th, 50th and 90th percentile.
+    """Return how fast the node is over what the uncorrected roofline says: likely, and 10th to 90th percentile.
 
     Of throughput at a middling load, half of what the node runs at once and at most ``MIDDLING_REQUESTS``: what the
     pace of a simulation, which has the roofline's own terms, is to be scaled by.

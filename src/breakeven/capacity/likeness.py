@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Key = tuple[object, ...]
 
-NOISE_RATIO: Final[dict[Regime, float]] = {"offline": 0.1, "tpot": 0.05, "ttft": 0.2}
+NOISE_RATIO: Final[dict[Regime, float]] = {"offline": 0.1, "tpot": 0.05, "ttft": 0.12}
 """Deviation of one measurement from its deployment's own curve, as a log ratio."""
+
+SECOND_LOOKS: Final = 3
+"""How often measurements are weighed again by how far they lie from what the others say."""
 
 LARGEST_ERROR: Final[dict[Regime, float]] = {"offline": 0.5, "tpot": 0.5, "ttft": 1.0}
 """Log errors beyond this teach no more than this: the table holds misfiled rows and cold starts."""
@@ -37,7 +40,7 @@ LARGEST_ERROR: Final[dict[Regime, float]] = {"offline": 0.5, "tpot": 0.5, "ttft"
 LENGTH_SCALES: Final[dict[Regime, tuple[float, ...]]] = {
     "offline": (1.5, 1.5, 1.5, 1.0, 3.0),
     "tpot": (1.5, 1.5, 1.5, 1.0, 0.7),
-    "ttft": (1.5, 1.5, 1.5, 1.0, 1.5),
+    "ttft": (1.5, 1.5, 1.5, 5.0, 1.5),
 }
 """Over how much of the logarithm of load, input, output, GPUs and active parameters errors stay alike."""
 
@@ -118,8 +121,9 @@ def teaches(anchor: Anchor, roofline: Roofline) -> bool:
 def expected_errors(cases: Sequence[Case], roofline: Roofline, *, unseen: bool = False) -> Errors:
     """Return the errors of the roofline to expect of the cases, from its anchors; without anchors: none known.
 
-    ``unseen``: of each case as if nothing had been measured of its model's shape, GPU and precision.  Of a regime that
-    no case is in nothing is computed: a queue that never empties has no TTFT.
+    ``unseen``: of each case as if nothing had been measured of its model's shape, GPU and precision, but for how much
+    the other measurements count.  Of a regime that no case is in nothing is computed: a queue that never empties has
+    no TTFT.
     """
     found = _features(cases, roofline)
     mean: dict[str, Array] = {}
@@ -203,8 +207,23 @@ def _learn(anchors: Sequence[Anchor], regime: Regime, roofline: Roofline) -> _Le
     counts = Counter(keys)
     # Rows of one deployment err together, so that many of them weigh like the root of their number.
     noise = NOISE_RATIO[regime] ** 2 * np.sqrt([counts[key] for key in keys])
-    inverse: Array = np.linalg.inv(_alike(likenesses, regime, rows, rows) + np.diag(noise)).astype(float)
+    alike = _alike(likenesses, regime, rows, rows)
+    noise = _second_looks(alike, error, noise, NOISE_RATIO[regime])
+    inverse: Array = np.linalg.inv(alike + np.diag(noise)).astype(float)
     return _Learned(rows=rows, weights=inverse @ error, inverse=inverse)
+
+
+def _second_looks(alike: Array, error: Array, noise: Array, usual_ratio: float) -> Array:
+    """Return the variance of each measurement's noise, greater the further it lies from what is expected of it.
+
+    As of Student's t with one degree of freedom, by reweighting: a cold start teaches its likes next to nothing, and
+    a usual measurement twice as much as with the noise of all.
+    """
+    found = noise
+    for _ in range(SECOND_LOOKS):
+        off = found * np.linalg.solve(alike + np.diag(found), error)
+        found = noise * (1 + (off / usual_ratio) ** 2) / 2
+    return found
 
 
 def _column(anchors: Sequence[Anchor], name: str) -> Array:

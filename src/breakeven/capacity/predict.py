@@ -10,6 +10,7 @@ import numpy as np
 
 from breakeven.capacity.likeness import expected_errors
 from breakeven.capacity.roofline import Case, speed, work_of
+from breakeven.catalog.roofline import engine_name
 from breakeven.quantities import Interval
 
 if TYPE_CHECKING:
@@ -69,29 +70,26 @@ def predict(cases: Sequence[Case], roofline: Roofline, *, unseen: bool = False) 
 
 
 def doubt_of(roofline: Roofline, figure: Figure, case: Case) -> Doubt | None:
-    """Return the percentiles that belong to a figure of a case; None where none were judged."""
+    """Return what was judged of a figure of a case: of its engine, else of all engines; None where nothing was."""
     steady = "offline" if case.concurrency_count is None else "steady"
     quantity = steady if figure == "throughput" else figure
-    wanted = (quantity, case.architecture.is_mixture)
-    return next((item for item in roofline.doubts if (item.quantity, item.is_mixture) == wanted), None)
+    judged = {item.engine: item for item in roofline.doubts if item.quantity == quantity}
+    return judged.get(engine_name(case.engine), judged.get(None))
 
 
 def ratio_interval(roofline: Roofline, figure: Figure, case: Case, deviation: float, width: Width = 90) -> Interval:
-    """Return measured over predicted: the median, and the ends of the middle 90 % (5th to 95th percentile) or 80 %.
+    """Return measured over predicted, likely 1: the narrowest range that held 90 %, or the middle 80 % (10th to 90th).
 
-    Where no percentiles were judged: those of a normal distribution.
+    Where nothing was judged: the ends of a normal distribution.
     """
     item = doubt_of(roofline, figure, case)
     if item is None:
-        ends = (-1.645, 0.0, 1.645) if width == 90 else (-1.282, 0.0, 1.282)
+        ends, spread = ((-1.645, 1.645) if width == 90 else (-1.282, 1.282)), deviation
     else:
-        ends = (
-            (item.p05_ratio, item.p50_ratio, item.p95_ratio)
-            if width == 90
-            else (item.p10_ratio, item.p50_ratio, item.p90_ratio)
-        )
-    low, likely, high = (float(np.exp(end * deviation)) for end in ends)
-    return Interval(low=low, likely=likely, high=high)
+        ends = (item.low_ratio, item.high_ratio) if width == 90 else (item.p10_ratio, item.p90_ratio)
+        spread = deviation**item.power_ratio
+    low, high = (float(np.exp(end * spread)) for end in ends)
+    return Interval(low=low, likely=1.0, high=high)
 
 
 def measured_interval(figure: Figure, values: Sequence[float]) -> Interval:

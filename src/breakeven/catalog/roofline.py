@@ -134,18 +134,20 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """Percentiles of (log measured over predicted) / (its expected deviation), on groups the fit had not seen.
+    """Where (log measured over predicted) / (its expected deviation ^ ``power_ratio``) lies, on groups not seen.
 
-    5th, 10th, 50th, 90th and 95th.  ``quantity`` "steady" is the throughput at a concurrency.
+    ``low_ratio`` to ``high_ratio`` is the narrowest range that holds 90 % of an engine's rows; of all engines' where
+    ``engine`` is None.  ``p10_ratio`` and ``p90_ratio`` are percentiles.  ``power_ratio`` is by how much of a logarithm
+    errors grow with one of their deviation.  ``quantity`` "steady" is the throughput at a concurrency.
     """
 
     quantity: Literal["offline", "steady", "tpot", "ttft"]
-    is_mixture: bool
-    p05_ratio: float
+    engine: str | None
+    power_ratio: float
+    low_ratio: float
     p10_ratio: float
-    p50_ratio: float
     p90_ratio: float
-    p95_ratio: float
+    high_ratio: float
     rows_count: int
 
 

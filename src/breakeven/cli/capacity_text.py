@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from breakeven.wiring.capacity import CapacityEstimate
     from breakeven.wiring.capacity_rows import RowsEstimated
 
-INTERVALS = "intervals: 90 %, the 5th to the 95th percentile"
+INTERVALS = "intervals: 90 %, the narrowest that held so many unseen rows"
 
 
 def title(found: CapacityEstimate) -> str:
