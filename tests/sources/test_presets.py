@@ -216,6 +216,7 @@ def test_seed_002_breaks_even_on_the_corrected_staircase(
     found = _against(result.option(f"on-demand:llama-3.1-70b:2xa100-80gb-{gpu}:stated"), "today:openai:gpt-4o")
     expected = estimate.stair(tokens_per_s)
     _assert_breaks_even(found.likely, expected)
+    assert found.pool is not None
     assert found.pool.node_mtok_per_month == pytest.approx(expected.node_mtok)
     assert found.pool.step_usd_per_month(1) == pytest.approx(estimate.published_usd)
     assert found.api.usd_per_mtok == pytest.approx(4.375)
@@ -282,6 +283,7 @@ def test_seed_003_with_the_standby_gpu_breaks_even_at_twice_that(tmp_path: Path)
     path = _edited(_write("seed-003", tmp_path), assumptions={"standby_count": 1})
     (pool,) = _pools(_plan(path))
     stair = _against(pool, "today:mid-size-api:example").pool
+    assert stair is not None
     volume_mtok = stair.step_usd_per_month(1) / (0.00125 / 0.0015)
     assert volume_mtok / stair.node_mtok_per_month == pytest.approx(2 * 1440 / (2 * 720 * 3600 * 0.00125))
 
@@ -314,6 +316,7 @@ def test_seed_001_with_one_gpu_is_6_times_its_rent_and_breaks_even_far_below_10_
     (pool,) = _pools(_plan(_write("seed-001", tmp_path)))
     found = _against(pool, "today:openai:gpt-4o")
     bill_usd = 1.65 * 730 + 0.5 * 150_000 / 12
+    assert found.pool is not None
     assert found.pool.step_usd_per_month(1) == pytest.approx(bill_usd)
     assert bill_usd / (1.65 * 730) == pytest.approx(6.19, abs=0.005)
     assert found.likely.first_nodes == 1
@@ -328,6 +331,7 @@ def test_seed_000_pays_the_same_until_the_hardware_is_full(tmp_path: Path, today
     (pool,) = _pools(_plan(_write("seed-000", tmp_path), today))
     found = _against(pool, f"today:{today}")
     assert pool.usd_per_month.likely == pytest.approx(300_000 / 48)
+    assert found.pool is not None
     assert found.pool.usd_per_month(0.001) == found.pool.usd_per_month(found.pool.node_mtok_per_month)
     assert found.pool.usd_per_month(1.001 * found.pool.node_mtok_per_month) == pytest.approx(2 * 300_000 / 48)
     stair = Stair(fixed_usd=0, node_usd=300_000 / 48, node_mtok=found.pool.node_mtok_per_month, price_usd=api_usd)
