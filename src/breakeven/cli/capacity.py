@@ -58,6 +58,9 @@ def estimate(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say whether a model fits on a node, and its TTFT, TPOT and tokens/s there with their intervals."""
+    from breakeven.wiring.plan import require_plan_extra
+
+    require_plan_extra()
     from breakeven.capacity.loads import Slo
     from breakeven.errors import InputError
     from breakeven.wiring.capacity import EstimateRequest
