@@ -121,6 +121,8 @@ def test_a_stop_keeps_what_was_measured(upstream: ScriptedUpstream, tmp_path: Pa
     upstream.script("stopped", good)
     saved = tmp_path / "stopped.json"
     command = ["bench", upstream.url("stopped"), "--model", "m", "--isl", "20", "--osl", "5", "--concurrency", "1,2"]
+    # Tests run in the background are told to ignore Ctrl-C, and so is what they start; a handler is not inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [sys.executable, "-m", "breakeven", *command, "--seconds", "60", "--narrow", "0", "--save", str(saved)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -128,9 +130,10 @@ def test_a_stop_keeps_what_was_measured(upstream: ScriptedUpstream, tmp_path: Pa
         try:
             upstream.calls("stopped", at_least=20)
             process.send_signal(signal.SIGINT)
-            shown, errors = process.communicate(timeout=300)
+            shown, errors = process.communicate(timeout=60)
         finally:
             process.kill()
+            signal.signal(signal.SIGINT, before)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "Stopped: what had been measured by then stands above." in shown
