@@ -1,7 +1,8 @@
 """Several GPU types, ways to buy them and models at once: how many nodes of each, as an integer programme.
 
 Windows are put together where they ask for about the same at the same hours; of each such kind the programme divides
-the work among the nodes that hold its model and the overflow.  HiGHS solves it (Huangfu and Hall 2018), through scipy.
+the work among the nodes that hold its model and the overflow.  Models meet in what they share: fixed costs that are
+paid once, and GPUs of which there are only so many.  HiGHS solves it (Huangfu and Hall 2018), through scipy.
 """
 
 from __future__ import annotations
@@ -53,6 +54,32 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fixed:
+    """What is paid once as soon as any of these choices, by index, has a node; below 0 where nodes spare something."""
+
+    name: str
+    usd_per_hour: float
+    choices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The most that there is of something at any time, such as GPUs of a type, and what a node of each choice takes."""
+
+    name: str
+    most_count: int
+    each_count: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.most_count < 0 or min(self.each_count, default=0) < 0:
+            raise ValueError(f"{self.name}: need counts of 0 or more, got {self.most_count} and {self.each_count}")
+
+    def used_count(self, nodes: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> int:
+        """Return the most that is taken in any slot by nodes of shape (choices, slots)."""
+        return int((np.array(self.each_count) @ nodes).max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
     """What to hold.  ``nodes`` has shape (choices, slots): equal in all slots for what is always up."""
 
@@ -63,7 +90,7 @@ class Mix:
     nodes_usd_per_hour: float
     overflow_usd_per_hour: float
     fixed_usd_per_hour: float
-    gap_fraction: float
+    gap_usd_per_hour: float
     """How far the bill may be above the best there is."""
 
     proven: bool
@@ -74,13 +101,18 @@ class Mix:
         """The whole bill."""
         return self.nodes_usd_per_hour + self.overflow_usd_per_hour + self.fixed_usd_per_hour
 
+    @property
+    def gap_fraction(self) -> float:
+        """How far the bill may be above the best there is, of itself."""
+        return self.gap_usd_per_hour / self.usd_per_hour if self.usd_per_hour > 0 else 0.0
+
 
 class _Columns(NamedTuple):
-    """Where each variable of the programme stands: nodes by choice and slot, shares by kind and choice, pools."""
+    """Where each variable of the programme stands: nodes by choice and slot, shares by kind and choice, fixed costs."""
 
     nodes: np.ndarray[tuple[int, int], np.dtype[np.int64]]
     shares: np.ndarray[tuple[int, int], np.dtype[np.int64]]
-    pools: dict[str, int]
+    fixed: Ints
     size: int
 
 
@@ -88,28 +120,31 @@ def best_mix(
     kinds: Sequence[Kind],
     choices: Sequence[Choice],
     *,
-    fixed_usd_per_hour: float = 0.0,
+    fixed: Sequence[Fixed] = (),
+    limits: Sequence[Limit] = (),
     gap_fraction: float = GAP_FRACTION,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Mix:
-    """Return the cheapest nodes and division of work; ``fixed_usd_per_hour`` is paid for each model with any node.
+    """Return the cheapest nodes and division of work, with the fixed costs of what is held, within the limits.
 
-    Minimise sum of price x weight x nodes + sum of weight x overflow x (1 - shares) + fixed x any, such that in
+    Minimise sum of price x weight x nodes + sum of weight x overflow x (1 - shares) + sum of fixed x any, such that in
     each kind of windows work x share <= (1 - f) x nodes for each choice, the shares of a kind are at most 1, nodes are
-    whole, and nodes <= most_nodes x any.  Raises ``ValueError`` where nothing is given, or HiGHS finds nothing in time.
+    whole, any is 1 iff one of its choices has a node, and in each slot nodes x what each takes <= each limit.
+    ``gap_fraction`` is of what nodes save.  Raises ``ValueError`` where nothing is given, or HiGHS finds nothing in
+    time.
     """
     if not kinds or any(len(kind.busy_nodes) != len(choices) for kind in kinds):
         raise ValueError("each kind of windows needs its work for every choice, and there is at least one kind")
     slots = 1 + max(kind.index for kind in kinds)
-    columns = _columns(kinds, choices, slots)
-    cost, upper = _costs(kinds, choices, columns, fixed_usd_per_hour)
+    columns = _columns(kinds, choices, slots, len(fixed))
+    cost, upper = _costs(kinds, choices, columns, fixed)
     integral = np.ones(columns.size)
     integral[columns.shares[columns.shares >= 0]] = 0
     found = milp(
         cost,
         integrality=integral,
         bounds=Bounds(0, upper),
-        constraints=_constraints(kinds, choices, columns),
+        constraints=_constraints(kinds, choices, columns, fixed, limits),
         options={"mip_rel_gap": gap_fraction, "time_limit": time_limit_s},
     )
     if found.x is None:
@@ -119,7 +154,7 @@ def best_mix(
     nodes = np.rint(found.x[columns.nodes]).astype(np.int64)
     spent = cost * np.where(integral, np.rint(found.x), found.x)
     nodes_usd = float(spent[np.unique(columns.nodes)].sum())
-    fixed_usd = float(spent[list(columns.pools.values())].sum())
+    fixed_usd = float(spent[columns.fixed].sum())
     saved = -float(spent[columns.shares[columns.shares >= 0]].sum())
     return Mix(
         nodes=nodes,
@@ -127,7 +162,7 @@ def best_mix(
         nodes_usd_per_hour=nodes_usd,
         overflow_usd_per_hour=max(0.0, everything - saved),
         fixed_usd_per_hour=fixed_usd,
-        gap_fraction=float(found.mip_gap or 0.0),
+        gap_usd_per_hour=max(0.0, float(found.fun - found.mip_dual_bound)),
         proven=found.status != _TIMED_OUT,
     )
 
@@ -135,7 +170,7 @@ def best_mix(
 def kinds_of(
     model: str, busy_nodes: Array, overflow_usd_per_hour: Array, slot_of_window: Ints, *, level_count: int
 ) -> list[Kind]:
-    """Put a model's windows together: by slot, and in each slot by so many equal parts of its ascending work.
+    """Put a model's windows together: by slot, and in each slot by at most so many levels of what they cost elsewhere.
 
     ``busy_nodes`` (n, choices) is the work of each window in nodes of each choice.  A kind is the mean of its
     windows: peaks within one are lost, so the programme's bill is a little low; more levels lose less.
@@ -145,7 +180,7 @@ def kinds_of(
     for slot in np.unique(slot_of_window):
         here = np.flatnonzero(slot_of_window == slot)
         ordered = here[np.argsort(overflow_usd_per_hour[here], kind="stable")]
-        for part in np.array_split(ordered, min(level_count, len(ordered))):
+        for part in np.split(ordered, _cuts(overflow_usd_per_hour[ordered], level_count)):
             work = busy_nodes[part].mean(axis=0)
             found.append(
                 Kind(
@@ -159,7 +194,21 @@ def kinds_of(
     return found
 
 
-def _columns(kinds: Sequence[Kind], choices: Sequence[Choice], slots: int) -> _Columns:
+def _cuts(ascending: Array, level_count: int) -> Ints:
+    """Return where to cut values into levels such that the mean of each loses about the same.
+
+    What is lost where nodes end within a level goes with its weight times its width, which is the same for all where
+    each holds an equal share of the sum of the roots of the gaps: few values a level in a tail, equal ones together.
+    """
+    gaps = np.diff(ascending)
+    if np.count_nonzero(gaps) < level_count:
+        return np.flatnonzero(gaps) + 1
+    places = np.cumsum(np.sqrt(gaps))
+    levels = np.minimum(np.floor(places * (level_count / places[-1])), level_count - 1)
+    return np.flatnonzero(np.diff(levels, prepend=0.0)) + 1
+
+
+def _columns(kinds: Sequence[Kind], choices: Sequence[Choice], slots: int, fixed_count: int) -> _Columns:
     nodes = np.zeros((len(choices), slots), dtype=np.int64)
     count = 0
     for index, choice in enumerate(choices):
@@ -172,13 +221,11 @@ def _columns(kinds: Sequence[Kind], choices: Sequence[Choice], slots: int) -> _C
             if choice.model == kind.model:
                 shares[row, index] = count
                 count += 1
-    models = sorted({choice.model for choice in choices})
-    pools = {model: count + number for number, model in enumerate(models)}
-    return _Columns(nodes, shares, pools, count + len(models))
+    return _Columns(nodes, shares, count + np.arange(fixed_count), count + fixed_count)
 
 
 def _costs(
-    kinds: Sequence[Kind], choices: Sequence[Choice], columns: _Columns, fixed_usd_per_hour: float
+    kinds: Sequence[Kind], choices: Sequence[Choice], columns: _Columns, fixed: Sequence[Fixed]
 ) -> tuple[Array, Array]:
     """Return what each variable costs and the most it can be."""
     cost, upper = np.zeros(columns.size), np.ones(columns.size)
@@ -203,12 +250,18 @@ def _costs(
     for row, kind in enumerate(kinds):
         used = columns.shares[row][columns.shares[row] >= 0]
         cost[used] = -kind.weight_fraction * kind.overflow_usd_per_hour
-    cost[list(columns.pools.values())] = fixed_usd_per_hour
+    cost[columns.fixed] = [item.usd_per_hour for item in fixed]
     return cost, upper
 
 
-def _constraints(kinds: Sequence[Kind], choices: Sequence[Choice], columns: _Columns) -> LinearConstraint:
-    """Return work within nodes, shares within 1, and no nodes without a pool, as rows that are at most their bound."""
+def _constraints(
+    kinds: Sequence[Kind],
+    choices: Sequence[Choice],
+    columns: _Columns,
+    fixed: Sequence[Fixed],
+    limits: Sequence[Limit],
+) -> LinearConstraint:
+    """Return work within nodes, shares within 1, fixed costs with nodes, and limits: rows at most their bound."""
     rows: list[tuple[int, int, float]] = []
     bounds: list[float] = []
     for number, kind in enumerate(kinds):
@@ -220,11 +273,19 @@ def _constraints(kinds: Sequence[Kind], choices: Sequence[Choice], columns: _Col
             bounds.append(0.0)
         rows += [(len(bounds), int(columns.shares[number, index]), 1.0) for index in used]
         bounds.append(1.0)
-    for index, choice in enumerate(choices):
-        for column in np.unique(columns.nodes[index]):
-            rows.append((len(bounds), int(column), 1.0))
-            rows.append((len(bounds), columns.pools[choice.model], -float(choice.most_nodes)))
+    for item, any_column in zip(fixed, columns.fixed.tolist(), strict=True):
+        held = [(int(column), index) for index in item.choices for column in np.unique(columns.nodes[index])]
+        for column, index in held:
+            rows += [(len(bounds), column, 1.0), (len(bounds), any_column, -float(choices[index].most_nodes))]
             bounds.append(0.0)
-    line, column, value = (np.array(items) for items in zip(*rows, strict=True))
-    matrix = coo_array((value, (line, column)), shape=(len(bounds), columns.size))
+        rows += [(len(bounds), any_column, 1.0), *((len(bounds), column, -1.0) for column, _ in held)]
+        bounds.append(0.0)
+    for limit in limits:
+        taking = np.flatnonzero(limit.each_count)
+        for slot in np.unique(columns.nodes[taking], axis=1).T:
+            each = zip(slot.tolist(), taking.tolist(), strict=True)
+            rows += [(len(bounds), at, float(limit.each_count[index])) for at, index in each]
+            bounds.append(float(limit.most_count))
+    lines, places, values = (np.array(items) for items in zip(*rows, strict=True))
+    matrix = coo_array((values, (lines, places)), shape=(len(bounds), columns.size))
     return LinearConstraint(matrix.tocsr(), -np.inf, np.array(bounds))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from breakeven.cli.size_tables import spread, table, usd
 from breakeven.cli.traffic import Columns, Files, Tolerate, Zone, mapping
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from breakeven.quantities import Interval
     from breakeven.studies.hybrid.result import HybridSize, Step
 
 SHOWN_STEPS = 16
@@ -22,9 +22,24 @@ SHOWN_STEPS = 16
 def size(
     files: Files = None,
     *,
-    pool: Annotated[list[str], typer.Option(help="A node: 2xH100:llama-3.3-70b:fp8:vllm; repeat to choose among.")],
-    overflow: Annotated[str, typer.Option(help="API that takes what the nodes do not.")],
-    today: Annotated[str | None, typer.Option(help="Whose tokens the trace counts; default: the overflow's.")] = None,
+    pool: Annotated[
+        list[str],
+        typer.Option(help="A node: 2xH100:llama-3.3-70b:fp8:vllm; NAME=NODE for one traffic; repeat to choose among."),
+    ],
+    overflow: Annotated[
+        list[str], typer.Option(help="API that takes what the nodes do not; NAME=API for one traffic.")
+    ],
+    traffic: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE in place of files: several traffics, sized together; repeat, also to add files."),
+    ] = None,
+    gpus_at_most: Annotated[
+        list[str] | None, typer.Option(help="GPU=COUNT, such as H100=16: as many can be held at a time; repeat.")
+    ] = None,
+    today: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose tokens the trace counts; NAME=API for one traffic; default: the overflow's."),
+    ] = None,
     slo_ttft_s: Annotated[float | None, typer.Option(help="95 % of first tokens within this; simulated.")] = None,
     overflow_ttft_s: Annotated[float, typer.Option(help="TTFT of the overflow's API, as you know it.")] = 0.6,
     overflow_tpot_s: Annotated[float, typer.Option(help="Its seconds a token.")] = 0.015,
@@ -43,39 +58,46 @@ def size(
 ) -> None:
     """Say how many nodes to hold, how to buy them and what overflows, fully loaded, against all API and all nodes."""
     from breakeven.cli.output import console, working
+    from breakeven.cli.size_joint import joint_told
     from breakeven.reports.as_json import to_json
     from breakeven.wiring.plan import require_plan_extra
 
     require_plan_extra()
-    from breakeven.wiring.hybrid import SizeRequest, run_size
+    from breakeven.studies.hybrid.result import JointSize
+    from breakeven.wiring.hybrid import Figures
+    from breakeven.wiring.joint import Asked, run_asked
 
     day: date | None = as_of.date() if as_of else None
+    figures = Figures(
+        scenario=scenario,
+        slo_ttft_s=slo_ttft_s,
+        overflow_ttft_s=overflow_ttft_s,
+        overflow_tpot_s=overflow_tpot_s,
+        growth_per_month=growth,
+        batchable_fraction=batchable,
+        usd_per_gpu_hour=usd_per_gpu_hour,
+        seed=seed,
+        as_of=day,
+        columns=mapping(column or []),
+        zone=zone,
+        tolerate_fraction=tolerate,
+    )
+    asked = Asked(
+        traffics=tuple(traffic or ()),
+        files=tuple(files or ()),
+        pools=tuple(pool),
+        overflows=tuple(overflow),
+        todays=tuple(today or ()),
+        most_gpus=tuple(gpus_at_most or ()),
+        figures=figures,
+    )
     with working("Sizing"):
-        found = run_size(
-            SizeRequest(
-                files=tuple(files or ()),
-                pools=tuple(pool),
-                overflow=overflow,
-                today=today,
-                scenario=scenario,
-                slo_ttft_s=slo_ttft_s,
-                overflow_ttft_s=overflow_ttft_s,
-                overflow_tpot_s=overflow_tpot_s,
-                growth_per_month=growth,
-                batchable_fraction=batchable,
-                usd_per_gpu_hour=usd_per_gpu_hour,
-                seed=seed,
-                as_of=day,
-                columns=mapping(column or []),
-                zone=zone,
-                tolerate_fraction=tolerate,
-            )
-        )
+        found = run_asked(asked)
     if as_json:
         typer.echo(to_json(found))
         return
     out = console()
-    for item in _told(found):
+    for item in joint_told(found) if isinstance(found, JointSize) else _told(found):
         out.print(item)
 
 
@@ -102,22 +124,22 @@ def _told(found: HybridSize) -> list[str | Table]:
 
 
 def _ways(found: HybridSize) -> Table:
-    table = _table("USD a month, fully loaded", "nodes", "likely", "nodes fast and cheap to slow and dear")
+    shown = table("USD a month, fully loaded", "nodes", "likely", "nodes fast and cheap to slow and dear")
     for item in found.ways:
-        spread = item.usd_per_month
-        table.add_row(item.name, str(item.nodes), _usd(spread.likely), f"{_usd(spread.low)} to {_usd(spread.high)}")
+        bill = item.usd_per_month
+        shown.add_row(item.name, str(item.nodes), usd(bill.likely), f"{usd(bill.low)} to {usd(bill.high)}")
         for line in item.lines:
-            table.add_row(f"  {line.key}", "", _usd(line.usd_per_month.likely), "")
-    return table
+            shown.add_row(f"  {line.key}", "", usd(line.usd_per_month.likely), "")
+    return shown
 
 
 def _steps(found: HybridSize) -> Table:
-    table = _table("nodes", "busy, the last", "saved by it", "overflow", "USD a month")
+    shown = table("nodes", "busy, the last", "saved by it", "overflow", "USD a month")
     for step in _some(found.steps, found.nodes):
         mark = " <" if step.nodes == found.nodes else ""
-        busy, saved = (f"{step.utilisation_fraction:.0%}", _usd(step.saved_usd_per_month)) if step.nodes else ("", "")
-        table.add_row(f"{step.nodes}{mark}", busy, saved, f"{step.overflow_fraction:.1%}", _usd(step.usd_per_month))
-    return table
+        busy, saved = (f"{step.utilisation_fraction:.0%}", usd(step.saved_usd_per_month)) if step.nodes else ("", "")
+        shown.add_row(f"{step.nodes}{mark}", busy, saved, f"{step.overflow_fraction:.1%}", usd(step.usd_per_month))
+    return shown
 
 
 def _some(steps: tuple[Step, ...], nodes: int) -> list[Step]:
@@ -127,56 +149,39 @@ def _some(steps: tuple[Step, ...], nodes: int) -> list[Step]:
 
 
 def _held(found: HybridSize) -> Table:
-    table = _table("", "USD a node-hour", "fewest", "most", "on average")
+    shown = table("", "USD a node-hour", "fewest", "most", "on average")
     for item in found.held:
-        price = _spread(item.node_usd_per_hour)
-        table.add_row(item.purchase, price, str(item.least_count), str(item.most_count), f"{item.mean_nodes:.1f}")
-    return table
+        price = spread(item.node_usd_per_hour)
+        shown.add_row(item.purchase, price, str(item.least_count), str(item.most_count), f"{item.mean_nodes:.1f}")
+    return shown
 
 
 def _slo(found: HybridSize) -> Table:
-    table = _table("nodes", "TTFT p95, s", "in time", "overflow above", "nodes busy", "overflow", "USD a month")
+    shown = table("nodes", "TTFT p95, s", "in time", "overflow above", "nodes busy", "overflow", "USD a month")
     for run in found.slo:
         mark = " <" if run.nodes == found.nodes else ""
-        table.add_row(
+        shown.add_row(
             f"{run.nodes}{mark}",
             f"{run.ttft_p95_s:.3g}",
             f"{run.within_fraction:.1%}",
             f"{run.most_ttft_s:.3g} s",
             f"{run.busy_fraction:.0%}",
             f"{run.overflow_fraction:.1%}",
-            _usd(run.usd_per_month),
+            usd(run.usd_per_month),
         )
-    return table
+    return shown
 
 
 def _mix_title(found: HybridSize) -> str:
     assert found.mix is not None
-    sure = f"within {found.mix.gap_fraction:.2%} of the best" if found.mix.proven else "time ran out before the best"
-    return f"Among all pools given: {_usd(found.mix.usd_per_month)} USD a month ({sure})"
+    sure = f"programme within {found.mix.gap_fraction:.2%}" if found.mix.proven else "time ran out before the best"
+    return f"Among all pools given: {usd(found.mix.usd_per_month)} USD a month ({sure})"
 
 
 def _mix(found: HybridSize) -> Table:
     assert found.mix is not None
-    table = _table("", "bought", "on average", "most", "serves")
+    shown = table("", "bought", "on average", "most", "serves")
     for item in found.mix.held:
         share = f"{item.served_fraction:.0%}"
-        table.add_row(item.pool, item.purchase, f"{item.mean_nodes:.1f}", str(item.most_count), share)
-    return table
-
-
-def _table(*names: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for number, name in enumerate(names):
-        table.add_column(name, justify="right" if number else "left")
-    return table
-
-
-def _usd(value: float) -> str:
-    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def _spread(value: Interval) -> str:
-    return _usd(value.likely) if value.is_exact else f"{_usd(value.low)} to {_usd(value.high)}"
+        shown.add_row(item.pool, item.purchase, f"{item.mean_nodes:.1f}", str(item.most_count), share)
+    return shown

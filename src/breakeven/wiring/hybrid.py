@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from breakeven.capacity.estimate import Deployment
+    from breakeven.capacity.pool import Pace
     from breakeven.catalog.assumptions import Assumption
     from breakeven.catalog.book import Book
     from breakeven.catalog.rate_card import PriceList
@@ -24,26 +25,18 @@ if TYPE_CHECKING:
     from breakeven.sources.scenario import Pool, Scenario
     from breakeven.studies.hybrid.prepared import Sizing
     from breakeven.studies.hybrid.result import HybridSize, SloRun
+    from breakeven.studies.hybrid.simulated import Slo
     from breakeven.studies.verdict.context import Catalogue, Context
     from breakeven.traffic.trace import Trace
 
 GROWTH: Final = "traffic_growth_per_month"
 MOST_POOLS: Final = 8
+REFUSED: Final = "This cannot be sized."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SizeRequest:
-    """What a person asks."""
-
-    files: tuple[str | Path, ...]
-    pools: tuple[str, ...]
-    """Nodes to choose from: ``2xH100:llama-3.3-70b:fp8:vllm``.  The first is the one that is sized alone."""
-
-    overflow: str
-    """Whose API takes what the nodes do not."""
-
-    today: str | None = None
-    """Whose tokens the trace counts; default: what it names, else the overflow's."""
+class Figures:
+    """What a person knows beside the traffic and its options."""
 
     scenario: str | Path | None = None
     slo_ttft_s: float | None = None
@@ -59,17 +52,61 @@ class SizeRequest:
     tolerate_fraction: float = 0.05
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRequest(Figures):
+    """What a person asks."""
+
+    files: tuple[str | Path, ...]
+    pools: tuple[str, ...]
+    """Nodes to choose from: ``2xH100:llama-3.3-70b:fp8:vllm``.  The first is the one that is sized alone."""
+
+    overflow: str
+    """Whose API takes what the nodes do not."""
+
+    today: str | None = None
+    """Whose tokens the trace counts; default: what it names, else the overflow's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A trace that was read, with the nodes to choose from and a sizing for each."""
+
+    trace: Trace
+    deployments: tuple[Deployment, ...]
+    sizings: tuple[Sizing, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reading has to tell."""
+        return (*self.trace.notes, *(str(problem) for problem in self.trace.problems))
+
+
 def run_size(request: SizeRequest) -> HybridSize:
     """Read the trace, and size a hybrid for it.  Raises ``InputError`` with every problem of the question."""
-    _check(request)
-    from breakeven.sources.roofline import load_roofline
-    from breakeven.studies.hybrid.pools import mixed_pools
-    from breakeven.studies.hybrid.prepared import Question, prepare
+    problems = problems_of(request)
+    if problems:
+        raise InputError(REFUSED, tuple(problems))
+    from breakeven.studies.hybrid.joint import mixed_pools
     from breakeven.studies.hybrid.study import sized
+
+    known = prepared(request)
+    found = list(known.sizings)
+    runs: Sequence[SloRun] = ()
+    if request.slo_ttft_s is not None:
+        found[0], pace = at_slo(request, known.trace, known.deployments[0], found[0])
+        runs = _slo_runs(request, known.trace, found[0], pace)
+    mix = mixed_pools(found) if len(found) > 1 else None
+    return sized(found[0], slo=runs, mix=mix, notes=known.notes)
+
+
+def prepared(request: SizeRequest) -> Prepared:
+    """Read the trace and the catalogue, and find out what sizing each of the nodes takes."""
+    from breakeven.sources.roofline import load_roofline
+    from breakeven.studies.hybrid.prepared import Question, prepare
     from breakeven.studies.verdict.context import Catalogue
 
     scenario, book, on = _known(request)
-    deployments = [deployment_of(text, book) for text in request.pools]
+    deployments = tuple(deployment_of(text, book) for text in request.pools)
     overflow = find_prices(book, request.overflow)
     trace = _read(request)
     known = Catalogue(book=book, roofline=load_roofline())
@@ -83,16 +120,12 @@ def run_size(request: SizeRequest) -> HybridSize:
         )
         for item in deployments
     ]
-    found = [prepare(question, context) for question in questions]
-    notes = [*trace.notes, *(str(problem) for problem in trace.problems)]
-    runs: Sequence[SloRun] = ()
-    if request.slo_ttft_s is not None:
-        found[0], runs = _simulated(request, trace, deployments[0], found[0], request.slo_ttft_s)
-    mix = mixed_pools(found) if len(found) > 1 else None
-    return sized(found[0], slo=runs, mix=mix, notes=notes)
+    sizings = tuple(prepare(question, context) for question in questions)
+    return Prepared(trace=trace, deployments=deployments, sizings=sizings)
 
 
-def _check(request: SizeRequest) -> None:
+def problems_of(request: SizeRequest) -> list[Problem]:
+    """Return what cannot be in the figures that a person gave."""
     problems = []
     if not request.files:
         problems.append(Problem(where="FILES", what="there is no traffic.", fix="Give a trace: breakeven size FILE."))
@@ -114,8 +147,7 @@ def _check(request: SizeRequest) -> None:
     for where, share in (("--batchable", request.batchable_fraction), ("--tolerate", request.tolerate_fraction)):
         if share is not None and not 0 <= share <= 1:
             problems.append(Problem(where=where, what=f"{share:g} is no share between 0 and 1."))
-    if problems:
-        raise InputError("This cannot be sized.", tuple(problems))
+    return problems
 
 
 def _known(request: SizeRequest) -> tuple[Scenario, Book, date]:
@@ -227,21 +259,30 @@ def _pool(deployment: Deployment, scenario: Scenario, request: SizeRequest) -> P
     return Pool.model_validate(known | names | price)
 
 
-def _simulated(
-    request: SizeRequest, trace: Trace, deployment: Deployment, found: Sizing, slo_ttft_s: float
-) -> tuple[Sizing, tuple[SloRun, ...]]:
-    """Return the sizing at the capacity within the SLO that was simulated, and the runs of the nodes it chose."""
+def at_slo(request: SizeRequest, trace: Trace, deployment: Deployment, found: Sizing) -> tuple[Sizing, Pace]:
+    """Return the sizing at the capacity within the SLO that was simulated, and the pace of the node that was."""
     keep_compiled()
-    from breakeven.capacity.simulate import Api
     from breakeven.studies.hybrid.prepared import prepare
     from breakeven.studies.hybrid.requests import requests_of
-    from breakeven.studies.hybrid.simulated import Slo, pace_as_served, slo_capacity_fraction, slo_runs
+    from breakeven.studies.hybrid.simulated import pace_as_served, slo_capacity_fraction
 
-    slo = Slo(
-        ttft_s=slo_ttft_s, api=Api(ttft_s=request.overflow_ttft_s, tpot_s=request.overflow_tpot_s), seed=request.seed
-    )
     requests = requests_of(found, trace, seed=request.seed)
     pace = pace_as_served(found, deployment, found.context.roofline, requests)
-    share = slo_capacity_fraction(pace, requests, slo)
-    again = prepare(found.question, found.context, capacity_fraction=share)
-    return again, slo_runs(again, pace, requests_of(again, trace, seed=request.seed), slo)
+    share = slo_capacity_fraction(pace, requests, _slo(request))
+    return prepare(found.question, found.context, capacity_fraction=share), pace
+
+
+def _slo_runs(request: SizeRequest, trace: Trace, found: Sizing, pace: Pace) -> tuple[SloRun, ...]:
+    from breakeven.studies.hybrid.requests import requests_of
+    from breakeven.studies.hybrid.simulated import slo_runs
+
+    return slo_runs(found, pace, requests_of(found, trace, seed=request.seed), _slo(request))
+
+
+def _slo(request: SizeRequest) -> Slo:
+    from breakeven.capacity.simulate import Api
+    from breakeven.studies.hybrid.simulated import Slo
+
+    assert request.slo_ttft_s is not None, "asked for only then"
+    api = Api(ttft_s=request.overflow_ttft_s, tpot_s=request.overflow_tpot_s)
+    return Slo(ttft_s=request.slo_ttft_s, api=api, seed=request.seed)

@@ -145,3 +145,72 @@ class HybridSize:
     mix: MixedPools | None
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointTraffic:
+    """What is held for one of several traffics that were sized together."""
+
+    name: str
+    overflow: str
+    held: tuple[Mixed, ...]
+    overflow_fraction: float
+    """Of the work's price."""
+
+    demand_ratio: Interval
+    """Next month's load over the load observed."""
+
+    ways: tuple[Way, ...]
+    """All API, all nodes for the peak, and what is held: its own lines, without what it shares with others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreGpus:
+    """What so many GPUs more of a type would save."""
+
+    gpus_count: int
+    saved_usd_per_month: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointLimit:
+    """The GPUs of a type that there are, and what more of them would be worth."""
+
+    gpu: str
+    most_count: int
+    used_count: int
+    """In the busiest part of the week."""
+
+    more: tuple[MoreGpus, ...]
+    """One more, and as many as a node has, of each size; none where no limit costs anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointSize:
+    """What to hold for several traffics that share GPUs and what any pool costs."""
+
+    traffics: tuple[JointTraffic, ...]
+    ways: tuple[Way, ...]
+    """All API, all nodes, the cheapest of the two for each traffic, and what is held: whole bills."""
+
+    savings: tuple[BillLine, ...]
+    """Of what is held over each of the other ways, by its name."""
+
+    unserved: tuple[BillLine, ...]
+    """What the nodes of each of the other ways cannot serve, at the overflow's price; it is not in their bills."""
+
+    beyond_limits: tuple[str, ...]
+    """Of the other ways, those that would take more GPUs than there are."""
+
+    limits: tuple[JointLimit, ...]
+    limits_usd_per_month: float
+    """What all limits together cost."""
+
+    gap_usd_per_month: float
+    """How far the programme's bill may be above the best there is."""
+
+    proven: bool
+    """False where time ran out before the gap was closed."""
+
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]

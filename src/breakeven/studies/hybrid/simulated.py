@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from breakeven.capacity.calibrated_pace import faster
+from breakeven.capacity.corrected_pace import corrected_pace
 from breakeven.capacity.fleet import BUCKET_RATIO, POLICY_NAMES, SHORTEST_S, Demand, Rules
-from breakeven.capacity.pace import pace_of
 from breakeven.capacity.simulate import Simulation
 from breakeven.errors import InputError
 from breakeven.quantities import SECONDS_PER_HOUR, TOKENS_PER_MTOK
@@ -67,19 +68,22 @@ class Ran(NamedTuple):
 def pace_as_served(found: Sizing, deployment: Deployment, roofline: Roofline, requests: Requests) -> Pace:
     """Return the pace of a node that does, with these requests all at once, what the rule takes it to do.
 
-    The roofline's iterations, all faster or slower by one ratio, so that a queue that never empties is served at the
-    service's throughput: what was measured wins.  Raises ``InputError`` where the model does not fit.
+    The corrected pace at their mean lengths, all faster or slower by one ratio, so that a queue that never empties is
+    served at the service's throughput: what was measured wins.  Raises ``InputError`` where the model does not fit.
     """
+    sample = _spread_over(requests.arrivals(), CAPACITY_REQUESTS)
+    tokens = requests.tokens
+    isl = float(sample.input_tokens.mean()) * tokens.pool_input_ratio
+    osl = float(sample.output_tokens.mean()) * tokens.pool_output_ratio
     try:
-        pace = pace_of(deployment, roofline)
+        pace = corrected_pace(deployment, roofline, isl_tokens=max(1.0, isl), osl_tokens=max(1.0, osl))
     except ValueError as error:
         raise InputError(f"The model does not fit on this node: {error}. Take more or larger GPUs.") from None
     candidate = found.candidates[0]
     likely = found.context.with_own(candidate.own)[RATIO_KEY].likely
-    sample = _spread_over(requests.arrivals(), CAPACITY_REQUESTS)
     outcome = _alone(pace, requests, sample._replace(at_s=np.zeros(len(sample.at_s))))
     wanted_s = len(sample.at_s) * requests.each_node_seconds / likely
-    return pace_of(deployment, roofline, speed_ratio=float(outcome.busy_s[0]) / wanted_s)
+    return faster(pace, float(outcome.busy_s[0]) / wanted_s)
 
 
 def slo_capacity_fraction(pace: Pace, requests: Requests, slo: Slo) -> float:

@@ -50,7 +50,7 @@ def sized(
         least_count=min(*counts, nodes),
         most_count=max(*counts, nodes),
         busy_nodes=_interval(found, lambda item: item.work.mean_nodes * float(found.ratios.mean())),
-        demand_ratio=_quantiles(found.ratios),
+        demand_ratio=quantiles(found.ratios),
         node_usd_per_hour=_interval(found, lambda item: item.node_usd_per_hour),
         overflow_node_hour_usd=_interval(found, lambda item: item.work.mean_node_hour_usd),
         breakeven_utilisation_fraction=_interval(found, _u_star),
@@ -123,6 +123,7 @@ def _interval(found: Sizing, figure: Callable[[Sided], float]) -> Interval:
     return by_worlds([figure(found.worlds[world]) for world in WORLDS])
 
 
-def _quantiles(ratios: Array) -> Interval:
+def quantiles(ratios: Array) -> Interval:
+    """Return the middle of the demands to come and four fifths around it."""
     low, likely, high = np.quantile(ratios, (0.1, 0.5, 0.9)).tolist()
     return Interval(low=low, likely=likely, high=high)
