@@ -2,7 +2,7 @@
 
 Speed: a million requests with the lengths of Azure's chat trace, on 8 nodes and on one; arrivals are a Poisson process
 at loads from light to heavy.  Compiling is not in the times; ``--requests N`` takes another number, and tells the
-memory that it took.  Measured: InferenceX's sweeps in the catalogue, so many clients in a closed loop at fixed lengths.
+memory that it took.  Measured: InferenceX's sweeps in the catalogue, by ``simulated_loops.py``.
 Run by ``make bench-simulate``.  It reports; nothing is asserted.
 """
 
@@ -12,8 +12,7 @@ import argparse
 import resource
 import sys
 import time
-from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,13 +20,12 @@ from breakeven.wiring.kept_code import keep_compiled
 
 keep_compiled()
 
-from breakeven.capacity.estimate import Deployment  # noqa: E402 - numba keeps what is imported from here on
+from simulated_loops import compare  # noqa: E402 - numba keeps what is imported from here on
+
+from breakeven.capacity.estimate import Deployment  # noqa: E402 - likewise
 from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules  # noqa: E402 - likewise
-from breakeven.capacity.loop import closed_loop  # noqa: E402 - likewise
 from breakeven.capacity.pace import pace_of  # noqa: E402 - likewise
-from breakeven.capacity.roofline import speed, work_of  # noqa: E402 - likewise
 from breakeven.capacity.simulate import Simulation  # noqa: E402 - likewise
-from breakeven.errors import BreakevenError  # noqa: E402 - likewise
 from breakeven.sources.catalogue import load_book  # noqa: E402 - likewise
 from breakeven.sources.roofline import load_roofline  # noqa: E402 - likewise
 from breakeven.traffic.arrivals import arrivals_of  # noqa: E402 - likewise
@@ -37,9 +35,6 @@ from breakeven.traffic.sample import sample_path  # noqa: E402 - likewise
 if TYPE_CHECKING:
     from breakeven.capacity.pool import Pace
     from breakeven.capacity.simulate import Outcome
-    from breakeven.catalog.book import Book
-    from breakeven.catalog.hardware import Measurement
-    from breakeven.catalog.roofline import Roofline
 
 NODES: Final = 8
 BATCH: Final = 200_000
@@ -78,7 +73,7 @@ def main() -> int:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of the process: {peak_mb:,.0f} MB")
     if count <= 1_000_000:
-        _compare(book, roofline)
+        compare(book, roofline)
     return 0
 
 
@@ -105,55 +100,6 @@ def _simulated(
             )
         )
     return simulation.outcome(), at_s
-
-
-def _compare(book: Book, roofline: Roofline) -> None:
-    """Print how TTFT and TPOT of closed loops compare with those measured and with the estimator's formulas."""
-    ratios: list[tuple[float, float, float, float]] = []
-    rows = [row for row in book.measurements if _is_plain(row)]
-    for row in rows[:: max(1, len(rows) // 80)]:
-        try:
-            ratios.append(_ratios(row, book, roofline))
-        except (BreakevenError, ValueError, KeyError):
-            continue  # of a model that the catalogue has no shape of, or that does not fit at these lengths
-    if not ratios:
-        return
-    print(
-        f"\nclosed loops of {len(ratios)} of {len(rows):,} measured ones: simulated over measured, over the formulas'"
-    )
-    for name, column in (("TPOT, measured", 0), ("TTFT, measured", 1), ("TPOT, formula", 2), ("TTFT, formula", 3)):
-        found = sorted(ratio[column] for ratio in ratios)
-        error = median(abs(ratio - 1) for ratio in found)
-        low, high = found[len(found) // 10], found[-1 - len(found) // 10]
-        print(
-            f"  {name:16} median {median(found):5.2f}, 10 % to 90 % {low:.2f} to {high:.2f}, median error {error:.0%}"
-        )
-
-
-def _is_plain(row: Measurement) -> bool:
-    """Whether a row is a closed loop on GPUs that all share each layer, as the simulator has it."""
-    groups = row.pipeline_stage_count * row.attention_group_count
-    return bool(row.concurrency_count and row.ttft_ms and row.tpot_ms and groups == 1 and not row.fault)
-
-
-def _ratios(row: Measurement, book: Book, roofline: Roofline) -> tuple[float, float, float, float]:
-    node = Deployment(
-        model=book.model(row.model), gpu=book.gpu(row.gpu), gpus=row.gpus, precision=row.precision, engine=row.engine
-    )
-    clients = int(row.concurrency_count or 1)
-    case = node.case(roofline, isl_tokens=row.isl_tokens, osl_tokens=row.osl_tokens, concurrency_count=float(clients))
-    said: Any = speed(work_of([case], roofline), roofline.rates, [roofline.engine_rates(case.engine)])
-    count = max(20, 5 * clients)
-    lengths = tuple(np.full(count, tokens, dtype=np.int64) for tokens in (row.isl_tokens, row.osl_tokens))
-    found = closed_loop(
-        pace_of(node, roofline), (lengths[0], lengths[1]), clients, warm_up=min(2 * clients, count // 2)
-    )
-    return (
-        1000 * found.tpot_s / (row.tpot_ms or 1.0),
-        1000 * found.ttft_s / (row.ttft_ms or 1.0),
-        found.tpot_s / float(said.tpot_s[0]),
-        found.ttft_s / float(said.ttft_s[0]),
-    )
 
 
 if __name__ == "__main__":

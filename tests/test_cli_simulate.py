@@ -17,6 +17,7 @@ from breakeven.cli import app
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.reports.charts.held import HourUsed
 from breakeven.reports.charts.simulated import hours_of
+from breakeven.routing.fullness import Limits
 from breakeven.sources.calibration import write_calibration
 from breakeven.sources.genai import price_list
 from breakeven.studies.simulation import Hours
@@ -57,7 +58,7 @@ def test_a_trace_runs_through_a_pool(trace: Path) -> None:
     assert found.pool == "2xh100-sxm:llama-3.3-70b:fp8:vllm"
     assert found.simulated.requests == len(REQUESTS)
     assert found.simulated.span_s == pytest.approx(REQUESTS[-1][0])
-    assert slow.speed_ratio < likely.speed_ratio < fast.speed_ratio
+    assert slow.speed_ratio < likely.speed_ratio == 1 < fast.speed_ratio
     assert slow.tpot_s[0] > likely.tpot_s[0] > fast.tpot_s[0] > 0
     assert [run.overflow_requests for run in found.simulated.runs] == [0, 0, 0]
     assert found.simulated.api_only_usd is None
@@ -79,6 +80,13 @@ def test_what_overflows_costs_what_each_request_would(trace: Path) -> None:
 def test_the_same_question_gets_the_same_answer(trace: Path) -> None:
     asked = _asked(trace, nodes=2, policy="weighted", overflow=("gpt-4o-mini",), most_waiting_requests=1, seed=3)
     assert run_simulation(asked) == run_simulation(asked)
+
+
+def test_a_full_node_is_back_where_the_gateway_has_it_back_unless_told(trace: Path) -> None:
+    asked = _asked(trace, policy="overflow", overflow=("gpt-4o-mini",), most_kv_fraction=0.02)
+    found = [run_simulation(replace(asked, back_ratio=ratio)).simulated for ratio in (None, Limits().back_ratio, 1.0)]
+    assert found[0] == found[1]
+    assert 0 < found[2].likely.overflow_requests < found[0].likely.overflow_requests
 
 
 def test_it_is_told_in_a_table_and_as_json(trace: Path) -> None:
@@ -103,7 +111,10 @@ def test_it_is_told_in_a_table_and_as_json(trace: Path) -> None:
         ({"pool": "1xA10G:llama-3.3-70b:bf16"}, "does not fit"),
         ({"pool": "2xH100:nothing"}, "'nothing'"),
         ({"nodes": 0}, "--nodes: 0"),
-        ({"policy": "best"}, "--policy: 'best'"),
+        ({"policy": "best"}, "--policy: 'best' cannot be simulated: there is no such policy"),
+        ({"policy": "schedule"}, "--policy: 'schedule' cannot be simulated: it goes by timetables"),
+        ({"most_kv_fraction": 90.0}, "--most-kv: 90 is no share"),
+        ({"back_ratio": 0.0}, "--back: 0 of the limits is not above 0"),
         ({"most_waiting_requests": -1}, "--most-waiting: -1"),
         ({"overflow_ttft_s": (0.0,)}, "--overflow-ttft-s: 0 s"),
         ({"usd_per_gpu_hour": float("nan")}, "--usd-per-gpu-hour"),

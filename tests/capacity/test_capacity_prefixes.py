@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.capacity.fleet import Demand
+from breakeven.capacity.fleet import POLICY_NAMES, Demand
 from breakeven.capacity.simulate import Simulation
 from breakeven.traffic.arrivals import arrivals_of
 from breakeven.traffic.profile import profile
@@ -154,3 +154,22 @@ def test_a_smaller_cache_finds_less_and_more_nodes_find_less_each() -> None:
 def test_prompts_without_blocks_are_computed_whole() -> None:
     rows: list[tuple[float, int, int, tuple[int, ...]]] = [(float(number), 100, 5, ()) for number in range(50)]
     assert simulated(REAL, rows, 50).pool_cached_tokens == 0
+
+
+def test_requests_that_begin_alike_find_more_of_it_on_the_node_that_had_them() -> None:
+    """Of 1,600 tokens 1,024 are one of 40 beginnings; caches hold a few of them beside the requests."""
+    rng = np.random.default_rng(3)
+    shares = 1 / np.arange(1, 41) ** 1.1
+    rows = [
+        (at / 40, 1600, 100, (*range(1000 * who, 1000 * who + 64), *range(10**7 + 100 * at, 10**7 + 100 * at + 36)))
+        for at, who in enumerate(rng.choice(40, 3000, p=shares / shares.sum()))
+    ]
+    found = {}
+    for policy in ("two_choices", "prefix_affinity"):
+        rules = ALL_ON_NODES._replace(policy=POLICY_NAMES.index(policy))
+        simulation = Simulation(REAL, 4, rules, span_s=75.0, block_tokens=BLOCK_TOKENS)
+        simulation.feed(demand(rows)._replace(uniform=rng.random(3000)))
+        outcome = simulation.outcome()
+        found[policy] = outcome.pool_cached_tokens / outcome.pool_input_tokens
+        assert max(outcome.busy_s) < 1.25 * outcome.busy_s.mean()
+    assert found["two_choices"] + 0.05 < found["prefix_affinity"] < 0.64

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules
+from breakeven.capacity.fleet import OVERFLOW, POLICY_NAMES, Demand, Rules
 from breakeven.capacity.pool import Pace
 from breakeven.capacity.simulate import Api, Outcome, Simulation
 from capacity.engine_by_steps import ends_of
@@ -211,6 +211,35 @@ def test_an_api_takes_what_its_rate_limit_allows_and_the_nodes_the_rest() -> Non
     outcome = simulated(REAL, wanted, rules=rules, apis=(Api(ttft_s=0.1, tpot_s=0.01, requests_per_s=2.0),))
     assert outcome.api_requests == pytest.approx(120 + 2 * 20, abs=2)
     assert outcome.pool_requests == 2000 - outcome.api_requests
+
+
+def test_the_policy_overflow_overflows_as_the_simulator_does_for_policies_that_know_no_nodes() -> None:
+    """They differ in which of equally busy nodes they take."""
+    wanted, api = _busy(rate=30.0), (Api(ttft_s=0.4, tpot_s=0.01),)
+    shares = [
+        simulated(REAL, wanted, nodes=3, rules=Rules(POLICY_NAMES.index(policy), 6, np.inf), apis=api).api_requests
+        for policy in ("least_busy", "overflow")
+    ]
+    assert shares[0] > 2000
+    assert shares[1] == pytest.approx(shares[0], rel=0.02)
+
+
+@pytest.mark.parametrize("policy", POLICY_NAMES[OVERFLOW:])
+def test_policies_that_know_nodes_ask_no_api_while_one_has_room(policy: str) -> None:
+    wanted, api = _busy(rate=60.0), (Api(ttft_s=0.4, tpot_s=0.01),)
+    for most_waiting, least, most in ((0, len(wanted.output), len(wanted.output)), (1 << 40, 0, 0), (6, 100, 20_000)):
+        rules = Rules(POLICY_NAMES.index(policy), most_waiting, np.inf)
+        assert least <= simulated(REAL, wanted, nodes=3, rules=rules, apis=api).api_requests <= most
+
+
+def test_a_full_cache_and_a_late_first_token_overflow_too() -> None:
+    wanted, api = _busy(rate=30.0), (Api(ttft_s=0.4, tpot_s=0.01),)
+    plain = Rules(OVERFLOW, 1 << 40, np.inf)
+    for rules in (plain._replace(most_kv_fraction=0.7), plain._replace(most_ttft_s=0.3)):
+        outcome = simulated(REAL, wanted, nodes=3, rules=rules, apis=api)
+        assert 1000 < outcome.api_requests < len(wanted.output) / 2
+        back = simulated(REAL, wanted, nodes=3, rules=rules._replace(back_ratio=0.5), apis=api)
+        assert back.api_requests > outcome.api_requests
 
 
 def test_more_nodes_never_make_requests_slower() -> None:

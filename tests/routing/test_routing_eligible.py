@@ -17,6 +17,7 @@ from breakeven.routing.eligible import (
     Asked,
     Candidates,
     eligible,
+    marks,
     why_excluded,
 )
 
@@ -37,7 +38,7 @@ def asked(
     budget_usd: float = inf,
     allowed_models: frozenset[str] = ALL_MODELS,
 ) -> Asked:
-    return Asked(allowed_models, sensitivity, protocol, budget_usd)
+    return Asked(allowed_models, marks([sensitivity], "", {}), protocol, budget_usd)
 
 
 def test_a_request_without_a_mark_goes_everywhere() -> None:
@@ -54,12 +55,27 @@ def test_the_usual_answer_is_one_object_so_that_it_can_be_kept() -> None:
     [
         ("internal", (False, True, True)),
         ("health", (False, False, True)),
+        ("internal, health", (False, False, True)),
+        ("internal,unheard-of", (False, False, False)),
         ("Health", (False, False, False)),
         ("unheard-of", (False, False, False)),
     ],
 )
 def test_a_marked_request_goes_only_where_its_mark_is_named(sensitivity: str, expected: tuple[bool, ...]) -> None:
     assert eligible(CANDIDATES, UP, asked(sensitivity)) == expected
+
+
+def test_marks_of_labels_and_tags_add_up() -> None:
+    of_tags = {"data=patient": "local-only", "region=eu": "eu"}
+    assert marks(["", "eu, local-only"], "team=search", of_tags) == {"eu", "local-only"}
+    assert marks(["internal"], "team=search, data=patient,region=eu", of_tags) == {"internal", "local-only", "eu"}
+    assert marks([" , "], "data=patient", {}) == frozenset()
+
+
+def test_a_person_is_told_of_each_mark_that_is_missing() -> None:
+    assert why_excluded(CANDIDATES, UP, asked("internal,eu"))[1] == (
+        "house: it is not marked for eu data (only for internal)"
+    )
 
 
 def test_a_key_reaches_the_models_that_it_names() -> None:
@@ -141,6 +157,6 @@ def test_a_reason_is_given_exactly_for_what_is_excluded(
     left_usd: float,
     prices_usd: list[float],
 ) -> None:
-    request = Asked(allowed, sensitivity, protocol, left_usd)
+    request = Asked(allowed, marks([sensitivity], "", {}), protocol, left_usd)
     reasons = why_excluded(CANDIDATES, healthy, request, prices_usd)
     assert tuple(not reason for reason in reasons) == eligible(CANDIDATES, healthy, request, prices_usd)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from math import inf, nan
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import numba
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,16 +15,11 @@ from breakeven.routing.policies import (
     LATENCY_BAND,
     POLICIES,
     REASONS,
-    cheapest,
-    least_busy,
-    lowest_latency,
-    ordered,
-    weighted,
 )
 from breakeven.routing.view import Request, Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 REQUEST = Request(
     input_tokens=100, output_tokens=50, task=0, prefix_hash=0, priority=0, deadline_s=inf, budget_usd=inf, attempt=0
@@ -45,6 +38,9 @@ def targets(serves: Sequence[int], weight: Sequence[float] = ()) -> Targets:
         predicted_ttft_s=[nan] * count,
         price_usd=[nan] * count,
         weight=list(weight) or [1.0] * count,
+        paid=zeros,
+        full=zeros,
+        in_hours=ones,
     )
 
 
@@ -207,82 +203,9 @@ def test_after_a_failure_nothing_is_tried_out() -> None:
     assert chosen("lowest_latency", view, [1, 1]) == (-1, "none_eligible")
 
 
-def test_reasons_are_fit_for_a_header_and_policies_for_a_configuration() -> None:
+def test_reasons_are_fit_for_a_header() -> None:
     assert all(reason.isidentifier() and reason.islower() for reason in REASONS)
     assert len(set(REASONS)) == len(REASONS)
-    assert {
-        "ordered": ordered,
-        "weighted": weighted,
-        "least_busy": least_busy,
-        "lowest_latency": lowest_latency,
-        "cheapest": cheapest,
-    } == POLICIES
-
-
-@st.composite
-def situations(draw: st.DrawFn) -> tuple[Targets, list[int], float]:
-    count = draw(st.integers(1, 6))
-
-    def column(values: st.SearchStrategy[float]) -> list[float]:
-        return draw(st.lists(values, min_size=count, max_size=count))
-
-    bits = st.integers(0, 1)
-    weights = st.sampled_from([0.0, 1.0, 0.1, 3.7, -1.0, nan]) | st.floats(0, 1e6)
-    view = Targets(
-        serves=[int(bit) for bit in column(bits)],
-        healthy=[int(bit) for bit in column(bits)],
-        in_flight=[int(number) for number in column(st.integers(0, 3))],
-        queue_length=[int(number) for number in column(st.integers(0, 3))],
-        kv_use_fraction=column(st.floats(0, 1)),
-        predicted_ttft_s=column(st.floats() | st.floats(0.1, 0.15)),
-        price_usd=column(st.floats() | st.sampled_from([0.0, 0.1, nan])),
-        weight=column(weights),
-    )
-    return view, [int(bit) for bit in column(bits)], draw(st.floats(0, 1, exclude_max=True))
-
-
-INTEGERS = ("serves", "healthy", "in_flight", "queue_length")
-
-
-def as_arrays(view: Targets) -> Targets:
-    return Targets._make(
-        np.array(column, dtype=np.int64 if name in INTEGERS else np.float64)
-        for name, column in zip(Targets._fields, view, strict=True)
-    )
-
-
-def as_tuples(view: Targets) -> Targets:
-    return Targets._make(tuple(column) for column in view)
-
-
-@pytest.fixture(scope="module")
-def compiled() -> dict[str, Callable[..., tuple[int, int]]]:
-    return {name: cast("Callable[..., tuple[int, int]]", numba.njit(policy)) for name, policy in POLICIES.items()}
-
-
-@given(situations())
-@settings(max_examples=300, deadline=None)
-def test_compiled_policies_choose_as_plain_ones_do(
-    compiled: dict[str, Callable[..., tuple[int, int]]], situation: tuple[Targets, list[int], float]
-) -> None:
-    view, tried, uniform = situation
-    for name, policy in POLICIES.items():
-        plain = policy(view, REQUEST, tried, uniform)
-        assert compiled[name](as_arrays(view), REQUEST, np.array(tried), uniform) == plain
-        index, reason = plain
-        assert (index == -1) == (REASONS[reason] == "none_eligible")
-        assert index == -1 or (view.serves[index] and not tried[index])
-        assert index != -1 or not any(s and not t for s, t in zip(view.serves, tried, strict=True))
-
-
-def test_compiled_policies_take_tuples_and_bools_too(compiled: dict[str, Callable[..., tuple[int, int]]]) -> None:
-    view = targets([1, 1, 1], [1.0, 2.0, 3.0])
-    for name, policy in POLICIES.items():
-        for uniform in (0.0, 0.3, 0.99):
-            plain = policy(view, REQUEST, [0, 0, 1], uniform)
-            assert compiled[name](as_tuples(view), REQUEST, (0, 0, 1), uniform) == plain
-            marked = as_tuples(view)._replace(serves=(True, True, True))
-            assert compiled[name](marked, REQUEST, (False, False, True), uniform) == plain
 
 
 def test_every_target_is_tried_before_a_policy_gives_up() -> None:

@@ -12,6 +12,8 @@ from breakeven.capacity.fleet import (
     CHANGES,
     HEALTHY,
     HOUR,
+    IN_HOURS,
+    PAID,
     PREDICTED_TTFT_S,
     TTFT_S,
     WANTED,
@@ -173,8 +175,9 @@ def _blocks(pace: Pace, nodes: int, block_tokens: int) -> Records:
 
 def _view(nodes: int, apis: Floats) -> View:
     count = nodes + apis.shape[1]
-    view = View(whole(5, count), np.zeros((4, count)))
-    view.whole[HEALTHY], view.shares[WEIGHT] = 1, 1.0
+    view = View(whole(8, count), np.zeros((4, count)))
+    view.whole[HEALTHY], view.whole[IN_HOURS], view.shares[WEIGHT] = 1, 1, 1.0
+    view.whole[PAID, :nodes] = 1
     view.shares[PREDICTED_TTFT_S, nodes:] = apis[TTFT_S]
     return view
 

@@ -18,17 +18,23 @@ from breakeven.capacity.fleet import (
     BUCKET_RATIO,
     BUCKETS,
     CAME,
+    CHEAPEST,
     EACH_TOKEN,
     FIRST_TOKEN,
     FIRST_WAITING,
+    FULL,
     HEALTHY,
     IN_FLIGHT,
+    IN_HOURS,
     KV_USE,
     LAST_WAITING,
     LOWEST_LATENCY,
+    MARGINAL_COST,
     NODE_OUTPUT,
     ON_NODES,
+    OVERFLOW,
     OVERFLOWED,
+    PAID,
     PREDICTED_TTFT_S,
     PRICE_USD,
     QUEUE,
@@ -40,6 +46,7 @@ from breakeven.capacity.fleet import (
     SHORTEST_S,
     TPOT_S,
     TTFT_S,
+    TWO_CHOICES,
     UNTRIED,
     WAITING,
     WEIGHT,
@@ -47,7 +54,8 @@ from breakeven.capacity.fleet import (
     WHOLE,
 )
 from breakeven.capacity.pool import NONE, UP
-from breakeven.routing import policies
+from breakeven.routing import fullness, policies
+from breakeven.routing.fullness import Limits
 from breakeven.routing.view import Request, Targets
 
 if TYPE_CHECKING:
@@ -59,6 +67,11 @@ weighted = compiled(policies.weighted)
 least_busy = compiled(policies.least_busy)
 lowest_latency = compiled(policies.lowest_latency, allocates=True)
 cheapest = compiled(policies.cheapest)
+two_choices = compiled(policies.two_choices)
+overflow = compiled(policies.overflow)
+marginal_cost = compiled(policies.marginal_cost)
+prefix_affinity = compiled(policies.prefix_affinity)
+is_full = compiled(fullness.is_full)
 
 WAITS: Final = -2
 """A request that fits on a node waits until one serves."""
@@ -212,8 +225,8 @@ def _overflow(fleet: Fleet, slot: int, api: int, at_s: float) -> None:
 def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
     """Return the target of a request; ``WAITS``: there is none yet; ``NONE``: nobody takes it."""
     states, slots, view, shares = fleet.pool.nodes, fleet.pool.slots, fleet.seen.whole, fleet.seen.shares
-    nodes, apis = len(states), fleet.apis.shape[1]
-    predicts = rules.policy == LOWEST_LATENCY or (apis > 0 and rules.most_ttft_s < inf)
+    nodes, apis, sees_all = len(states), fleet.apis.shape[1], rules.policy >= OVERFLOW
+    predicts = rules.policy in (LOWEST_LATENCY, MARGINAL_COST) or (apis > 0 and rules.most_ttft_s < inf)
     fits = slots[slot].prompt - slots[slot].given + slots[slot].output <= fleet.pool.pace.kv_tokens
     open_nodes = up_nodes = 0
     for node in range(nodes):
@@ -221,12 +234,13 @@ def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
         _look(fleet, node)
         if predicts:
             _predict(fleet, node, slot, at_s)
-        waits = view[QUEUE_LENGTH, node] >= rules.most_waiting or shares[PREDICTED_TTFT_S, node] > rules.most_ttft_s
-        view[SERVES, node] = is_up and fits and not (apis > 0 and waits)
+        if apis > 0:
+            _weigh(fleet, rules, node)
+        view[SERVES, node] = is_up and fits and (sees_all or not view[FULL, node])
         open_nodes += view[SERVES, node]
         up_nodes += is_up
     for api in range(apis):
-        view[SERVES, nodes + api] = open_nodes == 0 and _allows(fleet.apis, api, at_s)
+        view[SERVES, nodes + api] = (sees_all or open_nodes == 0) and _allows(fleet.apis, api, at_s)
         shares[PRICE_USD, nodes + api] = fleet.bills[slot, api]
     chosen = _by_policy(fleet, rules, slot)
     if chosen == NONE and fits:  # every API is at its limit: the nodes take it after all
@@ -246,6 +260,16 @@ def _look(fleet: Fleet, node: int) -> None:
     view.whole[IN_FLIGHT, node] = waiting + nodes[node].decoding
     view.whole[QUEUE_LENGTH, node] = waiting
     view.shares[KV_USE, node] = nodes[node].kv_used / fleet.pool.pace.kv_tokens
+
+
+@compiled
+def _weigh(fleet: Fleet, rules: Rules, node: int) -> None:
+    """Write down whether a node has room for more; without an API nobody asks."""
+    whole, shares = fleet.seen.whole, fleet.seen.shares
+    limits = Limits(rules.most_waiting, rules.most_kv_fraction, rules.most_ttft_s, rules.back_ratio)
+    whole[FULL, node] = is_full(
+        whole[FULL, node], whole[QUEUE_LENGTH, node], shares[KV_USE, node], shares[PREDICTED_TTFT_S, node], limits
+    )
 
 
 @compiled
@@ -276,13 +300,13 @@ def _allows(apis: Floats, api: int, at_s: float) -> bool:
 
 
 @compiled
-def _by_policy(fleet: Fleet, rules: Rules, slot: int) -> int:
+def _by_policy(fleet: Fleet, rules: Rules, slot: int) -> int:  # noqa: PLR0911 - numba calls no functions out of a table
     """Call the policy, as the gateway does; it knows how the prompt begins by its first block."""
     slots = fleet.pool.slots
     targets = _targets(fleet.seen)
-    first = int(fleet.pool.references[slots[slot].blocks_at].id) if slots[slot].blocks else 0
+    first = int(fleet.pool.references[slots[slot].blocks_at].id) + 1 if slots[slot].blocks else 0
     tries = slots[slot].tries
-    request = Request(slots[slot].prompt, slots[slot].output, 0, first, 0, inf, inf, tries)
+    request = Request(slots[slot].prompt, slots[slot].output, 0, first, 0, inf, inf, tries, inf)
     uniform, untried = (slots[slot].uniform + tries * _GOLDEN) % 1.0, fleet.seen.whole[UNTRIED]
     if rules.policy == 0:
         return ordered(targets, request, untried, uniform)[0]
@@ -292,7 +316,15 @@ def _by_policy(fleet: Fleet, rules: Rules, slot: int) -> int:
         return least_busy(targets, request, untried, uniform)[0]
     if rules.policy == LOWEST_LATENCY:
         return lowest_latency(targets, request, untried, uniform)[0]
-    return cheapest(targets, request, untried, uniform)[0]
+    if rules.policy == CHEAPEST:
+        return cheapest(targets, request, untried, uniform)[0]
+    if rules.policy == TWO_CHOICES:
+        return two_choices(targets, request, untried, uniform)[0]
+    if rules.policy == OVERFLOW:
+        return overflow(targets, request, untried, uniform)[0]
+    if rules.policy == MARGINAL_COST:
+        return marginal_cost(targets, request, untried, uniform)[0]
+    return prefix_affinity(targets, request, untried, uniform)[0]
 
 
 @compiled
@@ -306,4 +338,7 @@ def _targets(view: View) -> Targets:
         view.shares[PREDICTED_TTFT_S],
         view.shares[PRICE_USD],
         view.shares[WEIGHT],
+        view.whole[PAID],
+        view.whole[FULL],
+        view.whole[IN_HOURS],
     )

@@ -16,7 +16,7 @@ import numpy as np
 from breakeven.capacity.likeness import case_of, shape_of
 from breakeven.capacity.memory import Memory, fits
 from breakeven.capacity.predict import measured_interval, predict, ratio_interval
-from breakeven.capacity.roofline import Case, requests_that_fit, speed, work_of
+from breakeven.capacity.roofline import Case, requests_that_fit
 from breakeven.capacity.service import MIN_POINTS, Service, fit_service
 from breakeven.catalog.hardware import Measurement
 from breakeven.catalog.roofline import Anchor, engine_name
@@ -262,19 +262,16 @@ def nearby(deployment: Deployment, roofline: Roofline) -> tuple[Measurement, ...
 
 
 def speed_interval(deployment: Deployment, roofline: Roofline, *, isl_tokens: float, osl_tokens: float) -> Interval:
-    """Return how fast the node is over what the uncorrected roofline says: likely, and 10th to 90th percentile.
+    """Return how fast the node is over what the corrected roofline says: likely 1, and 10th to 90th percentile.
 
     Of throughput at a middling load, half of what the node runs at once and at most ``MIDDLING_REQUESTS``: what the
-    pace of a simulation, which has the roofline's own terms, is to be scaled by.
+    pace of a simulation, which is corrected too, is to be scaled by.
     """
     case = deployment.case(roofline, isl_tokens=isl_tokens, osl_tokens=osl_tokens, concurrency_count=1.0)
     middling = max(1.0, min(MIDDLING_REQUESTS, requests_that_fit(case, roofline) / 2))
     case = replace(case, concurrency_count=middling)
-    plain = speed(work_of([case], roofline), roofline.rates, [roofline.engine_rates(case.engine)])
-    found = predict([case], roofline)
-    ratio = float(found.output_tokens_per_s[0] / plain.output_tokens_per_s[0])
-    band = ratio_interval(roofline, "throughput", case, float(found.output_deviation[0]), width=80)
-    return band.map(lambda each: each * ratio)
+    deviation = float(predict([case], roofline).output_deviation[0])
+    return ratio_interval(roofline, "throughput", case, deviation, width=80)
 
 
 def with_measurements(roofline: Roofline, deployment: Deployment, rows: Sequence[Measurement]) -> Roofline:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from breakeven.routing import policies
-
 if TYPE_CHECKING:
     from breakeven.capacity.compiled import Floats, Ints
     from breakeven.capacity.pool import Pool
@@ -15,10 +13,28 @@ if TYPE_CHECKING:
     Column = Any
     """An array, which stands in for the sequence that a policy asks for."""
 
-POLICY_NAMES: Final = tuple(policies.POLICIES)
-"""By the code of ``Rules.policy``."""
+POLICY_NAMES: Final = (
+    "ordered",
+    "weighted",
+    "least_busy",
+    "lowest_latency",
+    "cheapest",
+    "two_choices",
+    "overflow",
+    "marginal_cost",
+    "prefix_affinity",
+)
+"""By the code of ``Rules.policy``: those of ``routing.policies`` that tell equal nodes and the APIs behind them apart.
 
-LOWEST_LATENCY: Final = POLICY_NAMES.index("lowest_latency")
+The others go by timetables, budgets and prices alone, of which nodes have none.
+"""
+
+LOWEST_LATENCY, CHEAPEST, TWO_CHOICES, OVERFLOW, MARGINAL_COST = (
+    POLICY_NAMES.index(name) for name in ("lowest_latency", "cheapest", "two_choices", "overflow", "marginal_cost")
+)
+"""From ``OVERFLOW`` on they see nodes and APIs side by side, and decide themselves what overflows; those before it are
+shown the APIs only where every node is full."""
+
 ON_NODES, OVERFLOWED = range(2)
 """Rows of a tally."""
 
@@ -78,6 +94,12 @@ class Rules(NamedTuple):
     most_ttft_s: float
     """Nor one at which the first token is expected later than this."""
 
+    most_kv_fraction: float = 1.0
+    """Nor one with more of its cache in use."""
+
+    back_ratio: float = 1.0
+    """Of all these limits, within which a node that was full must be to have room again."""
+
 
 TTFT_S, TPOT_S, REQUESTS_PER_S, ALLOWED, SEEN_S = range(5)
 """Rows of ``Fleet.apis``.
@@ -86,7 +108,7 @@ Times of their answers, the requests a second that their rate limit lets through
 that they would take now by that limit (at most a minute's worth), and when that was reckoned.
 """
 
-SERVES, HEALTHY, IN_FLIGHT, QUEUE_LENGTH, UNTRIED = range(5)
+SERVES, HEALTHY, IN_FLIGHT, QUEUE_LENGTH, UNTRIED, PAID, FULL, IN_HOURS = range(8)
 KV_USE, PREDICTED_TTFT_S, PRICE_USD, WEIGHT = range(4)
 """Rows of what the policies see by target, nodes before APIs: of whole numbers, and of others."""
 

@@ -24,8 +24,8 @@ _MOST_TOUCHING_TOKENS: Final = 4096
 """Of an iteration; by then all experts are read."""
 
 
-def pace_of(deployment: Deployment, roofline: Roofline, *, speed_ratio: float = 1.0) -> Pace:
-    """Return the pace of a deployment; ``speed_ratio``: by how much it is faster than the roofline says.
+def pace_of(deployment: Deployment, roofline: Roofline) -> Pace:
+    """Return the pace of a deployment as the roofline says, before any measurement corrects it.
 
     The cache has whole tokens.  Raises ``ValueError`` where not even one request of ``LENGTH_TOKENS`` fits.
     """
@@ -36,16 +36,15 @@ def pace_of(deployment: Deployment, roofline: Roofline, *, speed_ratio: float = 
         raise ValueError(f"a request of {LENGTH_TOKENS:,} tokens does not fit")
     tokens = np.arange(_MOST_TOUCHING_TOKENS + 1 if case.architecture.is_mixture else 2, dtype=float)
     terms = iteration_terms(work_of([case], roofline), roofline.rates, [roofline.engine_rates(case.engine)], tokens)
-    slower = 1 / speed_ratio
     return Pace(
-        base_s=terms.base_s * slower,
-        sequence_s=terms.sequence_s * slower,
-        token_s=terms.token_s * slower,
-        link_token_s=terms.link_token_s * slower,
-        kv_token_s=terms.kv_s * slower / LENGTH_TOKENS,
-        pair_s=terms.prompt_attend_s * slower / (LENGTH_TOKENS**2 / 2),
+        base_s=terms.base_s,
+        sequence_s=terms.sequence_s,
+        token_s=terms.token_s,
+        link_token_s=terms.link_token_s,
+        kv_token_s=terms.kv_s / LENGTH_TOKENS,
+        pair_s=terms.prompt_attend_s / (LENGTH_TOKENS**2 / 2),
         prompt_ratio=terms.prompt_ratio,
-        weights_s=terms.weights_s * slower,
+        weights_s=terms.weights_s,
         kv_tokens=int(fit * (LENGTH_TOKENS + 0.5)),
         max_requests=int(limits.max_requests),
         chunk_tokens=CHUNK_TOKENS,

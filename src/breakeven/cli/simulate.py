@@ -27,10 +27,22 @@ def simulate(
         list[str] | None, typer.Option(help="API that takes what the nodes do not; repeat for more; default: none.")
     ] = None,
     policy: Annotated[
-        str, typer.Option(help="ordered, weighted, least_busy, lowest_latency, cheapest: the gateway's own.")
+        str,
+        typer.Option(
+            help="ordered, weighted, least_busy, lowest_latency, cheapest, two_choices, overflow, marginal_cost, "
+            "prefix_affinity: the gateway's own."
+        ),
     ] = "least_busy",
     most_waiting: Annotated[int, typer.Option(help="Requests waiting at a node before others overflow.")] = 100,
     most_ttft_s: Annotated[float, typer.Option(help="Expected TTFT above which a request overflows.")] = INFINITE,
+    most_kv: Annotated[float, typer.Option(help="Share of a node's cache in use above which others overflow.")] = 1.0,
+    back: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of these limits within which a full node takes requests again; default: 0.8 with overflow, "
+            "marginal_cost and prefix_affinity, else 1."
+        ),
+    ] = None,
     overflow_ttft_s: Annotated[
         list[float] | None, typer.Option(help="TTFT of the overflow's API, as you know it; default: 0.6.")
     ] = None,
@@ -105,6 +117,8 @@ def simulate(
             policy=policy,
             most_waiting_requests=most_waiting,
             most_ttft_s=most_ttft_s,
+            most_kv_fraction=most_kv,
+            back_ratio=back,
             overflow_ttft_s=tuple(overflow_ttft_s or (0.6,)),
             overflow_tpot_s=tuple(overflow_tpot_s or (0.015,)),
             overflow_requests_per_s=tuple(overflow_rps or (INFINITE,)),

@@ -7,6 +7,7 @@ known holds what its description says.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -35,10 +36,19 @@ class Targets(NamedTuple):
     """Seconds to the first token for this request; NaN where there is no prediction."""
 
     price_usd: Sequence[float]
-    """What this request is expected to cost there; NaN where a price is not known."""
+    """What this request is expected to add to the bill there; NaN where a price is not known."""
 
     weight: Sequence[float]
     """Share of the traffic, relative to the others; 0: only when nothing else is left."""
+
+    paid: Sequence[int]
+    """Whether it is capacity that is paid for whether it is used or not: a node of a pool (0 or 1)."""
+
+    full: Sequence[int]
+    """Whether it passed one of its limits and is not back below it: what ``is_full`` returned last (0 or 1)."""
+
+    in_hours: Sequence[int]
+    """Whether its timetable is open now (0 or 1); 1 where it has none."""
 
 
 class Request(NamedTuple):
@@ -67,3 +77,6 @@ class Request(NamedTuple):
 
     attempt: int
     """Attempts made before this choice."""
+
+    most_usd: float = inf
+    """What the route would have it cost at most; infinity for no such limit, within which are unknown prices too."""

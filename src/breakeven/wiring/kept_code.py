@@ -16,7 +16,7 @@ def keep_compiled() -> None:
     import numba
 
     package = Path(__file__).parents[1]
-    sources = sorted([*package.glob("capacity/*.py"), *package.glob("routing/*.py")])
+    sources = sorted([*package.glob("capacity/*.py"), *package.glob("routing/**/*.py")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     folder = Path.home() / ".cache" / "breakeven" / f"compiled-{digest[:16]}"
     with suppress(OSError, RuntimeError):

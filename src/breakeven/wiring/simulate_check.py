@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from breakeven.capacity.fleet import POLICY_NAMES
 from breakeven.errors import InputError, Problem
 from breakeven.routing.policies import POLICIES
 from breakeven.traffic.synthesis import FAMILIES, Burst
@@ -58,6 +59,10 @@ class SimulateRequest:
     policy: str = "least_busy"
     most_waiting_requests: int = 100
     most_ttft_s: float = float("inf")
+    most_kv_fraction: float = 1.0
+    back_ratio: float | None = None
+    """Of these limits, within which a full node has room again; None: as the policy has it in the gateway."""
+
     overflow_ttft_s: tuple[float, ...] = (0.6,)
     """By API, as are the next two; a single one holds for all."""
 
@@ -115,8 +120,10 @@ def check(request: SimulateRequest) -> None:
         except ValueError as error:
             fix = "Write poisson, gamma:2 or weibull:3, where the number is the variation of gaps."
             problems.append(Problem(where="--burst", what=f"{error}.", fix=fix))
-    if request.policy not in POLICIES:
-        problems.append(Problem(where="--policy", what=f"{request.policy!r} is none of {', '.join(POLICIES)}."))
+    if request.policy not in POLICY_NAMES:
+        known = "it goes by timetables, budgets or prices, which equal nodes do not have" * (request.policy in POLICIES)
+        what = f"{request.policy!r} cannot be simulated: {known or 'there is no such policy'}."
+        problems.append(Problem(where="--policy", what=what, fix=f"Give one of {', '.join(POLICY_NAMES)}."))
     if request.schedule is not None:
         try:
             week_of(request.schedule)
@@ -205,6 +212,7 @@ def _wrong_numbers(request: SimulateRequest) -> Iterator[Problem]:
     above_zero: list[tuple[str, str, float | None]] = [
         ("--scale", "times the requests", request.scale_ratio),
         ("--most-ttft-s", "s", request.most_ttft_s),
+        ("--back", "of the limits", request.back_ratio),
         *(("--overflow-ttft-s", "s", value) for value in request.overflow_ttft_s),
         *(("--overflow-tpot-s", "s", value) for value in request.overflow_tpot_s),
         *(("--overflow-rps", "requests a second", value) for value in request.overflow_requests_per_s),
@@ -224,6 +232,8 @@ def _wrong_numbers(request: SimulateRequest) -> Iterator[Problem]:
         ("--prefix-hits", request.prefix_hit_fraction, 1.0),
         ("--scale-used", request.scale_used_fraction, 1.0),
         ("--slo-quantile", request.slo_quantile_fraction, 1.0),
+        ("--most-kv", request.most_kv_fraction, 1.0),
+        ("--back", request.back_ratio, 1.0),
     ]
     for where, value, most in shares:
         if value is not None and not 0 <= value <= most:

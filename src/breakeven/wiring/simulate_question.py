@@ -109,6 +109,8 @@ def _question(
         overflow=overflow,
         most_waiting_requests=request.most_waiting_requests,
         most_ttft_s=request.most_ttft_s,
+        most_kv_fraction=request.most_kv_fraction,
+        back_ratio=request.back_ratio,
         seed=request.seed,
         usd_per_gpu_hour=request.usd_per_gpu_hour,
         on=request.as_of or current_date(),

@@ -95,6 +95,12 @@ class Question:
     most_ttft_s: float
     """Expected time to the first token above which requests overflow."""
 
+    most_kv_fraction: float
+    """Of a node's cache in use, above which requests overflow."""
+
+    back_ratio: float | None
+    """Of these limits, within which a full node has room again; None: as the policy has it in the gateway."""
+
     seed: int
     usd_per_gpu_hour: float | None
     """As stated; None: the catalogue's offers."""

@@ -46,7 +46,7 @@ class Run:
     """One pass, at one speed of the nodes."""
 
     speed_ratio: float
-    """Of the roofline's, or of what was measured."""
+    """Of what is estimated, or of what was measured."""
 
     ttft_s: tuple[float, ...]
     """By ``QUANTILES``, of requests on nodes; so are the next three."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from breakeven.capacity.calibrated_pace import faster
+from breakeven.capacity.corrected_pace import corrected_pace
 from breakeven.capacity.estimate import speed_interval
-from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules
-from breakeven.capacity.pace import pace_of
+from breakeven.capacity.fleet import OVERFLOW, POLICY_NAMES, Demand, Rules
 from breakeven.capacity.simulate import Api, Simulation
 from breakeven.errors import InputError
+from breakeven.routing.fullness import Limits
 from breakeven.studies.simulation.events import outages_of, scaling_of
 from breakeven.studies.simulation.money import node_usd_per_hour, request_usd
 from breakeven.studies.simulation.result import Simulated, Sweep
@@ -123,20 +124,17 @@ def _points(
 def _paces(question: Question, roofline: Roofline, trace: _Trace) -> list[tuple[float, Pace]]:
     """Return the slow, the likely and the fast pace, each with its ratio."""
     if question.measured is not None:
-        fit = question.measured
-        ratios = fit.throughput_ratio
-        return [(ratio, faster(fit.pace, ratio)) for ratio in (ratios.low, ratios.likely, ratios.high)]
-    isl, osl = trace.mean_tokens
-    deployment = question.deployment
-    assert deployment is not None, "what is not measured is estimated"
-    try:
-        pace_of(deployment, roofline)  # whether it fits at all
-        band = speed_interval(deployment, roofline, isl_tokens=isl, osl_tokens=osl)
-        return [
-            (ratio, pace_of(deployment, roofline, speed_ratio=ratio)) for ratio in (band.low, band.likely, band.high)
-        ]
-    except ValueError as error:
-        raise InputError(f"The model does not fit on this node: {error}. Take more or larger GPUs.") from None
+        pace, band = question.measured.pace, question.measured.throughput_ratio
+    else:
+        isl, osl = trace.mean_tokens
+        deployment = question.deployment
+        assert deployment is not None, "what is not measured is estimated"
+        try:
+            pace = corrected_pace(deployment, roofline, isl_tokens=isl, osl_tokens=osl)
+            band = speed_interval(deployment, roofline, isl_tokens=isl, osl_tokens=osl)
+        except ValueError as error:
+            raise InputError(f"The model does not fit on this node: {error}. Take more or larger GPUs.") from None
+    return [(ratio, faster(pace, ratio)) for ratio in (band.low, band.likely, band.high)]
 
 
 def _measure(arrivals: Callable[[], Iterable[Arrivals]], question: Question) -> _Trace:
@@ -164,7 +162,7 @@ def _run(trace: _Trace, question: Question, pace: Pace, told: Told) -> Outcome:
     simulation = Simulation(
         pace,
         question.nodes,
-        Rules(POLICY_NAMES.index(question.policy), question.most_waiting_requests, question.most_ttft_s),
+        _rules(question),
         apis=apis,
         span_s=trace.span_s,
         scaling=scaling_of(question, trace.span_s),
@@ -175,6 +173,20 @@ def _run(trace: _Trace, question: Question, pace: Pace, told: Told) -> Outcome:
         simulation.feed(demand)
         told(len(demand.output))
     return simulation.outcome()
+
+
+def _rules(question: Question) -> Rules:
+    """Return how requests are sent; without a ratio, back as the gateway does where its policy knows full nodes."""
+    policy, back_ratio = POLICY_NAMES.index(question.policy), question.back_ratio
+    if back_ratio is None:
+        back_ratio = Limits().back_ratio if policy >= OVERFLOW else 1.0
+    return Rules(
+        policy,
+        question.most_waiting_requests,
+        question.most_ttft_s,
+        float(question.most_kv_fraction),
+        float(back_ratio),
+    )
 
 
 def _demands(batches: Iterable[Arrivals], question: Question) -> Iterator[Demand]:
