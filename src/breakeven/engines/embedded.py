@@ -1,8 +1,8 @@
 """A real engine inside this process: llama.cpp's own HTTP server, from the wheel ``xllamacpp`` (extra ``engine``).
 
-It listens on a free port of the loopback interface and is up in about a tenth of a second with a small model.
-Its threads hold no Python lock, so it serves while Python waits.  For demonstrations, tests and small models on
-a CPU; an engine that serves users is started outside and only named in ``breakeven.yaml``.
+It listens on a free port of the loopback interface unless told otherwise, and is up in about a tenth of a second with a
+small model.  Its threads hold no Python lock, so it serves while Python waits.  For demonstrations, tests, and models
+that this machine can serve: ``breakeven engine run`` keeps one up in a process of its own.
 
 Two of its habits matter to whoever talks to it: it answers whatever model name it is asked for, and it closes
 connections after 100 requests or 5 idle seconds.
@@ -44,6 +44,10 @@ class EngineSettings:
     api_key: str = ""
     """The key it asks for; empty: none."""
 
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: one that is free."""
+
 
 @contextmanager
 def running_engine(model: Path, settings: EngineSettings | None = None) -> Iterator[str]:
@@ -75,8 +79,8 @@ def _parameters(llama: ModuleType, model: Path, settings: EngineSettings) -> Any
     parameters = llama.CommonParams()
     parameters.model.path = str(model)
     parameters.model_alias = {settings.name}
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = 0
+    parameters.hostnames = [settings.host]
+    parameters.port = settings.port
     parameters.n_parallel = settings.slot_count
     parameters.n_ctx = settings.slot_count * settings.slot_context_tokens
     parameters.cpuparams.n_threads = settings.thread_count

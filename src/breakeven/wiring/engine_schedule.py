@@ -1,0 +1,140 @@
+"""Starts and stops nodes at the hours of their pools' timetables, by the commands that the settings name.
+
+A command is a list of arguments, never a shell's line; it gets ``BREAKEVEN_POOL`` and ``BREAKEVEN_NODE`` beside our
+environment, and is ended when its time is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+from breakeven.engines.following import Follower, Progress, after, is_due, wanted_up
+from breakeven.errors import InputError
+from breakeven.settings.passed_on import environment_with
+from breakeven.wiring.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breakeven.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 1.0
+_SHOWN_CHARACTERS: Final = 500
+
+
+def followers_of(settings: Settings) -> tuple[Follower, ...]:
+    """Return the nodes that follow a timetable.  Raises ``InputError`` where none does."""
+    from breakeven.routing.timetable import read_timetable
+
+    found = [
+        Follower(
+            pool=name,
+            node=node,
+            timetable=read_timetable(pool.schedule.hours, pool.schedule.time_zone),
+            start=pool.schedule.start,
+            stop=pool.schedule.stop,
+            timeout_s=pool.schedule.timeout_s,
+        )
+        for name, pool in settings.file.pools.items()
+        if pool.schedule is not None and not pool.virtual
+        for node in pool.node_names()
+    ]
+    if not found:
+        raise InputError("No pool in the settings has a schedule: write hours, start and stop under its `schedule:`.")
+    return tuple(found)
+
+
+class Schedule:
+    """Nodes that follow their timetables, and what has been done about them."""
+
+    def __init__(self, followers: tuple[Follower, ...], run: Callable[[Follower, bool], bool]) -> None:
+        self._followers = {item.name: item for item in followers}
+        self._all, self._run = followers, run
+        self._threads = ThreadPoolExecutor(max_workers=len(followers), thread_name_prefix="schedule")
+        self._under_way: dict[str, tuple[bool, Future[bool]]] = {}
+        self.progress = dict.fromkeys(self._followers, Progress())
+
+    def step(self, now_s: float) -> None:
+        """Note what has ended, and begin what is due."""
+        for name, (up, future) in list(self._under_way.items()):
+            if future.done():
+                del self._under_way[name]
+                self.progress[name] = after(self.progress[name], up=up, succeeded=future.result(), at_s=now_s)
+        for name, up in wanted_up(self._all, now_s).items():
+            if name not in self._under_way and is_due(self.progress[name], up=up, at_s=now_s):
+                self._under_way[name] = (up, self._threads.submit(self._run, self._followers[name], up))
+
+    def wait(self) -> None:
+        """Wait until every command under way has ended; what it left is noted by the next step."""
+        for _, future in self._under_way.values():
+            future.result()
+
+    def close(self) -> None:
+        """Wait for the commands under way and end the threads."""
+        self._threads.shutdown()
+
+
+def follow(settings: Settings, *, once: bool) -> bool:
+    """Follow the timetables until SIGINT or SIGTERM, or for one round; return whether every command succeeded.
+
+    A command that is under way at the end is waited for: half a start helps nobody.
+    """
+    schedule, clock, stop = Schedule(followers_of(settings), run_command), SystemClock(), Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        while not stop.is_set():
+            schedule.step(clock.now())
+            if once:
+                schedule.wait()
+                schedule.step(clock.now())
+                break
+            stop.wait(_LOOK_S)
+    finally:
+        schedule.close()
+    return all(item.is_up is not None for item in schedule.progress.values())
+
+
+def run_command(node: Follower, up: bool) -> bool:  # noqa: FBT001 - the one thing that a command is told
+    """Run what brings a node up or down; return whether it ended in time and with code 0.  What it says is logged."""
+    what, command = ("start" if up else "stop"), node.command(up=up)
+    _log.info("%s: %s: %s", node.name, what, " ".join(command))
+    told = {"BREAKEVEN_POOL": node.pool, "BREAKEVEN_NODE": node.node}
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment_with(told),
+            process_group=0,
+        )
+    except OSError as error:
+        _log.error("%s: %s: %s cannot be run: %s.", node.name, what, command[0], error.strerror)
+        return False
+    try:
+        said = process.communicate(timeout=node.timeout_s)[0]
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        said = process.communicate()[0]
+        _log.error("%s: %s did not end in %g s and was ended.%s", node.name, what, node.timeout_s, _shown(said))
+        return False
+    succeeded = process.returncode == 0
+    level = logging.INFO if succeeded else logging.ERROR
+    _log.log(level, "%s: %s ended with code %d.%s", node.name, what, process.returncode, _shown(said))
+    return succeeded
+
+
+def _shown(said: bytes) -> str:
+    text = said.decode(errors="replace").strip()
+    return f" It said: {text[-_SHOWN_CHARACTERS:]}" if text else ""
