@@ -1,0 +1,191 @@
+"""Files of labelled prompts, row by row: CSV (also with tabs or semicolons), JSON, JSON lines and Parquet, also .gz.
+
+Only the columns that are asked for are kept of a row, so that a file may be larger than the memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from breakeven.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_GZIP: Final = b"\x1f\x8b"
+_PARQUET: Final = b"PAR1"
+_LONGEST_CELL: Final = 1 << 30
+_FIRST_ROWS: Final = 1000
+"""Rows of a JSON file whose keys are its columns."""
+
+_MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
+_TRUE: Final = frozenset({"true", "t", "yes", "y", "pass", "passed", "correct", "right"})
+_FALSE: Final = frozenset({"false", "f", "no", "n", "fail", "failed", "incorrect", "wrong"})
+
+
+class Row(NamedTuple):
+    """A row's number, from 1 without the header, and its values in the order asked; None where there is none."""
+
+    number: int
+    values: tuple[Any, ...]
+
+
+def labelled_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a file with these columns.
+
+    Raises ``InputError`` where the file cannot be read or has no such column, and then names those that it has.
+    """
+    try:
+        yield from _rows(path, columns)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read: {why}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start:,}. Save it as UTF-8."
+        ) from error
+    except csv.Error as error:
+        raise InputError(f"{path} is not CSV that can be read: {error}.") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON that can be read: {error}.") from error
+
+
+def score_of(value: object) -> float | None:
+    """Return a score as a number: numbers, true and false, pass and fail; None where none is said.
+
+    Raises ``ValueError`` or ``TypeError`` for anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text in _MISSING:
+            return None
+        if text in _TRUE:
+            return 1.0
+        if text in _FALSE:
+            return 0.0
+        number = float(text)
+    elif isinstance(value, list | dict | bytes):
+        raise TypeError(type(value).__name__)
+    else:
+        number = float(value)  # type: ignore[arg-type]  # int, float, bool or Decimal; what is none raises
+    if number != number:  # noqa: PLR0124 - NaN is what differs from itself
+        return None
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("infinite")
+    return number
+
+
+def text_of(value: object) -> str:
+    """Return a value as text, empty where there is none; what is no text is written as JSON, messages of a chat say."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == _PARQUET:
+        yield from _parquet(path, columns)
+        return
+    opener = gzip.open if start.startswith(_GZIP) else open
+    with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+        first = text.read(1)
+        while first.isspace():
+            first = text.read(1)
+        if not first:
+            raise InputError(f"{path} is empty. Name a file with a header and at least two rows.")
+        if first == "[":
+            yield from _json(path, msgspec.json.decode(first + text.read()), columns)
+        elif first == "{":
+            yield from _json_lines(path, text, first, columns)
+        else:
+            yield from _csv(path, text, first, columns)
+
+
+def _csv(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CELL)
+    head = first + text.readline()
+    lines = chain([head], text)
+    counts = {sign: head.count(sign) for sign in ",;\t|"}
+    rows = csv.reader(lines, delimiter=max(counts, key=counts.__getitem__) if any(counts.values()) else ",")
+    header = [name.strip() for name in next(rows)]
+    places = [_place(path, header, name) for name in columns]
+    for number, row in enumerate((row for row in rows if row), start=1):
+        wide = len(row)
+        yield Row(number, tuple(row[place] if place < wide else None for place in places))
+
+
+def _json_lines(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:
+    def objects() -> Iterator[Any]:
+        decoder = msgspec.json.Decoder()
+        for number, line in enumerate(chain([first + text.readline()], text), start=1):
+            if line.strip():
+                try:
+                    yield decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise InputError(f"{path}:{number} is no JSON object: {error}. Each line should be one.") from None
+
+    yield from _json(path, objects(), columns)
+
+
+def _json(path: Path, objects: Any, columns: Sequence[str]) -> Iterator[Row]:
+    found = iter(objects)
+    ahead = list(islice(found, _FIRST_ROWS))
+    header = list(dict.fromkeys(name for item in ahead if isinstance(item, dict) for name in item))
+    names = [header[_place(path, header, name)] for name in columns]
+    for number, item in enumerate(chain(ahead, found), start=1):
+        if not isinstance(item, dict):
+            raise InputError(f"{path}: row {number:,} is {type(item).__name__}, and should be an object.")
+        yield Row(number, tuple(item.get(name) for name in names))
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    import pyarrow as pa  # noqa: PLC0415 - an extra, needed only for Parquet
+    import pyarrow.parquet as pq  # noqa: PLC0415 - likewise
+
+    try:
+        file = pq.ParquetFile(path)
+        header = list(file.schema_arrow.names)
+        names = [header[_place(path, header, name)] for name in columns]
+        number = 0
+        for batch in file.iter_batches(batch_size=10_000, columns=list(dict.fromkeys(names))):
+            held = {name: batch.column(name).to_pylist() for name in names}
+            for values in zip(*(held[name] for name in names), strict=True):
+                number += 1
+                yield Row(number, values)
+    except pa.ArrowException as error:
+        raise InputError(f"{path} is not Parquet that can be read: {str(error).splitlines()[0]}.") from error
+
+
+def _place(path: Path, header: Sequence[str], name: str) -> int:
+    """Return where a column is; by exact name, else but for case where that is one column."""
+    if name in header:
+        return header.index(name)
+    alike = [place for place, found in enumerate(header) if found.lower() == name.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    there = ", ".join(repr(found) for found in header[:40]) or "none"
+    more = f" and {len(header) - 40} more" if len(header) > 40 else ""
+    raise InputError(f"{path} has no column {name!r}. Those there: {there}{more}.")
+
+
+def problems_told(path: Path, problems: Mapping[int, str], count: int) -> InputError:
+    """Return the error that tells rows whose values are none that can be used, the first few one by one."""
+    told = "; ".join(f"row {number:,}: {what}" for number, what in problems.items())
+    more = f"; and {count - len(problems):,} more" if count > len(problems) else ""
+    return InputError(
+        f"{path} has values that are no scores: {told}{more}. Rows are counted without the header. A score is a "
+        f"number, "
+        "true or false; leave it empty where there is none."
+    )
