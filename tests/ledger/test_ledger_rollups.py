@@ -15,7 +15,8 @@ from spooled import ask, attempt, move, spool_of
 
 from breakeven.errors import InputError
 from breakeven.ledger.export import attempts
-from breakeven.ledger.query import NONE, Question, ranked, sum_of, tag_of
+from breakeven.ledger.labels import NONE, tag_of
+from breakeven.ledger.query import Question, ranked, sum_of
 from breakeven.ledger.query import ask as question
 from breakeven.ledger.rollups import DAY_US, shift_cells
 from breakeven.ledger.schema import VERSION

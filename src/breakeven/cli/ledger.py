@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from breakeven.cli import ledger_upkeep
+from breakeven.cli import ledger_costs, ledger_upkeep, ledger_virtual
 from breakeven.cli.ledger_options import Config, Json, Ledger, moment
 from breakeven.errors import InputError
 from breakeven.ledger.asked import pair_of, record_of
@@ -26,7 +26,7 @@ app = typer.Typer(
 def query(
     by: Annotated[
         str,
-        typer.Option(help="Group by these, A,B: key, task, tags, tag:NAME, model, target, outcome, hour, day, …"),
+        typer.Option(help="Group by these, A,B: key, task, tag:NAME, model, target, pool, outcome, hour, day, …"),
     ] = "model",
     since: Annotated[
         str | None, typer.Option(help="From this day or hour (UTC): 2026-11-21, 2026-11-21T14:00.")
@@ -38,20 +38,24 @@ def query(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only so many groups, the largest first.")] = None,
     order: Annotated[str, typer.Option(help="What is largest: cost, requests, attempts, input or output.")] = "cost",
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Marginal, allocated and fully loaded cost, with what pools had idle.")
+    ] = False,
+    against: Annotated[
+        str, typer.Option(help="With costs: what it would have cost at these, A,B, such as openai:gpt-4o-mini.")
+    ] = "",
     ledger: Ledger = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Sum up requests, attempts, tokens and cost, from the hourly roll-ups."""
-    from breakeven.ledger.query import Question, ask, ranked, sum_of
+    from breakeven.ledger.query import ask, ranked, sum_of
     from breakeven.wiring.ledger import find_ledger, waiting_note
 
-    question = Question(
-        by=tuple(item.strip() for item in by.split(",")) if by else (),
-        since=moment("--since", since) if since else None,
-        until=moment("--until", until) if until else None,
-        where=tuple(_pair(item) for item in where or []),
-    )
+    question = _question(by, since, until, where or [])
+    if costs or against:
+        ledger_costs.show(ledger_costs.Asked(question, top, order, against), ledger, config, as_json=as_json)
+        return
     place = find_ledger(ledger, config)
     totals = ask(place.store, question)
     whole, note = sum_of(totals), waiting_note(place)
@@ -143,6 +147,17 @@ def _record(question: Question, total: Total) -> dict[str, object]:
     return dict(zip(question.by, total.labels, strict=False)) | record_of(total) | {"usage": total.usage}
 
 
+def _question(by: str, since: str | None, until: str | None, where: list[str]) -> Question:
+    from breakeven.ledger.query import Question
+
+    return Question(
+        by=tuple(item.strip() for item in by.split(",")) if by else (),
+        since=moment("--since", since) if since else None,
+        until=moment("--until", until) if until else None,
+        where=tuple(_pair(item) for item in where),
+    )
+
+
 def _pair(item: str) -> tuple[str, str]:
     try:
         return pair_of(item)
@@ -151,6 +166,7 @@ def _pair(item: str) -> tuple[str, str]:
 
 
 app.command()(ledger_upkeep.last)
+app.command()(ledger_virtual.virtual)
 app.command()(ledger_upkeep.close)
 app.command()(ledger_upkeep.prune)
 app.command("import")(ledger_upkeep.import_)

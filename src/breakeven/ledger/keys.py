@@ -47,6 +47,9 @@ class KeyLimits:
     month_usd: Decimal | None = None
     """Of a calendar month, UTC."""
 
+    sensitivity: str = ""
+    """Kinds of data that they are marked with, parted by commas: they go only where all of these may."""
+
 
 NO_LIMITS: Final = KeyLimits()
 
@@ -226,6 +229,7 @@ def _stored_key(row: dict[str, Any]) -> StoredKey:
             parallel_requests=row["parallel"],
             day_usd=_decimal(row["budget_day_usd"]),
             month_usd=_decimal(row["budget_month_usd"]),
+            sensitivity=row["sensitivity"],
         ),
         former_sha256=row["former_sha256"] or "",
         former_until_s=row["former_until_s"] or 0.0,
@@ -239,6 +243,7 @@ def _limit_columns(limits: KeyLimits) -> dict[str, object]:
         "parallel": limits.parallel_requests,
         "budget_day_usd": None if limits.day_usd is None else str(limits.day_usd),
         "budget_month_usd": None if limits.month_usd is None else str(limits.month_usd),
+        "sensitivity": limits.sensitivity,
     }
 
 
@@ -302,6 +307,11 @@ def _is_word(text: str) -> bool:
 
 
 def _check_limits(name: str, limits: KeyLimits) -> None:
+    if limits.sensitivity and not _is_word(limits.sensitivity):
+        raise InputError(
+            f"The key {name!r} is given the kind of data {limits.sensitivity!r}. That is one word of up to "
+            f"{MAX_NAME_LENGTH} ASCII characters, such as local-only, or several parted by commas without blanks."
+        )
     for what, count in (
         ("requests per minute", limits.minute_requests),
         ("tokens per minute", limits.minute_tokens),

@@ -7,58 +7,34 @@ counted, never taken as free.  Times are whole hours, as the roll-ups are.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from breakeven.errors import InputError, UnknownNameError
+from breakeven.errors import InputError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import cost_usd, read_card
-from breakeven.ledger.rollups import HOURS_PER_DAY, NO_HOUR, cells_within
+from breakeven.ledger.labels import TIME_LABELS, check_labels, column, condition_of, text_of, time_said
+from breakeven.ledger.rollups import NO_HOUR, cells_within
 from breakeven.ledger.schema import SUMMED
 from breakeven.ledger.store import connect, trouble_of
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from breakeven.catalog.rate_card import RateCard
 
 # ruff: noqa: S608 - the names in these statements stand in this module, and values are bound
 
-TEXT_KINDS: Final = {
-    "key": rows.KEY,
-    "task": rows.TASK,
-    "tags": rows.TAGS,
-    "model": rows.MODEL,
-    "target": rows.TARGET,
-    "priced_as": rows.PRICED_AS,
-    "decision": rows.REASON,
-    "fallback": rows.REASON,
-    "failure": rows.REASON,
-}
-SERIES_LABELS: Final = (*TEXT_KINDS, "outcome", "processing")
-TIME_LABELS: Final = ("hour", "day")
-LABELS: Final = (*SERIES_LABELS, *TIME_LABELS)
-"""What results can be grouped by; all but the times can be asked for by value.  Besides them ``tag:NAME``."""
-
-TAG: Final = "tag:"
-"""What the label of one tag begins with: ``tag:team`` of ``team=search,env=prod`` is ``search``."""
-
 ORDERS: Final = ("cost", "requests", "attempts", "input", "output")
 """What totals can be ranked by."""
 
-NONE: Final = "none"
-"""How a person asks for rows without a value."""
-
-_CODED: Final = {"outcome": rows.OUTCOMES, "processing": rows.PROCESSINGS}
 _HOUR_S: Final = 3600
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +86,11 @@ def ask(store: Path, question: Question) -> tuple[Total, ...]:
 
     Raises ``InputError`` for a label or a value that does not exist and for a store that cannot be read.
     """
-    _check(question)
+    check(question)
     try:
         with closing(connect(store, read_only=True, busy_s=10)) as connection:
             connection.execute("BEGIN")
-            return _answer(connection, question)
+            return answer(connection, question)
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
 
@@ -174,12 +150,13 @@ class _Group:
         )
 
 
-def _answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, ...]:
+def answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, ...]:
+    """Answer a question that was checked, from a store inside a transaction."""
     time = next((label for label in TIME_LABELS if label in question.by), "")
-    cells = cells_within(connection, _hours(question), time)
-    condition, values = _condition(connection, question)
+    cells = cells_within(connection, hours_asked(question), time)
+    condition, values = condition_of(connection, question.where)
     # Series that the answer does not tell apart count as the first of them, so that only two numbers are sorted.
-    parts = ", ".join([*(f"s.{_column(label)}" for label in question.by if label not in TIME_LABELS), *_PRICED])
+    parts = ", ".join([*(f"s.{column(label)}" for label in question.by if label not in TIME_LABELS), *_PRICED])
     found = connection.execute(
         f"WITH chosen AS MATERIALIZED (SELECT s.id AS series, min(s.id) OVER (PARTITION BY {parts}) AS first "
         f"FROM series s WHERE {condition}) "
@@ -195,7 +172,7 @@ def _answer(connection: sqlite3.Connection, question: Question) -> tuple[Total, 
             series[first] = _said_of(connection, question, first)
         said, priced = series[first]
         labels = tuple(
-            _time(label, time, at) if label in TIME_LABELS else text
+            time_said(label, time, at) if label in TIME_LABELS else text
             for label, text in zip(question.by, said, strict=True)
         )
         _add(totals.setdefault(labels, _Group()), (*priced, *sums), cards)
@@ -206,22 +183,19 @@ def _said_of(
     connection: sqlite3.Connection, question: Question, series: int
 ) -> tuple[list[str | None], Sequence[int | str]]:
     """Return what a series says of each label, nothing of times, and what its price follows from."""
-    columns = ["NULL" if label in TIME_LABELS else f"s.{_column(label)}" for label in question.by]
+    columns = ["NULL" if label in TIME_LABELS else f"s.{column(label)}" for label in question.by]
     row = connection.execute(
         f"SELECT {', '.join([*columns, *_PRICED])} FROM series s WHERE id = ?", (series,)
     ).fetchone()
     width = len(columns)
-    return [_said(connection, label, code) for label, code in zip(question.by, row, strict=False)], row[width:]
+    return [text_of(connection, label, code) for label, code in zip(question.by, row, strict=False)], row[width:]
 
 
-def _hours(question: Question) -> tuple[int, int]:
+def hours_asked(question: Question) -> tuple[int, int]:
+    """Return the hours [from, before) since 1970 that a question is about."""
     since, until = question.since, question.until
     first = int(since.timestamp()) // _HOUR_S if since else 0
     return first, int(until.timestamp()) // _HOUR_S if until else NO_HOUR
-
-
-def _column(label: str) -> str:
-    return "tags" if label.startswith(TAG) else label
 
 
 def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
@@ -251,81 +225,13 @@ def _add(group: _Group, part: Sequence[int | str], cards: Cards) -> None:
 _PRICED: Final = ("s.rate_card", "s.over_tokens", "s.outcome", "s.flags & 1", "s.fallback = 0")
 
 
-def _said(connection: sqlite3.Connection, label: str, code: int | None) -> str | None:
-    """Return what a number in ``series`` stands for."""
-    if code is None or label in TIME_LABELS:
-        return None
-    if label in _CODED:
-        names = _CODED[label]
-        return names[code] if code < len(names) else None
-    found = connection.execute("SELECT text FROM text WHERE id = ?", (code,)).fetchone()
-    text = str(found[0]) if found else None
-    return tag_of(text, label.removeprefix(TAG)) if text and label.startswith(TAG) else text
-
-
-def _time(label: str, unit: str, at: int) -> str:
-    """Return an hour or a day as it is said; ``at`` counts in units of ``unit``."""
-    if label == "hour":
-        return f"{_EPOCH + timedelta(hours=at):%Y-%m-%dT%H:00Z}"
-    return f"{_EPOCH + timedelta(days=at // HOURS_PER_DAY if unit == 'hour' else at):%Y-%m-%d}"
-
-
 def _order(item: tuple[tuple[str | None, ...], _Group]) -> tuple[tuple[bool, str], ...]:
     return tuple((label is None, label or "") for label in item[0])
 
 
-def _condition(connection: sqlite3.Connection, question: Question) -> tuple[str, list[str]]:
-    wanted: dict[str, list[int]] = {}
-    for label, value in question.where:
-        numbers = _tagged(connection, label, value) if label.startswith(TAG) else [_number(connection, label, value)]
-        wanted.setdefault(label, []).extend(numbers)
-    parts, values = ["1"], []
-    for label, numbers in wanted.items():
-        # One list as JSON: texts that have a tag can be more than a statement takes values.
-        parts.append(f"s.{_column(label)} IN (SELECT value FROM json_each(?))")
-        values.append(json.dumps(numbers))
-    return " AND ".join(parts), values
-
-
-def _tagged(connection: sqlite3.Connection, label: str, value: str) -> list[int]:
-    """Return the numbers of all texts of tags in which a tag has that value."""
-    name, wanted = label.removeprefix(TAG), None if value == NONE else value
-    known = connection.execute("SELECT id, text FROM text WHERE kind = ?", (rows.TAGS,)).fetchall()
-    return [number for number, text in [*known, (0, "")] if tag_of(text, name) == wanted]
-
-
-def _number(connection: sqlite3.Connection, label: str, value: str) -> int:
-    """Return the number that stands for a value in ``series``."""
-    if label in _CODED:
-        if value not in _CODED[label]:
-            raise UnknownNameError(f"--where {label}={value}: {label} is one of {', '.join(_CODED[label])}.")
-        return _CODED[label].index(value)
-    kind = TEXT_KINDS[label]
-    found = connection.execute("SELECT id FROM text WHERE kind = ? AND text = ?", (kind, value)).fetchone()
-    if found:
-        return int(found[0])
-    if value == NONE:
-        return 0
-    names = [row[0] for row in connection.execute("SELECT text FROM text WHERE kind = ? ORDER BY id LIMIT 11", (kind,))]
-    raise UnknownNameError(f"--where {label}={value}: the ledger has no such {label}. {_some(names)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    if not names:
-        return "It has none at all."
-    return f"It has {', '.join(names[:10])}{' and others' if len(names) > 10 else ''}."
-
-
-def _check(question: Question) -> None:
-    for label in question.by:
-        if label not in LABELS and not _names_tag(label):
-            raise InputError(f"--by {label}: results can be grouped by {', '.join(LABELS)}, tag:NAME.")
-    if len(set(question.by)) < len(question.by):
-        raise InputError(f"--by {','.join(question.by)} names a label twice.")
-    for label, _ in question.where:
-        if label not in SERIES_LABELS and not _names_tag(label):
-            names = ", ".join((*SERIES_LABELS, "tag:NAME"))
-            raise InputError(f"--where {label}=…: rows can be chosen by {names}; times by --since and --until.")
+def check(question: Question) -> None:
+    """Raise ``InputError`` for a question that cannot be answered."""
+    check_labels(question.by, question.where)
     for option, moment in (("--since", question.since), ("--until", question.until)):
         if moment is not None and moment.timestamp() % _HOUR_S:
             raise InputError(f"{option} {moment:%Y-%m-%dT%H:%M:%S}: the ledger sums up by the hour. Give a full hour.")
@@ -333,19 +239,6 @@ def _check(question: Question) -> None:
         raise InputError(
             f"--since {question.since:%Y-%m-%dT%H:%MZ} is not before --until {question.until:%Y-%m-%dT%H:%MZ}."
         )
-
-
-def _names_tag(label: str) -> bool:
-    return len(label) > len(TAG) and label.startswith(TAG)
-
-
-def tag_of(tags: str, name: str) -> str | None:
-    """Return the value of one tag in ``team=search,env=prod``; a tag without a value is its own."""
-    for part in tags.split(","):
-        found, sign, value = (piece.strip() for piece in part.partition("="))
-        if found == name:
-            return value if sign else found
-    return None
 
 
 def ranked(totals: Iterable[Total], order: str) -> tuple[Total, ...]:

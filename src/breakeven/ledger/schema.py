@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of the tables; in the file as ``user_version``."""
 
 APPLICATION: Final = 0x42454C47  # "BELG"
@@ -38,6 +38,9 @@ KEY_COLUMNS: Final = (
     "former_until_s REAL",
 )
 """Columns of ``key`` that came with version 2; dollars are decimal text, exact to the last digit."""
+
+KEY_SENSITIVITY: Final = "sensitivity TEXT NOT NULL DEFAULT ''"
+"""Column of ``key`` that came with version 3."""
 
 SUM_COLUMNS: Final = ("attempts", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 
@@ -73,6 +76,60 @@ _UPKEEP: Final = (
     ) WITHOUT ROWID""",
 )
 
+_POOLS: Final = (
+    # What the gateway that writes here knows of pools: their nodes, dated prices, and the GPU time of tokens.
+    """CREATE TABLE IF NOT EXISTS pool (
+        name TEXT PRIMARY KEY,
+        content TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    # Hours that are over and were paid, from so many microseconds in; what they cost follows from the prices.
+    """CREATE TABLE IF NOT EXISTS pool_hour (
+        pool TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        node TEXT NOT NULL,
+        from_us INTEGER NOT NULL,
+        paid_us INTEGER NOT NULL,
+        PRIMARY KEY (pool, hour, node)
+    ) WITHOUT ROWID""",
+    # Hours since 1970 of which all that was paid is written down.
+    "CREATE TABLE IF NOT EXISTS pool_kept (hours INTEGER NOT NULL)",
+    "INSERT INTO pool_kept SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM pool_kept)",
+)
+
+_VIRTUAL: Final = (
+    # Of pools that are only simulated, as last declared: nodes, dated prices, and what else their cost follows from.
+    """CREATE TABLE IF NOT EXISTS virtual_pool (
+        name TEXT PRIMARY KEY,
+        content TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    # What each hour would have been; times as counts by bucket, packed, and what it was worked out from, as a hash.
+    """CREATE TABLE IF NOT EXISTS virtual_hour (
+        pool TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        paid_us INTEGER NOT NULL,
+        busy_us INTEGER NOT NULL,
+        used_us INTEGER NOT NULL,
+        ttft_counts BLOB NOT NULL,
+        queue_counts BLOB NOT NULL,
+        derived_from TEXT NOT NULL,
+        PRIMARY KEY (pool, hour)
+    ) WITHOUT ROWID""",
+    # Its requests by what they really cost at the API, and by whether the pool would have left them there.
+    """CREATE TABLE IF NOT EXISTS virtual_part (
+        pool TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        rate_card TEXT NOT NULL,
+        over_tokens INTEGER NOT NULL,
+        went_over INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_input_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        PRIMARY KEY (pool, hour, rate_card, over_tokens, went_over)
+    ) WITHOUT ROWID""",
+)
+
 # CROSS JOIN keeps the order of joins, so that attempts come in their order without being sorted first.
 _SAID: Final = """CREATE VIEW attempt_said AS SELECT
         attempt_id, attempt_id & ~15 AS request_id, attempt_id & 15 AS number, received_us,
@@ -98,7 +155,8 @@ UPGRADES: Final = {
         *(f"ALTER TABLE key ADD COLUMN {column}" for column in KEY_COLUMNS),
         "DROP VIEW attempt_said",
         _SAID,
-    )
+    ),
+    2: (*_POOLS, *_VIRTUAL, f"ALTER TABLE key ADD COLUMN {KEY_SENSITIVITY}"),
 }
 """What brings the tables of a version to the next one."""
 
@@ -167,10 +225,12 @@ TABLES: Final = (
         created_s REAL NOT NULL,
         expires_s REAL,
         revoked_s REAL,
-        {", ".join(KEY_COLUMNS)}
+        {", ".join((*KEY_COLUMNS, KEY_SENSITIVITY))}
     ) WITHOUT ROWID""",
     _SAID,
     *_UPKEEP,
+    *_POOLS,
+    *_VIRTUAL,
 )
 
 

@@ -6,9 +6,11 @@ requests at once, however many, overdraw by what they use beyond their own reser
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.limits.meter import meter_of
+from breakeven.limits.rules import NANO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -101,6 +103,14 @@ class Limits:
         self._common = any(scope in ("tag", "model") for scope, _ in self._by_name)
         self._subjects.clear()
 
+    def make_good(self, corrections: Mapping[Identity, int], now_s: float) -> None:
+        """Change what was used in the present windows: what was charged provisionally became another amount."""
+        for counts, delta in corrections.items():
+            meter = self._meters.get(counts)
+            if meter is not None:
+                meter.fits(0, now_s)
+                meter.correct(meter.take(0), delta)
+
     async def start(self) -> None:
         """Nothing is to be waited for before the first request."""
 
@@ -121,6 +131,15 @@ class Limits:
                 self._subjects.clear()
             found = self._subjects[asked] = self._resolve(*asked)
             return found
+
+    def left_usd(self, subject: Subject, now_s: float) -> float:
+        """Return what a request may still cost under its budgets, in US dollars; infinity where it has none."""
+        left = inf
+        for meter in subject:
+            if meter.rule.kind == "usd":
+                meter.fits(0, now_s)  # so that a window that is over counts no more
+                left = min(left, (meter.rule.amount - meter.used) / NANO)
+        return max(left, 0.0)
 
     def target_subject(self, name: str, provider: str) -> Subject | None:
         """Return the meters of an attempt at a target, its provider's among them; None where no rule holds for it."""

@@ -33,7 +33,7 @@ def price_schedule(place: LedgerPlace, config: Path | None, cards: Sequence[Path
     from breakeven.sources.rate_cards import read_rate_cards
 
     stored = {item.target: item for item in stored_lists(place.store)} if place.store.is_file() else {}
-    known = _cards_of(config) if config is not None else dict(stored)
+    known = cards_of(config) if config is not None else dict(stored)
     known |= {item.target: item for path in cards for item in read_rate_cards(path)}
 
     def resolve(name: str) -> PriceList | None:
@@ -42,7 +42,7 @@ def price_schedule(place: LedgerPlace, config: Path | None, cards: Sequence[Path
     return CardSchedule(known.values(), resolve)
 
 
-def _cards_of(config: Path) -> dict[str, PriceList]:
+def cards_of(config: Path) -> dict[str, PriceList]:
     """Read the rate cards that settings name; nothing else in them matters here, least of all a missing secret."""
     from breakeven.sources.rate_cards import read_rate_cards
     from breakeven.sources.yaml_file import need_mapping, read_yaml

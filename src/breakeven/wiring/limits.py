@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from breakeven.errors import MissingExtraError
+from breakeven.errors import InputError, MissingExtraError
 from breakeven.gateway.snapshot import Key, SharedState
-from breakeven.ledger.used import used_since
+from breakeven.ledger.pools import kept_hours
+from breakeven.ledger.used import true_up, used_since
 from breakeven.limits.reserve import Limits
 from breakeven.limits.rules import Identity, Kind, Rule, Scope, Window, divided, nano_usd, window_edges
+from breakeven.wiring.pools import closed_hours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,6 +77,7 @@ def keys_of_stored(key: StoredKey, now_s: float) -> tuple[Key, ...]:
         tags=key.tags,
         expires_s=key.expires_s,
         team=key.team,
+        sensitivity=limits.sensitivity,
         rules=rules,
     )
     if key.former_until_s <= now_s:
@@ -106,19 +109,60 @@ def used_now(snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Ident
     """Return what the ledger has of the present days and months, for limits to begin with: as a worker takes it.
 
     What is still in the spool is not in it.  A provider is charged with what the targets used that are its own now.
+    Attempts that a pool served count with their part of its closed hours, else at their provisional price.
     Raises ``InputError`` for a store that cannot be read.
     """
     rules = all_rules(snapshot, stored)
-    teams = {key.name: key.team for key in (*stored.keys, *snapshot.keys)}
-    providers = {target.name: target.provider for target in snapshot.targets}
+    teams, providers = _owners(snapshot, stored)
+    store = Path(snapshot.ledger.store)
     used: dict[Identity, int] = {}
     for window in ("day", "month"):
         wanted = {rule.counts for rule in rules if rule.window == window}
         if wanted:
             begins = datetime.fromtimestamp(window_edges(window, now_s)[0], UTC)
-            used |= _summed(used_since(Path(snapshot.ledger.store), begins), wanted, teams, providers)
+            parts = used_since(store, begins, kept_hours(store))
+            used |= _summed(parts, wanted, teams, providers)
     share = 1 if snapshot.shared_state else snapshot.workers
     return {counts: -(-amount // share) for counts, amount in used.items()}
+
+
+class TrueUp:
+    """What a running worker asks now and then: by how much pools' hours that closed since change what was used."""
+
+    __slots__ = ("_made_good",)
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Begin with the hours that ``used_now`` has made good: make it when limits are opened."""
+        self._made_good = kept_hours(Path(snapshot.ledger.store))
+
+    def __call__(self, snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Identity, int]:
+        """Return this worker's part of the corrections, by what a limit counts; mostly none, and then at no cost.
+
+        Only of the days and months that are still running.  Where the hour is not written down yet, or the store
+        cannot be read, the next call asks again.
+        """
+        if closed_hours(now_s) <= self._made_good:
+            return {}
+        store = Path(snapshot.ledger.store)
+        try:
+            kept = kept_hours(store)
+            found = self._corrections(snapshot, stored, now_s, kept) if kept > self._made_good else {}
+        except InputError:
+            return {}
+        self._made_good = max(kept, self._made_good)
+        return {counts: -(-amount // snapshot.workers) for counts, amount in found.items() if amount}
+
+    def _corrections(self, snapshot: Snapshot, stored: StoredKeys, now_s: float, kept: int) -> dict[Identity, int]:
+        teams, providers = _owners(snapshot, stored)
+        wanted = {rule.counts for rule in all_rules(snapshot, stored) if rule.kind == "usd"}
+        found: dict[Identity, int] = {}
+        for window in ("day", "month"):
+            ruled = {counts for counts in wanted if counts[3] == window}
+            begins_s = max(window_edges(window, now_s)[0], self._made_good * 3600)
+            if ruled and begins_s < kept * 3600:
+                parts = true_up(Path(snapshot.ledger.store), datetime.fromtimestamp(begins_s, UTC), kept)
+                found |= _summed(parts, ruled, teams, providers)
+        return found
 
 
 def open_limits(snapshot: Snapshot, stored: StoredKeys, clock: Clock) -> Limits:
@@ -154,6 +198,14 @@ def gateway_id(folder: Path) -> str:
         os.link(draft, path)  # whole or not at all, and one for all workers
     draft.unlink()
     return path.read_text(encoding="ascii")
+
+
+def _owners(snapshot: Snapshot, stored: StoredKeys) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the teams of keys, and the providers of targets."""
+    return (
+        {key.name: key.team for key in (*stored.keys, *snapshot.keys)},
+        {target.name: target.provider for target in snapshot.targets},
+    )
 
 
 def _amounts(
