@@ -117,14 +117,24 @@ bench-hybrid: $(STAMP)  ## A hybrid sized on one week and run on the next, on th
 	$(BIN)/python scripts/bench_hybrid.py
 
 .PHONY: bench-simulate
-bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core
+bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core, and its closed loops beside measured ones
 	$(BIN)/python scripts/bench_simulate.py
+
+DATA ?= data/routing
+
+.PHONY: bench-routing
+bench-routing: $(STAMP)  ## Routing policies on labelled answers: DATA=FOLDER with the files that the script names
+	$(BIN)/python scripts/bench_routing.py "$(DATA)"
 
 ARGS ?=
 
 .PHONY: bench-endpoint
 bench-endpoint: $(STAMP)  ## Streams that `bench` reads from one core; ARGS="--engine llama": beside other tools
 	$(BIN)/python scripts/bench_endpoint.py $(ARGS)
+
+.PHONY: test-engines
+test-engines: $(STAMP)  ## What we read of a real vLLM's metrics, against what it was asked (2 GB on first use)
+	$(BIN)/python scripts/test_engines.py
 
 PEERS ?= $(HOME)/.cache/gateway-peers
 
@@ -135,6 +145,10 @@ bench-gateway: $(STAMP)  ## CPU, latency and memory of the gateway beside nginx 
 .PHONY: bench-ledger
 bench-ledger: $(STAMP)  ## Rows a second and CPU a row from the spool into the store
 	$(BIN)/python scripts/bench_ledger.py
+
+.PHONY: bench-batches
+bench-batches: $(STAMP)  ## People's time to first token beside batches, on real engines; a batch of a million lines
+	$(BIN)/python scripts/bench_batches.py $(ARGS)
 
 MINUTES ?= 10
 .PHONY: soak

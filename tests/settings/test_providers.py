@@ -15,10 +15,10 @@ from breakeven.errors import InputError
 from breakeven.routing.eligible import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, PROTOCOLS, RESPONSES
 from breakeven.settings import config_schema, read_settings
 from breakeven.settings.address import check_target_url, read_address
-from breakeven.settings.file import TargetEntry
 from breakeven.settings.headers import looks_secret
 from breakeven.settings.providers import Protocol, Provider, load_providers, provider_at
 from breakeven.settings.reach import SPOKEN, UNKNOWN_URL, reach
+from breakeven.settings.targets import TargetEntry
 from breakeven.sources.genai import known_targets
 from breakeven.wiring.snapshot import build_snapshot
 

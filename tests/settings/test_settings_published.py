@@ -16,11 +16,9 @@ from breakeven.settings.file import (
     LimitsEntry,
     Listen,
     ModelEntry,
-    ProxyEntry,
     RouteTarget,
-    TargetEntry,
-    Timeouts,
 )
+from breakeven.settings.targets import ProxyEntry, TargetEntry, Timeouts
 from breakeven.settings.telemetry import TelemetryEntry
 from breakeven.sources.yaml_file import read_yaml
 from settings.files import BENCH, DOCS, ENVIRONMENT, SECRET, refused

@@ -8,17 +8,20 @@ import typer
 
 from breakeven import __version__
 from breakeven.cli import (
+    audit,
     bench,
     capacity,
     catalog,
     claims,
     config,
     demo,
+    engine,
     init,
     keys,
     ledger,
     plan,
     profile,
+    route,
     schema,
     simulate,
     size,
@@ -52,6 +55,7 @@ def _root(
 app.command("init")(init.init)
 app.command("plan")(plan.plan)
 app.command("profile")(profile.profile)
+app.command("audit")(audit.audit)
 app.command("simulate")(simulate.simulate)
 app.command("size")(size.size)
 app.command("bench")(bench.bench)
@@ -64,6 +68,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(capacity.app, name="capacity")
+app.add_typer(route.app, name="route")
+app.add_typer(engine.app, name="engine")
 
 
 def main() -> None:

@@ -36,6 +36,9 @@ def create(
     tags: Annotated[str, typer.Option(help="Tags of its requests that bring none, such as team=search.")] = "",
     expires: Annotated[str | None, typer.Option(help="Day (YYYY-MM-DD, UTC) from whose start it is refused.")] = None,
     team: Annotated[str, typer.Option(help="Team whose quotas it shares: one word.")] = "",
+    sensitivity: Annotated[
+        str, typer.Option(help="Kinds of data that all of its requests are marked with, A,B, such as local-only.")
+    ] = "",
     requests_per_minute: Annotated[int | None, typer.Option(help="Most requests in any 60 seconds.")] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(help="Most tokens, in and out, in any 60 seconds.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Most requests at once.")] = None,
@@ -58,6 +61,7 @@ def create(
         parallel_requests=parallel,
         day_usd=_dollars("--budget-day", budget_day),
         month_usd=_dollars("--budget-month", budget_month),
+        sensitivity=sensitivity,
     )
     secret = create_key(
         place.store,
@@ -73,7 +77,7 @@ def create(
         from breakeven.reports.as_json import to_json
 
         said = {"name": name, "key": secret, "models": allowed, "tags": tags, "expires": expires, "team": team}
-        typer.echo(to_json({**said, "limits": _limits_record(limits)}))
+        typer.echo(to_json({**said, "sensitivity": sensitivity, "limits": _limits_record(limits)}))
         return
     typer.echo(secret)
     typer.echo(f"The key {name!r}. It is shown this once; only its hash is kept in {place.store}.", err=True)
@@ -126,13 +130,14 @@ def list_(ledger: Ledger = None, config: Config = None, as_json: Json = False) -
 
     from breakeven.cli.output import console
 
-    headings = ("key", "shown as", "state", "team", "models", "tags", "limits", "made", "until")
+    headings = ("key", "shown as", "state", "team", "models", "tags", "sensitivity", "limits", "made", "until")
     table = Table(*headings, box=None, pad_edge=False)
     for key in keys:
         until = _day(key.expires_s) if key.expires_s is not None else ""
         models = ", ".join(key.models) or "all"
         state, limits = _state(key, now_s), _limits_in_words(key.limits)
-        table.add_row(key.name, key.shown, state, key.team, models, key.tags, limits, _day(key.created_s), until)
+        said = key.team, models, key.tags, key.limits.sensitivity, limits
+        table.add_row(key.name, key.shown, state, *said, _day(key.created_s), until)
     console().print(table)
 
 
@@ -164,6 +169,7 @@ def _record(key: StoredKey, now_s: float) -> dict[str, object]:
         "state": _state(key, now_s),
         "models": key.models,
         "tags": key.tags,
+        "sensitivity": key.limits.sensitivity,
         "team": key.team,
         "limits": _limits_record(key.limits),
         "former_until": _moment(key.former_until_s) if key.former_until_s > now_s else None,

@@ -29,7 +29,7 @@ def up(
 
     overrides = Overrides(host=host, port=port, workers=workers)
     settings = load_settings(config, overrides)
-    snapshot = build_snapshot(settings)
+    snapshot = build_snapshot(settings, lambda warning: typer.echo(f"warning: {warning}", err=True))
     for warning in settings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(announcement(settings), err=True)

@@ -39,6 +39,7 @@ class _NewKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     models: list[str] = []
     tags: str = ""
     team: str = ""
+    sensitivity: str = ""
     expires: date | None = None
     limits: _Limits = msgspec.field(default_factory=_Limits)
 
@@ -78,6 +79,7 @@ def make_key(console: Console, call: Call) -> Answer:
             parallel_requests=limits.parallel_requests,
             day_usd=limits.day_usd,
             month_usd=limits.month_usd,
+            sensitivity=given.sensitivity,
         ),
     )
     _log.info("%s made the key %r", call.caller, given.name)
@@ -122,6 +124,7 @@ def _record(key: StoredKey, now_s: float) -> dict[str, object]:
         "models": key.models,
         "tags": key.tags,
         "team": key.team,
+        "sensitivity": key.limits.sensitivity,
         "created": _moment(key.created_s),
         "expires": _moment(key.expires_s),
         "revoked": _moment(key.revoked_s),

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from breakeven.errors import InputError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import cost_usd
-from breakeven.ledger.query import TEXT_KINDS, Cards, usage_of
+from breakeven.ledger.labels import TEXT_KINDS
+from breakeven.ledger.query import Cards, usage_of
 from breakeven.ledger.rollups import NO_HOUR, cells_within
 from breakeven.ledger.schema import SUM_COLUMNS, SUMMED
 from breakeven.ledger.store import StoreMissingError, connect, trouble_of

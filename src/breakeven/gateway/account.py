@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from breakeven.ledger.rows import ESTIMATED, STREAMED, UNKNOWN_US, Attempt
 
 if TYPE_CHECKING:
-    from breakeven.gateway.choice import Labels
     from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.labels import Labels
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
     from breakeven.gateway.targets import Offer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from breakeven.gateway.cache import Stored
-    from breakeven.gateway.client import Client
+    from breakeven.gateway.client import Client, Receiver
     from breakeven.metering.meter import EventMeter
     from breakeven.metering.reading import Reading
 
@@ -68,7 +68,9 @@ class WholeAnswer:
 
     skipped_events = 0
 
-    def __init__(self, client: Client, status: int, lines: bytes, headers: Mapping[bytes, bytes] | None = None) -> None:
+    def __init__(
+        self, client: Receiver, status: int, lines: bytes, headers: Mapping[bytes, bytes] | None = None
+    ) -> None:
         """Send an answer behind a head with these lines; ``headers`` are the target's own."""
         self._read = client.dialect.read_answer
         self.headers = dict(headers) if headers and status >= 400 else {}
@@ -127,6 +129,10 @@ class WholeAnswer:
         del message, code
         return b""
 
+    def go_to(self, client: Receiver) -> None:
+        """Send to a client what comes from now on; it has been sent what came before."""
+        self._client = client
+
     def _flow(self) -> None:
         """Send everything but the newest part, which may be the last."""
         *ready, newest = self._parts
@@ -151,7 +157,7 @@ class StreamedAnswer:
     headers: ClassVar[Mapping[bytes, bytes]] = {}
 
     def __init__(
-        self, client: Client, lines: bytes, meter: EventMeter | CollectingMeter, *, started: bool = False
+        self, client: Receiver, lines: bytes, meter: EventMeter | CollectingMeter, *, started: bool = False
     ) -> None:
         """Pass on what ``meter`` watches, behind a head with these lines, or without one where it has ``started``."""
         self.started = started
@@ -160,7 +166,7 @@ class StreamedAnswer:
         self._client = client
         self._chunks = client.takes_chunks
         self._write = client.transport.write if client.transport is not None else client.write
-        self._lines = lines
+        self.lines = lines
         self._rest = b""
 
     def body(self, data: bytes) -> None:
@@ -227,13 +233,19 @@ class StreamedAnswer:
         """
         return framed(self._client, b"\n\n" + self._dialect.error_event(message, code)) + end_of(self._client)
 
+    def go_to(self, client: Receiver) -> None:
+        """Send to a client what comes from now on; it has been sent what came before."""
+        self._client = client
+        self._chunks = client.takes_chunks
+        self._write = client.transport.write if client.transport is not None else client.write
+
     def _held(self) -> bytes:
         """Return what was kept back, as the client takes it."""
         return self._meter.held
 
     def _head(self) -> bytes:
         self.started = True
-        return _stream_head(self._client, 200, self._lines)
+        return _stream_head(self._client, 200, self.lines)
 
 
 def replayed(client: Client, stored: Stored, lines: bytes, age_s: int, *, similar: bool) -> bytes:
@@ -247,6 +259,21 @@ def replayed(client: Client, stored: Stored, lines: bytes, age_s: int, *, simila
     return head + stored.body
 
 
+def begun(client: Receiver, answer: WholeAnswer | StreamedAnswer, body: bytes, line: bytes) -> bytes:
+    """Return the beginning of an answer that was held, as it is sent at last; ``line``: more of its head."""
+    head = _stream_head(client, answer.status, answer.lines + line)
+    return head + framed(client, body) if body else head
+
+
+def given(client: Client, answer: WholeAnswer | StreamedAnswer, body: bytes, line: bytes) -> bytes:
+    """Return a whole answer that was held, with its head; ``line``: more of that."""
+    if isinstance(answer, StreamedAnswer):
+        return begun(client, answer, body, line) + end_of(client)
+    closing = b"" if client.keeps_alive else CLOSE
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    return b"".join((replies.status_line(answer.status), answer.lines, line, closing, length, body))
+
+
 def _choose(names: tuple[bytes, ...]) -> tuple[bytes, Callable[[Mapping[bytes, bytes]], object]]:
     passed = [name for name in names if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIXES)]
     lines = b"".join(b"%b: %%b\r\n" % name.lower().replace(b"%", b"%%") for name in passed)
@@ -256,17 +283,17 @@ def _choose(names: tuple[bytes, ...]) -> tuple[bytes, Callable[[Mapping[bytes, b
     return chosen
 
 
-def _stream_head(client: Client, status: int, lines: bytes) -> bytes:
+def _stream_head(client: Receiver, status: int, lines: bytes) -> bytes:
     if client.takes_chunks:
         return b"%b%btransfer-encoding: chunked\r\n\r\n" % (replies.status_line(status), lines)
     return b"%b%b%b\r\n" % (replies.status_line(status), lines, CLOSE)
 
 
-def framed(client: Client, data: bytes) -> bytes:
+def framed(client: Receiver, data: bytes) -> bytes:
     """Return bytes of a body as this client takes them."""
     return b"%x\r\n%b\r\n" % (len(data), data) if client.takes_chunks else data
 
 
-def end_of(client: Client) -> bytes:
+def end_of(client: Receiver) -> bytes:
     """Return the bytes that end a body of unknown length."""
     return replies.LAST_CHUNK if client.takes_chunks else b""

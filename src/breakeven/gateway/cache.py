@@ -3,7 +3,7 @@
 What is decided, and why:
 
 - The key is a digest of everything that makes an answer: who asks, the path, the body, the headers that a target sees,
-  and the kind of data, which bounds the targets.  No tenant ever gets an answer that was made for another.
+  and the kinds of data, which bound the targets.  No tenant ever gets an answer that was made for another.
 - Bodies are compared byte for byte.  Sorting keys would not be harmless: models write the fields of structured outputs
   in the order of the schema's keys (https://platform.openai.com/docs/guides/structured-outputs#key-ordering), and a
   number written otherwise can be another one to the next reader.  A client's library writes equal requests equally.
@@ -233,7 +233,7 @@ def cache_key(tenant: bytes, path: bytes, body: bytes, passed: bytes, sensitivit
     """Return the SHA-256 digest of what makes an answer: equal where all parts are, and only there.
 
     ``tenant``: whose answers are shared, the digest of a key, say; ``passed``: the header lines that the target sees;
-    ``sensitivity``: the kind of data.  The lengths of all parts come first, so that no two lists of parts make the
+    ``sensitivity``: the kinds of data.  The lengths of all parts come first, so that no two lists of parts make the
     same bytes.
     """
     kind = sensitivity.encode("utf-8", "surrogatepass")

@@ -13,14 +13,27 @@ if TYPE_CHECKING:
     from breakeven.gateway.shared import Carried
 
 
-class Client(Protocol):
+class Receiver(Protocol):
+    """Where the bytes of an answer go."""
+
+    dialect: Dialect
+    transport: asyncio.Transport | None
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether it understands chunked answers; if not, a body of unknown length ends with the connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; nothing when it has gone."""
+
+
+class Client(Receiver, Protocol):
     """What is known of a request's sender, and how it is answered."""
 
     key: KeyState | None
     received_s: float
     """Unix seconds at which the request's head was complete."""
 
-    dialect: Dialect
     passed: bytes
     """Header lines that its target is to see."""
 
@@ -30,18 +43,9 @@ class Client(Protocol):
     exchange: Carried | None
     """What is being done for it; None while nothing is."""
 
-    transport: asyncio.Transport | None
-
     @property
     def keeps_alive(self) -> bool:
         """Whether it can ask again after the answer, as far as is known now."""
-
-    @property
-    def takes_chunks(self) -> bool:
-        """Whether it understands chunked answers; if not, a body of unknown length ends with the connection."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; nothing when it has gone."""
 
     def reply(self, reply: Reply) -> None:
         """Send an answer of the gateway's own, the whole of it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
@@ -18,10 +18,12 @@ from breakeven.upstreams.heads import MAX_LESSONS, repeated_head
 
 if TYPE_CHECKING:
     from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.reception import Reception
     from breakeven.gateway.shared import Carried, Shared
 
-IDLE, HEAD, BODY, ANSWERING, CLOSING = range(5)
-"""Waiting for a request; within its head; within its body; waiting for its answer; about to be closed."""
+IDLE, HEAD, BODY, HANDED, ANSWERING, CLOSING = range(6)
+"""Waiting for a request; within its head; within its body; about to be another process's; waiting for its answer;
+about to be closed."""
 
 SEND_BUFFER_BYTES: Final = 32 * 1024
 """Asked of the kernel for each client (which doubles it): what a client does not read stays at the target."""
@@ -34,35 +36,13 @@ _NO_LABELS: Final[dict[bytes, bytes]] = {}
 TOO_MANY: Final = replies.refusal(503, "There are too many connections.", "too_many_connections", close=True)
 
 
-class Reception(Protocol):
-    """Who decides what becomes of a request; each answer is a refusal, or None."""
-
-    def admit(self, connection: ClientConnection) -> bool:
-        """Count a connection in, unless there are too many."""
-
-    def gone(self, connection: ClientConnection) -> None:
-        """Count it out."""
-
-    def check_head(self, connection: ClientConnection, method: bytes, path: bytes) -> replies.Reply | None:
-        """Check a head before its body is read."""
-
-    def check_now(self, connection: ClientConnection) -> replies.Reply | None:
-        """Check what may have changed since the same head was accepted."""
-
-    def act(self, connection: ClientConnection, path: bytes, body: bytes) -> None:
-        """Act on a whole request."""
-
-    def carry(self, connection: ClientConnection, body: bytes) -> replies.Reply | None:
-        """Carry a request for a model to a target."""
-
-
 class ClientConnection(asyncio.Protocol):
     """The server's side of one connection, with the callbacks of ``httptools.HttpRequestParser``.
 
     Headers and body pieces are collected by C functions instead of methods, as in ``upstreams.connection``.
     """
 
-    def __init__(self, desk: Reception, shared: Shared) -> None:
+    def __init__(self, desk: Reception[ClientConnection], shared: Shared) -> None:
         self.desk = desk
         self.shared = shared
         self.transport: asyncio.Transport | None = None
@@ -99,6 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self._label_names: list[bytes] = []
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
+        self._early = b""  # of a head, before the packet that ends it
         self._keep_alive = True
         self._upgrading = self._passes = False
         self._blocked = False
@@ -166,14 +147,16 @@ class ClientConnection(asyncio.Protocol):
             self.phase = HEAD
             self.since_s = self.shared.now_s
             self._fed_bytes = 0
+            self._early = b""
             self._pieces.clear()
         self._fed_bytes += len(data)
         self._feed(data)
         if self.phase == BODY:
             self._check_body()
         elif self.phase == HEAD:
-            if self._fed_bytes > self.shared.limits.header_bytes:
-                self._refuse_now(heads.head_too_large(self.shared.limits))
+            self._await_head(data)
+        elif self.phase == HANDED:
+            self._hand_over(data)
         elif self.phase == IDLE:
             if not self._keep_alive:  # it was answered at once, and another had come behind it
                 self.close()
@@ -216,7 +199,7 @@ class ClientConnection(asyncio.Protocol):
             self._refusal = self.desk.check_head(self, parser.get_method(), self._url)
         if self._refusal is not None and (self._refusal.close or b"expect" in spelled):
             self._refuse_now(self._refusal)
-        elif b"expect" in spelled:
+        elif b"expect" in spelled and self.phase == BODY:
             self.write(replies.CONTINUE)
 
     def on_message_complete(self) -> None:
@@ -364,6 +347,17 @@ class ClientConnection(asyncio.Protocol):
             refusal = heads.body_too_large(self.shared.limits) if too_large else self.desk.carry(self, body)
         if refusal is not None:
             self.reply(refusal)
+
+    def _await_head(self, data: bytes) -> None:
+        self._early += data
+        if self._fed_bytes > self.shared.limits.header_bytes:
+            self._refuse_now(heads.head_too_large(self.shared.limits))
+
+    def _hand_over(self, data: bytes) -> None:
+        """Let another process serve this request, and forget the connection."""
+        refused = self.desk.hand_over(self, self._early + data)
+        if refused is not None:
+            self._refuse_now(refused)
 
     def _check_body(self) -> None:
         self.since_s = self.shared.now_s

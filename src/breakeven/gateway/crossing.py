@@ -18,7 +18,7 @@ from breakeven.protocols.streams import ChatToMessagesStream, MessagesToChatStre
 
 if TYPE_CHECKING:
     from breakeven.gateway.account import Account
-    from breakeven.gateway.client import Client
+    from breakeven.gateway.client import Receiver
     from breakeven.gateway.dialects import Dialect
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.targets import Offer
@@ -57,7 +57,7 @@ class Crossing(NamedTuple):
         return chat_answer_to_messages(body)
 
     def answering(
-        self, client: Client, status: int, lines: bytes, account: Account, *, streamed: bool
+        self, client: Receiver, status: int, lines: bytes, account: Account, *, streamed: bool
     ) -> TranslatedAnswer | TranslatedStream:
         """Return what brings the target's answer to the client."""
         created_s = account.received_us // 1_000_000
@@ -75,7 +75,7 @@ class Crossing(NamedTuple):
 class TranslatedAnswer(WholeAnswer):
     """A whole answer, held until it can be translated."""
 
-    def __init__(self, client: Client, status: int, lines: bytes, crossing: Crossing, created_s: int) -> None:
+    def __init__(self, client: Receiver, status: int, lines: bytes, crossing: Crossing, created_s: int) -> None:
         super().__init__(client, status, _JSON + lines)
         self._read = crossing.target.read_answer
         self._crossing = crossing
@@ -114,7 +114,7 @@ class TranslatedStream(StreamedAnswer):
 
     def __init__(
         self,
-        client: Client,
+        client: Receiver,
         lines: bytes,
         crossing: Crossing,
         translator: ChatToMessagesStream | MessagesToChatStream,

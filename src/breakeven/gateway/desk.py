@@ -10,11 +10,14 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from breakeven.gateway import replies
+from breakeven.gateway import connection as phases
+from breakeven.gateway import handover, replies
 from breakeven.gateway.dialects import BY_PATH, CHAT_COMPLETIONS
 from breakeven.gateway.exchange import Exchange
 from breakeven.gateway.heads import body_too_large
+from breakeven.gateway.labels import Labels
 from breakeven.gateway.requests import BadRequestError, read_request
+from breakeven.gateway.verified import exchange_of
 
 if TYPE_CHECKING:
     from breakeven.gateway.connection import ClientConnection
@@ -72,6 +75,11 @@ class Desk:
         """Return why the request is refused, or None; its protocol and its key go to the connection."""
         connection.dialect = BY_PATH.get(path, CHAT_COMPLETIONS)
         wanted = _METHODS.get(path) or (b"GET" if path.startswith(ONE_MODEL) else None)
+        if wanted is None and self.shared.batches and path.startswith(handover.PATHS):
+            refused = self.check_now(connection)
+            if refused is None:
+                connection.phase = phases.HANDED
+            return refused
         if wanted is None:
             return replies.refusal(404, f"There is nothing at {_shown(path)}.", "unknown_path")
         if method != wanted:
@@ -112,7 +120,25 @@ class Desk:
         route = self.shared.state.route(request.model)
         if route is None:
             return replies.unknown_model(request.model)
+        if route.verification is not None:
+            return exchange_of(self.shared, connection, route, request, body).begin()
         return Exchange(self.shared, connection, route, request, body).begin()
+
+    def hand_over(self, connection: ClientConnection, read: bytes) -> Reply | None:
+        """Give a request for files or batches to the process that serves them; return why not, if it is away."""
+        key = connection.key
+        assert key is not None  # checked with the head
+        if connection.transport is None:
+            return None
+        said = Labels(connection.labels, key, self.shared.state.spool) if connection.labels else key
+        handed = handover.Handed(
+            key=key.name,
+            team=key.team,
+            models=tuple(key.asked[0].allowed_models),
+            sensitivities=tuple(said.sensitivities),
+            read=handover.without_hops(read),
+        )
+        return handover.hand_over(self.shared.batches, connection.transport, handed)
 
     def _health(self) -> Reply:
         if self.shared.recorder.full:

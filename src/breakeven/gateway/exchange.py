@@ -10,9 +10,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from breakeven.gateway.answer import StreamedAnswer, WholeAnswer
-from breakeven.gateway.choice import Labels, Moment
+from breakeven.gateway.columns import Moment
 from breakeven.gateway.course import able_to_continue, after, without_provider
 from breakeven.gateway.failures import ERROR_EVENT, LEFT, OVER_BUDGET, Failure, ended
+from breakeven.gateway.labels import Labels
 from breakeven.gateway.quota import Holding, expected_of, over_limit
 from breakeven.gateway.relay import CONNECTING, ENDED, NOTHING, WAITING
 from breakeven.gateway.replay import Replay
@@ -21,8 +22,8 @@ from breakeven.gateway.sending import going_on, outgoing
 from breakeven.ledger.rows import CLIENT_LEFT, CUT, FAILED, OK
 from breakeven.routing.eligible import COUNT_TOKENS
 from breakeven.routing.kinds import MODEL_MISSING
+from breakeven.routing.policies import FULL_ANYWAY
 from breakeven.routing.retries import next_round
-from breakeven.routing.view import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
     from breakeven.gateway.targets import Offer
-    from breakeven.limits.reserve import Refused
+    from breakeven.gateway.waiting_room import Place
+    from breakeven.limits.reserve import Refused, Subject
     from breakeven.metering.reading import Reading
     from breakeven.routing.eligible import Asked
 
@@ -48,7 +50,7 @@ class Exchange(Replay):
     text: str
     """What the client has read of a stream that is being continued."""
 
-    timer: Timer | None
+    timer: Timer | Place | None
 
     def __init__(self, shared: Shared, client: Client, route: RouteState, request: ClientRequest, body: bytes) -> None:
         received_s = client.received_s
@@ -63,7 +65,10 @@ class Exchange(Replay):
         self.received_us = int(received_s * 1_000_000)
         self.ready_s = self.quiet_since_s = shared.clock.monotonic()
         self.request_id = shared.ids.next(int(received_s * 1000))
-        self.labels = Labels(client.labels, self.key, shared.state.spool) if client.labels else None
+        desk, spool = route.tasks, shared.state.spool
+        self.labels = Labels(client.labels, self.key, spool) if client.labels or desk is not None else None
+        if desk is not None and self.labels is not None:
+            self.labels.tell(desk, route.model, self.key.name, body if route.reads_tasks else None, spool)
         self.tried: Sequence[int] = route.untried
         self.number = self.attempts = 0
         self.fallback = ""
@@ -89,6 +94,8 @@ class Exchange(Replay):
             return route.refusal(asked)
         if (route.cache_s or self.client.labels) and self.recalls():
             return None
+        if reason == FULL_ANYWAY and route.room is not None:
+            return route.room.admit(self)
         self.client.exchange = self  # from here on as ``send``, written out: a call for every request
         if self.key.limited:
             return self._admit(index, reason)
@@ -118,6 +125,28 @@ class Exchange(Replay):
             client.write(self.tail)
             client.done(close=self.closes)
 
+    # The waiting room
+
+    def wait(self, place: Place) -> None:
+        """Wait for a node, at a place that is given up when the client leaves."""
+        self.client.exchange = self
+        self.phase = WAITING
+        self.timer = place
+
+    def admitted(self) -> None:
+        """Go to the node that has room now."""
+        self.timer = None
+        index, reason = self.choose(self.asked(), self.tried)
+        refused = self.route.refusal(self.asked()) if index < 0 else self.send(index, reason)
+        if refused is not None:
+            self.turned_away(refused)
+
+    def turned_away(self, refused: Reply) -> None:
+        """Tell the client that there is no room for its request."""
+        self.phase = ENDED
+        self.client.exchange = None
+        self.client.reply(refused)
+
     # Limits
 
     def send(self, index: int, reason: int) -> Reply | None:
@@ -128,11 +157,19 @@ class Exchange(Replay):
             return None
         return self._admit(index, reason)
 
+    def left_usd(self) -> float:
+        """Return what the request may still cost under the budgets that concern it."""
+        subject = self._subject()
+        return inf if subject is None else self.shared.quotas.left_usd(subject, self.client.received_s)
+
+    def _subject(self) -> Subject | None:
+        key, labels = self.key, self.labels
+        tags = labels.tag_text if labels is not None else key.tag_text
+        return self.shared.quotas.subject(key.name, key.team, tags, self.request.model)
+
     def _admit(self, index: int, reason: int) -> Reply | None:
         """Reserve what the request may take, then send it; return why it is refused, if that is certain now."""
-        shared, key, labels = self.shared, self.key, self.labels
-        tags = labels.tag_text if labels is not None else key.tag_text
-        subject = shared.quotas.subject(key.name, key.team, tags, self.request.model)
+        subject = self._subject()
         if subject is None:
             self._attempt(index, reason)
             return None
@@ -176,17 +213,24 @@ class Exchange(Replay):
     # Its own steps
 
     def asked(self) -> Asked:
-        """Return what the filter goes by: the key's part, with the kind of data that the client says."""
+        """Return what the filter goes by: the key's part, with the kinds of data that the client says besides."""
         asked = self.key.asked[self.dialect.place]
-        if self.labels is not None and self.labels.sensitivity:
-            asked = asked._replace(sensitivity=self.labels.sensitivity)
+        labels = self.labels
+        if labels is not None and (self.route.reads_tasks or labels.sensitivities != asked.sensitivities):
+            task = labels.task_text if self.route.reads_tasks else ""
+            asked = asked._replace(sensitivities=labels.sensitivities, task=task)
         return asked
 
     def choose(self, asked: Asked, tried: Sequence[int]) -> tuple[int, int]:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
+        if tried is self.route.untried and self.route.columns.by_load:
+            chosen = self.route.choose_by_load(asked, self.shared.uniform())
+            if chosen is not None:
+                return chosen
         task = self.labels.task if self.labels is not None else 0
-        request = Request(len(self.payload) >> 2, 0, task, 0, 0, inf, inf, self.attempts)
-        shared = self.shared
+        shared, columns = self.shared, self.route.columns
+        left_usd = self.left_usd() if columns.reads_budget and self.key.limited else inf
+        request = columns.request(self.payload, task, self.attempts, left_usd)
         now = Moment(shared.clock.monotonic(), self.received_us / 1e6, shared.uniform())
         return self.route.choose(asked, request, tried, now)
 
@@ -344,6 +388,8 @@ class Exchange(Replay):
             self.raced(self.route.hedges, outcome)  # first, so that what a late hedge used is settled with the rest
         target = self.offer.target
         target.in_flight -= 1
+        if target.load is not None and target.latency is not None and outcome == OK:
+            target.load.ended(self.shared.clock.monotonic() - self.sent_s)
         if outcome == OK and target.health.troubled:
             target.health.succeeded(self.shared.clock.monotonic(), probe=self.probe)
         if self.answer is not None:
@@ -354,3 +400,5 @@ class Exchange(Replay):
         if last:
             self.phase = ENDED
         self.shared.recorder.keep(row, self if last else None)
+        if self.route.room is not None:
+            self.route.room.turn()

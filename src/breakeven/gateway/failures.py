@@ -35,6 +35,7 @@ from breakeven.routing.kinds import (
 from breakeven.routing.kinds import OVER_BUDGET as OVER_BUDGET_KIND
 from breakeven.routing.kinds import SATURATED as SATURATED_KIND
 from breakeven.routing.kinds import UNTRANSLATABLE as UNTRANSLATABLE_KIND
+from breakeven.routing.kinds import UNVERIFIED as UNVERIFIED_KIND
 from breakeven.upstreams.connection import CONNECT_FAILED, CONNECT_TIMEOUT, PROXY_REFUSED, SATURATED, TLS_FAILED
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ OVERTAKEN: Final = "overtaken"
 OVER_BUDGET: Final = "over_budget"
 NOT_CONTINUED: Final = "not_continued"
 UNTRANSLATABLE: Final = "untranslatable"
+UNVERIFIED: Final = "unverified"
+"""The answer came whole, and is not what the route's checks want."""
 
 _TIMEOUTS: Final = frozenset({CONNECT_TIMEOUT, FIRST_TOKEN_TIMEOUT, BETWEEN_TOKENS_TIMEOUT, TOTAL_TIMEOUT})
 _KINDS: Final = {
@@ -67,6 +70,7 @@ _KINDS: Final = {
     TOTAL_TIMEOUT: OUT_OF_TIME,
     UNTRANSLATABLE: UNTRANSLATABLE_KIND,
     OVER_BUDGET: OVER_BUDGET_KIND,
+    UNVERIFIED: UNVERIFIED_KIND,
 }
 """By reason, of attempts that got no answer; all others broke."""
 

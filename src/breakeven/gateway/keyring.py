@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from hmac import compare_digest
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway.dialects import DIALECTS
+from breakeven.gateway.handover import BEHALF
 from breakeven.ledger import rows
-from breakeven.routing.eligible import Asked
+from breakeven.routing.eligible import Asked, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from breakeven.gateway.snapshot import Key
     from breakeven.ledger.spool import Spool
@@ -22,7 +24,8 @@ _MAX_CACHED_HEADERS: Final = 10_000
 class KeyState:
     """A key, with its texts coded for the ledger."""
 
-    def __init__(self, key: Key | None, spool: Spool) -> None:
+    def __init__(self, key: Key | None, spool: Spool, of_tags: Mapping[str, str]) -> None:
+        """Take a key, or nobody's; ``of_tags``: the kind of data that a tag stands for."""
         self.name = key.name if key else ""
         self.team = key.team if key else ""
         self.tag_text = key.tags if key else ""
@@ -32,9 +35,14 @@ class KeyState:
         self.code = spool.code(rows.KEY, key.name) if key else 0
         self.tags = spool.code(rows.TAGS, key.tags) if key else 0
         models = frozenset(key.models if key else ())
-        self.asked = tuple(Asked(models, "", dialect.protocol, inf) for dialect in DIALECTS)
+        self.of_tags = of_tags
+        self.sensitivities = marks((key.sensitivity,), key.tags, of_tags) if key else frozenset()
+        """Kinds of data that all of its requests are marked with; nothing that one says takes any of them away."""
+
+        self.asked = tuple(Asked(models, self.sensitivities, dialect.protocol, inf) for dialect in DIALECTS)
         """By dialect, what its requests ask for as long as they say nothing else."""
 
+        self.priority = key.priority if key else 0
         self.expires_s = key.expires_s if key else None
 
     def may_use(self, model: str) -> bool:
@@ -46,10 +54,17 @@ class KeyState:
 class Keyring:
     """Finds the key that a request presents, by the hash of what it presents."""
 
-    def __init__(self, keys: Iterable[Key], spool: Spool, *, open_to_all: bool) -> None:
-        self._by_digest = {bytes.fromhex(key.sha256): KeyState(key, spool) for key in keys}
+    def __init__(
+        self, keys: Iterable[Key], spool: Spool, *, open_to_all: bool, of_tags: Mapping[str, str], behalf: str = ""
+    ) -> None:
+        """Take them; ``behalf`` is the secret with which requests come in the name of a key.
+
+        ``of_tags``: the kind of data that a tag stands for.
+        """
+        self._behalf = BEHALF + behalf.encode() + b":" if behalf else b""
+        self._by_digest = {bytes.fromhex(key.sha256): KeyState(key, spool, of_tags) for key in keys}
         self._by_header: dict[bytes, KeyState] = {}
-        self._anybody = KeyState(None, spool) if open_to_all else None
+        self._anybody = KeyState(None, spool, of_tags) if open_to_all else None
         self.states = (*self._by_digest.values(), *([self._anybody] if self._anybody else ()))
         """All that can be found."""
 
@@ -65,6 +80,8 @@ class Keyring:
                 return self._anybody
             scheme, _, secret = authorization.partition(b" ")
             key = self._by_digest.get(hashlib.sha256(secret.strip()).digest()) if scheme.lower() == b"bearer" else None
+            if key is None and secret.startswith(BEHALF):
+                key = self._named(secret, now_s)
             if key is None:
                 return None
             if len(self._by_header) < _MAX_CACHED_HEADERS:
@@ -72,3 +89,13 @@ class Keyring:
         if key.expires_s is not None and now_s >= key.expires_s:
             return None
         return key
+
+    def _named(self, token: bytes, now_s: float) -> KeyState | None:
+        """Return the key in whose name the gateway's own process asks, where the token is that process's."""
+        size = len(self._behalf)
+        if not size or not compare_digest(token[:size], self._behalf):
+            return None
+        name = token[size:].decode("ascii", "replace")
+        found = [key for key in self._by_digest.values() if key.name == name]
+        valid = [key for key in found if key.expires_s is None or now_s < key.expires_s]
+        return next(iter(valid or found), None)

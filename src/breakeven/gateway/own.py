@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from breakeven.gateway.choice import Labels
     from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.labels import Labels
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.shared import Carried, Shared
     from breakeven.routing.eligible import Asked

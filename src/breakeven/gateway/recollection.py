@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breakeven.gateway.cache import Stored
-    from breakeven.gateway.choice import Labels
     from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.labels import Labels
     from breakeven.similar.evidence import Hits
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breakeven.gateway.choice import RouteState
-    from breakeven.gateway.client import Client
+    from breakeven.gateway.client import Client, Receiver
     from breakeven.gateway.crossing import Crossing
     from breakeven.gateway.dialects import Dialect
     from breakeven.gateway.recollection import Recall
@@ -266,8 +266,9 @@ class Relay(Account):
         elif self.phase == FLOWING and now_s - self.quiet_since_s > limits.between_tokens_s:
             self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
 
-    def _prepare(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        client, crossing = self.client, self.crossing
+    def _prepare(self, status: int, headers: Mapping[bytes, bytes], to: Receiver | None = None) -> None:
+        """Be ready for an answer that goes to the client, or for now somewhere else."""
+        client, crossing = to or self.client, self.crossing
         if self.hedge is not None and 200 <= status < 300:
             self.hedge.drop()
         if self.cache_key is not None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from breakeven.gateway.answer import replayed
 from breakeven.gateway.cache import OFF, REFRESH, cache_key, may_be_kept, use_of
-from breakeven.gateway.choice import TASK
 from breakeven.gateway.dialects import CROSSED
+from breakeven.gateway.labels import TASK
 from breakeven.gateway.race import Race
 from breakeven.gateway.recollection import Wanted
 from breakeven.gateway.relay import ENDED, WAITING
@@ -36,6 +36,10 @@ class Replay(Race):
         """Send the last bytes: the row is kept."""
         raise NotImplementedError
 
+    def tenant(self) -> bytes:
+        """Return whose answers it may be given again."""
+        return self.key.name.encode()
+
     def recalls(self) -> bool:
         """Answer with what was kept of an equal request, or look for a similar one, where that is asked for.
 
@@ -49,8 +53,10 @@ class Replay(Race):
         use = use_of(client.labels, route_on=ttl_s > 0)
         if use == OFF or not may_be_kept(self.dialect.path, self.payload):
             return False
-        kind = labels.sensitivity if labels is not None else ""
-        self.cache_key = cache_key(self.key.name.encode(), self.dialect.path, self.payload, client.passed, kind)
+        kinds = labels.sensitivities if labels is not None else self.key.sensitivities
+        self.cache_key = cache_key(
+            self.tenant(), self.dialect.path, self.payload, client.passed, ",".join(sorted(kinds))
+        )
         if use == REFRESH:
             return False
         stored = shared.cache.get(self.cache_key, self.ready_s, ttl_s or None)

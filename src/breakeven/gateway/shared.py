@@ -42,8 +42,8 @@ class Shared:
     """One worker's lookups, recorder, ids, clock and chance; and whether it is stopping."""
 
     __slots__ = (
-        "cache", "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder", "reserved_output_tokens",
-        "similar", "skipped_events", "state", "uniform",
+        "batches", "cache", "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder",
+        "reserved_output_tokens", "similar", "skipped_events", "state", "uniform",
     )  # fmt: skip
 
     def __init__(
@@ -78,5 +78,8 @@ class Shared:
     def take(self, snapshot: Snapshot) -> None:
         """Go by these settings from now on; answers that were kept under others are forgotten."""
         self.cache = Cache(snapshot.cache_bytes, snapshot.cache_entry_bytes, CACHE_S)
+        self.batches = snapshot.ledger.folder if snapshot.batches else ""
+        """Folder of the socket of the process that serves files and batches; empty: they are not served."""
+
         self.limits = snapshot.limits
         self.reserved_output_tokens = snapshot.reserved_output_tokens

@@ -55,7 +55,8 @@ class SimilarAnswers:
             return None
         labels = wanted.labels
         tenant = b"%b\0%b" % (wanted.key.name.encode(), wanted.task)
-        scope = cache_key(tenant, wanted.path, question.rest, wanted.passed, labels.sensitivity)
+        kinds = ",".join(sorted(labels.sensitivities))
+        scope = cache_key(tenant, wanted.path, question.rest, wanted.passed, kinds)
         known_by = _KnownBy(scope, read_marks(question.text))
         recall = _Recall(self, self._tasks[wanted.task], wanted, known_by, then)
         return recall if self.ask([question.text], wanted, recall.take) else None

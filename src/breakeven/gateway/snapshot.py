@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from breakeven.catalog.rate_card import PriceList  # noqa: TC001 - msgspec reads these annotations at run time
+from breakeven.economics.pool_hours import PoolTerms  # noqa: TC001 - likewise
+from breakeven.gateway.task_plan import TasksPlan  # noqa: TC001 - likewise
+from breakeven.gateway.verify_plan import VerifyPlan  # noqa: TC001 - likewise
 from breakeven.limits.rules import Rule  # noqa: TC001 - likewise
 from breakeven.routing.eligible import CHAT
 from breakeven.routing.health import Breaker
@@ -34,6 +37,31 @@ class Proxy:
     port: int
     authorization: str = field(default="", repr=False)
     """Value of ``Proxy-Authorization``; empty when the proxy asks for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What makes a target a node of a pool."""
+
+    pool: str
+    engine: str
+    """A name in ``engines.dialects.ENGINES``."""
+
+    most_waiting: int
+    """Requests that wait inside it with which it counts as full; likewise the next two."""
+
+    most_kv_fraction: float
+    most_ttft_s: float | None
+    """None: however late its first token is expected."""
+
+    back_ratio: float
+    """Of each limit, below which it counts as free again."""
+
+    slots: int | None
+    """Requests that it works on at once, where somebody said so."""
+
+    observe_s: float
+    """How often its engine is asked how busy it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +113,17 @@ class Target:
     provider: str = ""
     """Who serves it; empty: not known."""
 
+    node: Node | None = None
+    """None: it is no node of a pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingPlan:
+    """How requests wait for a node while all are full and no API may take them."""
+
+    most_requests: int
+    longest_s: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -105,6 +144,9 @@ class Route:
     names: tuple[str, ...] = ()
     """By target, the model that it is asked for where it has no name of its own for it; empty: the one asked for."""
 
+    own_names: tuple[str, ...] = ()
+    """By target, the model's name there for this route alone; empty: the target's. None at all: so for every target."""
+
     cache_s: float = 0.0
     """How long answers are given again to equal requests; 0: only where a request asks for it."""
 
@@ -113,6 +155,24 @@ class Route:
 
     hedging: Hedging | None = None
     """How often and how late a second target is asked beside a slow one; None: never."""
+
+    guards: tuple[tuple[str, ...] | None, ...] = ()
+    """By target, the tasks that it may have; None: all. None at all: no target is guarded."""
+
+    hours: tuple[tuple[str, str] | None, ...] = ()
+    """By target, when it is the one to ask: a timetable and its time zone; None: always. None at all: all always."""
+
+    first_token_s: float | None = None
+    """Within which the first token should come, for policies that weigh that."""
+
+    most_usd: float | None = None
+    """What a request may cost, for policies that weigh that."""
+
+    verify: VerifyPlan | None = None
+    """How its answers are checked; None: they are not."""
+
+    waiting: WaitingPlan | None = None
+    """None: a full node takes them all the same."""
 
     refuse_unpriced: bool = False
     """Refuse a request whose target has no known price, instead of recording it without one."""
@@ -132,8 +192,14 @@ class Key:
     tags: str = ""
     """Tags of its requests that bring none."""
 
+    sensitivity: str = ""
+    """Kinds of data that all of its requests are marked with, parted by commas; empty: none."""
+
     expires_s: float | None = None
     """Unix seconds from which it is refused."""
+
+    priority: int = 0
+    """Of its requests where they wait: higher ones go first."""
 
     team: str = ""
     rules: tuple[Rule, ...] = ()
@@ -186,6 +252,9 @@ class LedgerPlan:
 
     fresh: bool
     """Begin with an empty ledger at every start: for benchmarks and demonstrations only."""
+
+    pools: tuple[PoolTerms, ...] = ()
+    """Whose hours it keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +327,9 @@ class Snapshot:
     price_lists: tuple[PriceList, ...]
     cache_bytes: int = 64 * 1024 * 1024
     cache_entry_bytes: int = 256 * 1024
+    tasks: TasksPlan | None = None
+    """None: tasks are what clients declare."""
+
     semantic: SemanticPlan | None = None
     """None: no questions are compared by what they mean."""
 
@@ -269,11 +341,23 @@ class Snapshot:
     """For a request that says no largest output."""
 
     shared_state: SharedState | None = None
+    sensitivity_of_tags: tuple[tuple[str, str], ...] = ()
+    """Tags, and the kind of data that each marks a request with."""
+
     control: bytes = field(default=b"", repr=False)
     """What the control plane is told, for it alone to read; empty: there is none."""
 
     telemetry: bytes = field(default=b"", repr=False)
     """What the sender of spans is told, likewise."""
+
+    batches: bytes = field(default=b"", repr=False)
+    """What the process that serves files and batches is told, likewise."""
+
+    virtual: bytes = b""
+    """What the process is told that simulates pools which nobody rents; empty: there is none."""
+
+    behalf: str = field(default="", repr=False)
+    """Secret with which that process sends requests in the name of a key; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

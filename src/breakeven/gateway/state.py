@@ -12,6 +12,7 @@ from breakeven.gateway.choice import RouteState
 from breakeven.gateway.keyring import Keyring
 from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.targets import Offer, TargetState
+from breakeven.gateway.task_desk import TaskDesk
 from breakeven.ledger import rows
 from breakeven.ledger.cards import CardSchedule
 from breakeven.routing.policies import REASONS
@@ -41,10 +42,16 @@ class State:
         self.spool = spool
         self._schedule = CardSchedule(snapshot.price_lists)
         kept = kept or {}
+        self.nodes = tuple(target for target in snapshot.targets if target.node is not None)
+        """Of all pools."""
+
         self.targets = {
             target.name: kept.get(target.name) or TargetState(target, clock, spool, snapshot.breaker)
             for target in snapshot.targets
         }
+        self.tasks = None if snapshot.tasks is None else TaskDesk(snapshot.tasks)
+        """What tells tasks; None: clients declare them."""
+
         self.routes = {
             route.model: self._route_state(route, route.model) for route in snapshot.routes if route.model != ANY_MODEL
         }
@@ -103,12 +110,13 @@ class State:
             route.withdraw(targets)
 
     def _route_state(self, route: Route, model: str) -> RouteState:
-        names = [name or model for name in route.names or [""] * len(route.targets)]
+        none = ("",) * len(route.targets)
+        names = zip(route.own_names or none, (name or model for name in route.names or none), strict=True)
         offers = (
-            Offer(self.targets[target], model, asked_as, self.spool, self._schedule)
-            for target, asked_as in zip(route.targets, names, strict=True)
+            Offer(self.targets[target], model, both, self.spool, self._schedule)
+            for target, both in zip(route.targets, names, strict=True)
         )
-        return RouteState(route, model, tuple(offers))
+        return RouteState(route, model, tuple(offers), self._clock, self.tasks)
 
     def _any_route(self, route: Route, model: str) -> RouteState:
         found = self._named.get(model)
@@ -121,4 +129,7 @@ class State:
 
     def _keyring(self, stored: StoredKeys) -> Keyring:
         keys = (*stored.keys, *self._snapshot.keys)
-        return Keyring(keys, self.spool, open_to_all=self._snapshot.open_to_all and not stored.ever_made)
+        open_to_all = self._snapshot.open_to_all and not stored.ever_made
+        of_tags = dict(self._snapshot.sensitivity_of_tags)
+        behalf = self._snapshot.behalf
+        return Keyring(keys, self.spool, open_to_all=open_to_all, of_tags=of_tags, behalf=behalf)

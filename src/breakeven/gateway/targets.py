@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from breakeven.gateway.dialects import DIALECTS, reached, spoken_to
+from breakeven.gateway.node_load import NodeLoad
 from breakeven.gateway.price_tag import PriceTag
 from breakeven.ledger import rows
+from breakeven.routing.fullness import Limits
 from breakeven.routing.health import Health
-from breakeven.routing.latency import FirstBytes
+from breakeven.routing.latency import FirstBytes, Latency
 from breakeven.upstreams.dial import Address, tls_context
 from breakeven.upstreams.pool import Pool
 
@@ -17,11 +20,10 @@ if TYPE_CHECKING:
     import ssl
 
     from breakeven.clock import Clock
-    from breakeven.gateway.snapshot import Target
+    from breakeven.gateway.snapshot import Node, Target
     from breakeven.ledger.cards import CardSchedule
     from breakeven.ledger.spool import Spool
     from breakeven.routing.health import Breaker
-    from breakeven.routing.latency import Latency
 
 
 class TargetState:
@@ -36,12 +38,18 @@ class TargetState:
         self.bound = target.bound
         self.sensitivities = target.sensitivities
         self.protocols = reached(target.protocols)
-        self.pool = Pool(_address(target), max_connections=target.max_connections, clock=clock)
+        self.pool = Pool(address_of(target), max_connections=target.max_connections, clock=clock)
         self.in_flight = 0
         self.health = Health(replace(breaker, probe_s=target.timeouts.total_s))
         self.latency: Latency | None = None
         """Time to first byte; remembered where a policy looks at it."""
 
+        self.load: NodeLoad | None = None
+        """Of a pool's node: how busy it is."""
+
+        if target.node is not None:
+            self.latency = Latency() if target.node.most_ttft_s is not None else None
+            self.load = NodeLoad(_limits(target.node), target.node.slots)
         self.first_bytes = FirstBytes()
         """Times from a request to the first byte of its answer."""
 
@@ -66,10 +74,15 @@ class Offer:
 
     __slots__ = ("model", "model_code", "price", "priced_code", "renamed", "target")
 
-    def __init__(self, target: TargetState, model: str, asked_as: str, spool: Spool, schedule: CardSchedule) -> None:
-        """Let a target serve a model; ``asked_as`` is the name for which it stands in, mostly the same."""
+    def __init__(
+        self, target: TargetState, model: str, names: tuple[str, str], spool: Spool, schedule: CardSchedule
+    ) -> None:
+        """Let a target serve a model; ``names``: its name there for this model alone, and that for which it stands in.
+
+        The first is mostly empty, the second mostly the model itself.
+        """
         self.target = target
-        self.model = target.model or asked_as
+        self.model = names[0] or target.model or names[1]
         self.renamed = self.model != model
         self.model_code = spool.code(rows.MODEL, model)
         priced_as = target.priced_as[:-1] + self.model if target.priced_as.endswith(":*") else target.priced_as
@@ -77,7 +90,17 @@ class Offer:
         self.price = PriceTag(priced_as, schedule)
 
 
-def _address(target: Target) -> Address:
+def _limits(node: Node) -> Limits:
+    return Limits(
+        most_waiting=node.most_waiting,
+        most_kv_fraction=node.most_kv_fraction,
+        most_ttft_s=inf if node.most_ttft_s is None else node.most_ttft_s,
+        back_ratio=node.back_ratio,
+    )
+
+
+def address_of(target: Target) -> Address:
+    """Return where a target is and how it is reached."""
     tls: ssl.SSLContext | None = tls_context(target.ca_file) if target.tls else None
     proxy = target.proxy
     return Address(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import uvloop
@@ -19,6 +19,7 @@ from breakeven.gateway.recorder import Recorder
 from breakeven.gateway.shared import Shared
 from breakeven.gateway.snapshot import StoredKeys, Told
 from breakeven.gateway.state import State
+from breakeven.gateway.watch import Watch
 from breakeven.limits.reserve import Limits
 from breakeven.upstreams.pool import IDLE_S
 
@@ -67,24 +68,31 @@ class SupervisorLine(asyncio.Protocol):
         self._ended()
 
 
+class Limiting(NamedTuple):
+    """Where limits come from, and what was used of them; each is asked with the settings and the store's keys."""
+
+    opened: Callable[[Snapshot, StoredKeys], Limits]
+    """Makes the limits of a worker that starts."""
+
+    in_force: Callable[[Snapshot, StoredKeys], InForce]
+    """Returns the rules of other settings, and what was used of them before."""
+
+    made_good: Callable[[Snapshot, StoredKeys], Mapping[Identity, int]]
+    """Returns by how much pools' hours that have closed change what was used; asked once a second."""
+
+
 class Worker:
     """Serves until told to stop."""
 
     def __init__(
         self, snapshot: Snapshot, spool: Spool, ids: RequestIds, clock: Clock, *, uniform: Callable[[], float],
-        open_limits: Callable[[Snapshot, StoredKeys], Limits], in_force: Callable[[Snapshot, StoredKeys], InForce],
-        say: Callable[[Desk, Spool], None],
+        limiting: Limiting, say: Callable[[Desk, Spool], None],
     ) -> None:  # fmt: skip
-        """Take what it works with.
-
-        ``open_limits`` makes the limits of settings and keys; ``in_force`` returns the rules of other ones, and what
-        was used of them before; ``say`` tells how the worker is, once a second.
-        """
+        """Take what it works with; ``say`` tells how the worker is, once a second."""
+        self._limiting = limiting
         self._say = say
         self._snapshot = snapshot
         self._keys = StoredKeys()
-        self._open_limits = open_limits
-        self._in_force = in_force
         self._spool = spool
         self._ids = ids
         self._clock = clock
@@ -113,13 +121,14 @@ class Worker:
             uniform=self._uniform,
         )
         self._recollect()
+        self._watch = Watch(self._state, self._clock)
         self._desk = Desk(self._shared)
         for number in _STOPPING:
             loop.add_signal_handler(number, self._drain)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         await loop.create_connection(lambda: SupervisorLine(self._take, self._drain), sock=line)
         await self._informed.wait()  # before the keys are known nobody is let in
-        self._shared.quotas = self._open_limits(self._snapshot, self._keys)
+        self._shared.quotas = self._limiting.opened(self._snapshot, self._keys)
         await self._shared.quotas.start()
         self._mark_limited()
         server = await loop.create_server(
@@ -132,6 +141,7 @@ class Worker:
 
     async def _end(self) -> None:
         """Close what is left; an exchange that outlived the drain leaves its row as a client that left."""
+        self._watch.stop()
         for connection in list(self._desk.connections):
             connection.abort()
         for target in self._state.targets.values():
@@ -150,13 +160,15 @@ class Worker:
             self._shared.state = self._state
             self._shared.take(told.snapshot)
             self._recollect()
+            self._watch.stop()
+            self._watch = Watch(self._state, self._clock)
         if told.keys is not None:
             self._keys = told.keys
             self._state.swap_keys(told.keys)
         if told.drained is not None:
             self._state.drain(told.drained)
         if self._informed.is_set() and (told.snapshot or told.keys):
-            rules, used = self._in_force(self._snapshot, self._keys)
+            rules, used = self._limiting.in_force(self._snapshot, self._keys)
             self._shared.quotas.put_rules(rules, self._clock.now(), used)
             self._mark_limited()
         self._informed.set()
@@ -193,6 +205,8 @@ class Worker:
             for connection in list(self._desk.connections):
                 connection.sweep(now_s)
             self._say(self._desk, self._spool)
+            if more := self._limiting.made_good(self._snapshot, self._keys):
+                self._shared.quotas.make_good(more, self._clock.now())
         if self._ticks % POOL_SWEEP_TICKS == 0:
             for target in self._state.targets.values():
                 target.pool.sweep()

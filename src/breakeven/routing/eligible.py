@@ -4,9 +4,12 @@ It decides what is allowed, never what is better; that is for policies.  The rul
 
 - **key**: a key that names models may use those alone; a key that names none may use all.
 - **protocol**: a target is sent only what it says it speaks.
-- **sensitivity**: a request marked with a kind of data goes only to targets that name that kind.  A target that names
+- **sensitivity**: a request marked with kinds of data goes only to targets that name all of them.  A target that names
   none gets no marked request: saying nothing is no permission, and a label nobody knows (a slip of the pen, say) goes
-  nowhere rather than anywhere.  A request without a mark goes everywhere.
+  nowhere rather than anywhere.  A request without a mark goes everywhere.  Marks of the key, of tags and of the request
+  add up: none takes another away (``marks``).
+- **task**: a target of which a task table speaks gets the tasks that the table allows, and no unknown ones, as long
+  as somebody else may have the request (``task_table.allowed_for``).
 - **health**: a target that is known to be down is not tried.
 - **budget**: a target whose expected price exceeds what is left is left out.  One that costs nothing always fits; one
   whose price is not known fits as long as anything is left.
@@ -18,8 +21,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from breakeven.routing.task_table import allowed_for
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 PROTOCOLS: Final = ("chat", "completions", "responses", "embeddings", "messages")
@@ -47,6 +52,9 @@ class Candidates:
     sensitivities: tuple[frozenset[str], ...]
     """Kinds of data that may be sent to each."""
 
+    guard: tuple[frozenset[str] | None, ...] = ()
+    """Tasks that each may have; None: all.  None at all: nobody is guarded."""
+
     all: tuple[bool, ...] = field(init=False)
     """The answer when nobody is excluded: always this object, so that what is built on it can be kept."""
 
@@ -71,14 +79,17 @@ class Asked(NamedTuple):
     allowed_models: AbstractSet[str]
     """The key's; empty: all."""
 
-    sensitivity: str
-    """The kind of data that the request is marked with; empty: none."""
+    sensitivities: frozenset[str]
+    """The kinds of data that the request is marked with, by its key, its tags or itself; empty: none."""
 
     protocol: int
     """One of the constants above, ``COUNT_TOKENS`` included."""
 
     budget_usd: float
     """What is left of the key's budget; infinite without one."""
+
+    task: str = ""
+    """The task that it serves, read only where some target is guarded; empty: unknown."""
 
 
 def eligible(
@@ -89,19 +100,20 @@ def eligible(
     ``healthy`` holds ints or bools; ``price_usd`` is what the request is expected to cost at each target (NaN: not
     known), and is read only if there is a budget.
     """
-    allowed_models, sensitivity, protocol, budget_usd = asked
+    allowed_models, marked, protocol, budget_usd, task = asked
     if allowed_models and candidates.model not in allowed_models:
         return candidates.none
     speaking = candidates.speaking[protocol]
-    if not sensitivity and budget_usd == inf and 0 not in healthy:
-        return speaking
-    return tuple(
+    if not marked and budget_usd == inf and 0 not in healthy:
+        return allowed_for(speaking, candidates.guard, task) if candidates.guard else speaking
+    found = tuple(
         speaking[index]
         and bool(healthy[index])
-        and (not sensitivity or sensitivity in candidates.sensitivities[index])
+        and (not marked or marked <= candidates.sensitivities[index])
         and (budget_usd == inf or _affordable(price_usd[index], budget_usd))
         for index in range(len(candidates.names))
     )
+    return allowed_for(found, candidates.guard, task) if candidates.guard else found
 
 
 def why_excluded(
@@ -111,7 +123,7 @@ def why_excluded(
 
     To be called as ``eligible`` was, when its answer has to be explained.
     """
-    allowed_models, sensitivity, protocol, budget_usd = asked
+    allowed_models, marked, protocol, budget_usd, _ = asked
     found = []
     for index, name in enumerate(candidates.names):
         reasons = []
@@ -119,14 +131,26 @@ def why_excluded(
             reasons.append(f"the key may not use {candidates.model}, only {', '.join(sorted(allowed_models))}")
         if not candidates.speaking[protocol][index]:
             reasons.append(f"it does not speak {_WORDS[protocol.bit_length() - 1]}")
-        if sensitivity and sensitivity not in candidates.sensitivities[index]:
-            reasons.append(f"it is not marked for {sensitivity} data ({_listed(candidates.sensitivities[index])})")
+        if missing := marked - candidates.sensitivities[index]:
+            kinds = " or ".join(sorted(missing))
+            reasons.append(f"it is not marked for {kinds} data ({_listed(candidates.sensitivities[index])})")
         if not healthy[index]:
             reasons.append("it is down")
         if budget_usd != inf and not _affordable(price_usd[index], budget_usd):
             reasons.append(f"{_price_text(price_usd[index])}, and ${max(budget_usd, 0):.6f} of the budget is left")
         found.append(f"{name}: {'; '.join(reasons)}" if reasons else "")
     return tuple(found)
+
+
+def marks(said: Iterable[str], tags: str, of_tags: Mapping[str, str]) -> frozenset[str]:
+    """Return the kinds of data that labels and tags mark a request with.
+
+    A label may hold several, parted by commas, as ``tags`` does (``team=search,data=patient``); ``of_tags``: the kind
+    that a tag stands for.
+    """
+    labels = {part.strip() for label in said for part in label.split(",")}
+    implied = {of_tags.get(tag.strip(), "") for tag in tags.split(",")} if of_tags else set()
+    return frozenset(labels | implied) - {""}
 
 
 def _affordable(price_usd: float, budget_usd: float) -> bool:

@@ -68,11 +68,14 @@ OVER_BUDGET: Final = Kind("over_budget", ANYWHERE, again=False, says=NOTHING)
 UNTRANSLATABLE: Final = Kind("untranslatable", ANYWHERE, again=False, says=NOTHING)
 """The request, or an answer, has no equal in the protocol that the target speaks."""
 
+UNVERIFIED: Final = Kind("unverified", ANYWHERE, again=False, says=WELL)
+"""The answer did not pass the checks of its route: another model may do better, this one hardly."""
+
 OUT_OF_TIME: Final = Kind("out_of_time", NOWHERE, again=False, says=NOTHING)
 """The request's own time is up, earlier attempts included."""
 
 KINDS: Final = (
     UNREACHABLE, TIMED_OUT, BROKEN, SERVER_ERROR, OVERLOADED, RATE_LIMITED, OVER_LIMIT, OUT_OF_QUOTA, BAD_CREDENTIALS,
     MODEL_MISSING, CONTEXT_LENGTH, CONTENT_FILTER, CLIENT_ERROR, UNSUPPORTED, SATURATED, OVER_BUDGET,
-    UNTRANSLATABLE, OUT_OF_TIME,
+    UNTRANSLATABLE, UNVERIFIED, OUT_OF_TIME,
 )  # fmt: skip

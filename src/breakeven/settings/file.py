@@ -4,47 +4,30 @@ What one key alone can show is checked here; what takes two of them, or the worl
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from breakeven.settings.address import check_proxy_url, check_target_url
+from breakeven.routing.timetable import read_timetable
+from breakeven.settings.batches import BatchesEntry
 from breakeven.settings.control import ControlEntry
-from breakeven.settings.fields import Digest, Host, Label, Port, Reference, like
+from breakeven.settings.fields import Digest, Host, Label, Port
 from breakeven.settings.limits import Often, QuotaEntry, QuotasEntry, SharedStateEntry
-from breakeven.settings.providers import KeyHeader, PrefillWay, Protocol
+from breakeven.settings.pools import PoolEntry
 from breakeven.settings.semantic import SemanticCacheEntry
+from breakeven.settings.targets import PlaceName, Seconds, TargetEntry
+from breakeven.settings.tasks import TasksEntry
 from breakeven.settings.telemetry import TelemetryEntry
+from breakeven.settings.verify import VerifyEntry
 from breakeven.sources.written import Day, IsNumber, Strict
 
-Policy = Literal["ordered", "weighted", "least_busy", "lowest_latency", "cheapest"]
+Policy = Literal[
+    "ordered", "weighted", "least_busy", "lowest_latency", "cheapest", "two_choices", "overflow", "marginal_cost",
+    "prefix_affinity", "cost_threshold", "budget_downgrade", "schedule",
+]  # fmt: skip
 """Names in ``routing.policies.POLICIES``; a test keeps the two together."""
 
-_PRICES = r"^[^:\s]{1,100}:\S{1,256}$"
-_PLACE = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$"
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False), IsNumber]
-Connections = Annotated[int, Field(ge=1, le=65_535), IsNumber]
 Weight = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), IsNumber]
-TargetUrl = Annotated[
-    str,
-    AfterValidator(check_target_url),
-    WithJsonSchema({"type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$"}),
-]
-ProxyUrl = Annotated[
-    str, AfterValidator(check_proxy_url), WithJsonSchema({"type": "string", "pattern": r"^[Hh][Tt][Tt][Pp]://[!-~]+$"})
-]
-Prices = Annotated[
-    str,
-    like(_PRICES, "write provider:model, such as openai:gpt-4o-mini, or provider:* for the model that is asked for"),
-    WithJsonSchema({"type": "string", "pattern": _PRICES}),
-]
-PlaceName = Annotated[
-    str,
-    like(_PLACE, "this should be one word of letters, digits and . _ -"),
-    WithJsonSchema({"type": "string", "pattern": _PLACE}),
-]
 
 
 class Listen(Strict):
@@ -58,102 +41,31 @@ class Listen(Strict):
     )
 
 
-class Timeouts(Strict):
-    """How long a target may take; when a time is up, the attempt has failed and the next target is tried."""
-
-    connect_s: Seconds = Field(5, description="To connect, TLS and proxy included.")
-    first_token_s: Seconds = Field(120, description="From the request's last byte to the first byte of the answer.")
-    between_tokens_s: Seconds = Field(60, description="Longest silence within an answer.")
-    total_s: Seconds = Field(
-        900, description="From the whole request to the end of its answer, failed attempts included."
-    )
-
-
-class ProxyEntry(Strict):
-    """A CONNECT proxy on the way to a target."""
-
-    url: ProxyUrl = Field(description="http://HOST:PORT, without credentials.")
-    user: str | None = Field(None, min_length=1, max_length=256, description="User name, or a reference to it.")
-    password: Reference | None = Field(None, description="Reference to the password: env:NAME or file:PATH.")
-
-
-def _as_proxy(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
-
-
-class TargetEntry(Strict):
-    """A place that serves models: a provider's API or an engine of your own."""
-
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["url"]}, {"required": ["provider"]}]})
-
-    provider: str | None = Field(
-        None,
-        min_length=1,
-        max_length=64,
-        description="Whose API or which engine it is, by a name from docs/howto/run-the-gateway.md: tells the URL, how "
-        "the key is sent, what it speaks and what it costs. Default: told by the host of the URL.",
-    )
-    at: dict[str, PlaceName] = Field(
-        default_factory=dict,
-        description="What the provider's URL leaves open, such as resource, region, project or host.",
-    )
-    url: TargetUrl | None = Field(
-        None,
-        description="Base URL, such as https://api.openai.com/v1, to which /chat/completions and the like are added; "
-        "default: the provider's.",
-    )
-    key: Reference | None = Field(None, description="Reference to its API key: env:NAME or file:PATH.")
-    key_header: KeyHeader | None = Field(
-        None,
-        description="Header that carries the key; default: the provider's, else authorization, after 'Bearer '.",
-    )
-    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] | None = Field(
-        None,
-        description="What it speaks; default: what its provider does, else chat, completions, responses, embeddings.",
-    )
-    prefill: PrefillWay | None = Field(
-        None,
-        description="How it is told to go on with a last message of the assistant: not at all, by that message alone, "
-        "by its key prefix, or by continue_final_message; default: as its provider is known to, else none.",
-    )
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Further headers of every request to it; a value is plain text, env:NAME or file:PATH.",
-    )
-    model: str | None = Field(
-        None, min_length=1, max_length=256, description="The model's name there; default: as the client says it."
-    )
-    prices: Prices | None = Field(
-        None,
-        description="provider:model whose prices hold, in a rate card or in `breakeven catalog prices`; provider:* for "
-        "the model that is asked for; default: told by the host of a known provider, else none.",
-    )
-    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long it may take.")
-    proxy: Annotated[ProxyEntry, BeforeValidator(_as_proxy, json_schema_input_type=ProxyEntry | str)] | None = Field(
-        None, description="CONNECT proxy on the way there: its URL, or a mapping with credentials by reference."
-    )
-    ca_file: Path | None = Field(
-        None, description="PEM file of the authorities that vouch for it; default: those of the system."
-    )
-    stream_usage: bool | None = Field(
-        None,
-        description="Whether it takes stream_options.include_usage; where not, and it sends no usage unasked, streams "
-        "are estimated. Default: true, except for hosts known to refuse it.",
-    )
-    context_tokens: Annotated[int, Field(ge=1, le=1_000_000_000), IsNumber] | None = Field(
-        None, description="Longest prompt and answer it takes: where one was too long, only larger targets are tried."
-    )
-    max_connections: Connections = Field(1024, description="Most connections to it at a time, per worker.")
-    sensitivities: tuple[Label, ...] = Field(
-        (), description="Kinds of data that may be sent there (header x-breakeven-sensitivity); empty: every kind."
-    )
-
-
 class RouteTarget(Strict):
     """A target of a model, with its share of the traffic."""
 
-    target: str = Field(description="Name of a target above.")
+    target: str = Field(description="Name of a target or of a pool above.")
     weight: Weight = Field(1, description="Its share, relative to the others'; counts under policy: weighted.")
+    model: str | None = Field(
+        None,
+        min_length=1,
+        max_length=256,
+        description="The model's name there for this model alone: an adapter or a tuned variant; default: its own.",
+    )
+    hours: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1024,
+        description="Days and hours in which it is the one to ask, under policy: schedule, such as Mon-Fri 08-20; left "
+        "out: always.",
+    )
+    time_zone: str = Field("UTC", max_length=64, description="Time zone of the hours, such as Europe/Berlin.")
+
+    @model_validator(mode="after")
+    def _is_timetable(self) -> Self:
+        if self.hours is not None:
+            read_timetable(self.hours, self.time_zone)
+        return self
 
 
 def _as_route_target(value: Any) -> Any:
@@ -187,6 +99,15 @@ class HedgingEntry(Strict):
     least_s: Seconds = Field(0.05, description="Never sooner than after so long.")
 
 
+class WaitingEntry(Strict):
+    """How requests wait for a node while all of them are full and no API may take them: fairly, key by key."""
+
+    most_requests: Annotated[int, Field(ge=1, le=1_000_000), IsNumber] = Field(
+        1000, description="Most requests that wait, per worker; beyond, one is refused: the least urgent."
+    )
+    longest_s: Seconds = Field(30, description="Longest wait; then a request is refused.")
+
+
 class ModelEntry(Strict):
     """A model as clients name it, and the targets that may serve it."""
 
@@ -197,7 +118,18 @@ class ModelEntry(Strict):
         None,
         description="ordered: the first that can, the others when it fails; weighted: by weight; least_busy: the one "
         "with the fewest requests; lowest_latency: among those that begin soonest; cheapest: the one at which the "
-        "request costs least. Default: weighted where weights are given, else ordered.",
+        "request costs least; two_choices: the less busy of two that are drawn; overflow: a pool's nodes until all are "
+        "full, then the others in order; marginal_cost: where it adds least to the bill, nodes that answer in time "
+        "being free; prefix_affinity: the node that has the prompt's beginning cached, unless it is too busy; "
+        "cost_threshold: the first at which it costs at most most_usd; budget_downgrade: cheaper ones as the key's "
+        "budget runs out; schedule: the first whose hours it is. Default: weighted where weights are given, else "
+        "ordered.",
+    )
+    first_token_s: Seconds | None = Field(
+        None, description="Within which the first token should come, under marginal_cost; left out: whenever."
+    )
+    most_usd: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), IsNumber] | None = Field(
+        None, description="What a request may be expected to cost, under cost_threshold and marginal_cost."
     )
     fallbacks: tuple[str, ...] = Field(
         (), description="Models whose targets are tried when its own cannot serve; their own fallbacks follow."
@@ -219,6 +151,16 @@ class ModelEntry(Strict):
         None,
         description="Ask a second target too where the first is slow to begin; the first that begins serves. "
         "Both are paid for. Left out: never.",
+    )
+    verify: VerifyEntry | None = Field(
+        None,
+        description="Check answers before a client gets any of them, and ask the next target where one fails; the "
+        "targets stand in their order, cheap ones first. Left out: answers are passed on as they come.",
+    )
+    waiting: WaitingEntry | None = Field(
+        None,
+        description="Let requests wait while all nodes are full and no API may take them, by priority and fairly among "
+        "keys (headers x-breakeven-priority and x-breakeven-deadline-s). Left out: a full node takes them.",
     )
     unknown_price: Literal["warn", "refuse"] = Field(
         "warn",
@@ -251,8 +193,16 @@ class KeyEntry(Strict):
     tags: str = Field(
         "", max_length=256, description="Tags of its requests that bring none, such as team=search,env=prod."
     )
+    sensitivity: Label | None = Field(
+        None,
+        description="Kinds of data that all of its requests are marked with, parted by commas, such as local-only; "
+        "nothing that a request says takes one away.",
+    )
     expires: Day | None = Field(None, description="Day from whose start (UTC) it is refused.")
     team: Label | None = Field(None, description="Team whose quotas it shares.")
+    priority: Annotated[int, Field(ge=-100, le=100), IsNumber] = Field(
+        0, description="Of its requests where they wait: higher ones go first; a request may only lower it."
+    )
     quota: QuotaEntry = Field(default_factory=QuotaEntry, description="What it may use.")
 
 
@@ -293,21 +243,44 @@ class LedgerEntry(Strict):
     )
 
 
+def _targets_or_pools(schema: dict[str, Any]) -> None:
+    """Say in the schema what pools make of targets: with pools there need be none."""
+    schema["required"] = [key for key in schema["required"] if key != "targets"]
+    schema["anyOf"] = [{"required": ["targets"]}, {"required": ["pools"]}]
+
+
 class ConfigFile(Strict):
     """The gateway's settings: where it listens, what it can reach, what clients may ask for, what it keeps."""
+
+    model_config = ConfigDict(json_schema_extra=_targets_or_pools)
 
     listen: Listen = Field(default_factory=Listen, description="Where clients reach the gateway.")
     workers: Annotated[int, Field(ge=1, le=63), IsNumber] = Field(
         1, description="Processes that serve; one serves one core."
     )
     targets: dict[str, TargetEntry] = Field(
-        description="Places that serve models, by a name of your choice.", json_schema_extra={"minProperties": 1}
+        description="Places that serve models, by a name of your choice; left out where there are pools alone.",
+        json_schema_extra={"minProperties": 1},
+    )
+    pools: dict[PlaceName, PoolEntry] = Field(
+        default_factory=dict, description="Nodes of your own, by a name of your choice that no target has."
     )
     models: dict[str, ModelEntry] = Field(
         description="Models by the name that clients use; '*' stands for every name without an entry of its own.",
         json_schema_extra={"minProperties": 1},
     )
     keys: tuple[KeyEntry, ...] = Field((), description="Virtual keys that clients may bring.")
+    sensitivity_of_tags: dict[str, Label] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description="Kinds of data that tags mark a request with, such as data=patient: local-only; they add to what "
+        "its key and its header x-breakeven-sensitivity say.",
+    )
+    tasks: TasksEntry | None = Field(
+        None,
+        description="How tasks are told of requests that name none, and which targets they are allowed; left "
+        "out: tasks are what clients declare.",
+    )
     cache: CacheEntry = Field(
         default_factory=CacheEntry, description="How much is kept of answers that may be given again."
     )
@@ -333,5 +306,8 @@ class ConfigFile(Strict):
     )
     telemetry: TelemetryEntry | None = Field(
         None, description="OpenTelemetry spans of every attempt, and where they are sent; left out: none."
+    )
+    batches: BatchesEntry | None = Field(
+        None, description="OpenAI's files and batches, drained into idle capacity; left out: they are not served."
     )
     ledger: LedgerEntry = Field(default_factory=LedgerEntry, description="What is kept, and where.")

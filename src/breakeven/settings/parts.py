@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from breakeven.settings.batches import BatchesEntry
 from breakeven.settings.control import ControlEntry
-from breakeven.settings.file import KeyEntry, LedgerEntry, Listen, ModelEntry, TargetEntry
+from breakeven.settings.file import KeyEntry, LedgerEntry, Listen, ModelEntry
+from breakeven.settings.pools import PoolEntry
 from breakeven.settings.semantic import SemanticCacheEntry
+from breakeven.settings.targets import TargetEntry
+from breakeven.settings.tasks import TasksEntry
 from breakeven.settings.telemetry import TelemetryEntry
 
 if TYPE_CHECKING:
@@ -27,26 +31,32 @@ class Parts(NamedTuple):
     listen: Listen
     targets: dict[str, TargetEntry]
     models: dict[str, ModelEntry]
+    pools: dict[str, PoolEntry]
     keys: dict[int, KeyEntry]
     ledger: LedgerEntry
+    batches: BatchesEntry | None
     control: ControlEntry | None
     telemetry: TelemetryEntry | None
     semantic: SemanticCacheEntry | None
+    tasks: TasksEntry | None
     target_names: frozenset[str]
     model_names: frozenset[str]
 
 
 def parts_of(data: Mapping[str, Any]) -> Parts:
     """Take from a file's data what is well-formed; defaults stand in for the rest."""
-    targets, models, keys = data.get("targets"), data.get("models"), data.get("keys")
+    targets, models, keys, pools = (data.get(name) for name in ("targets", "models", "keys", "pools"))
     return Parts(
         listen=_one(data.get("listen", {}), Listen),
         targets=_each(targets.items() if isinstance(targets, dict) else (), TargetEntry),
         models=_each(models.items() if isinstance(models, dict) else (), ModelEntry),
+        pools=_each(pools.items() if isinstance(pools, dict) else (), PoolEntry),
         keys=_each(enumerate(keys) if isinstance(keys, list) else (), KeyEntry),
         ledger=_one(data.get("ledger", {}), LedgerEntry),
+        batches=_one(data["batches"], BatchesEntry) if data.get("batches") is not None else None,
         control=_one(data["control"], ControlEntry) if data.get("control") is not None else None,
         semantic=_semantic(data.get("semantic_cache")),
+        tasks=_each([("it", data["tasks"])], TasksEntry).get("it") if data.get("tasks") else None,
         telemetry=_each([("it", data["telemetry"])], TelemetryEntry).get("it") if data.get("telemetry") else None,
         target_names=frozenset(map(str, targets)) if isinstance(targets, dict) else frozenset(),
         model_names=frozenset(map(str, models)) if isinstance(models, dict) else frozenset(),

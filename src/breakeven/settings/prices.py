@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from breakeven.catalog.rate_card import PriceList
-    from breakeven.settings.file import ModelEntry, TargetEntry
+    from breakeven.settings.file import ModelEntry
+    from breakeven.settings.targets import TargetEntry
 
 ANY: Final = "*"
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breakeven.settings.address import Address
-    from breakeven.settings.file import TargetEntry
     from breakeven.settings.providers import KeyHeader, PrefillWay, Protocol, Provider
+    from breakeven.settings.targets import TargetEntry
 
 UNKNOWN_URL: Final = "https://unknown.invalid"
 """In place of an address that cannot be told, so that a target's other keys are looked at too."""

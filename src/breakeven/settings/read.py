@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from breakeven.errors import InputError, Problem
 from breakeven.settings.address import checked_host, is_loopback
 from breakeven.settings.check import Findings, examine
+from breakeven.settings.check_batches import check_batches
 from breakeven.settings.check_control import check_control
 from breakeven.settings.check_semantic import check_semantic
+from breakeven.settings.check_tasks import check_tasks
 from breakeven.settings.check_telemetry import check_telemetry
+from breakeven.settings.check_verify import check_verify
 from breakeven.settings.fallbacks import check_fallbacks
 from breakeven.settings.file import ConfigFile
 from breakeven.settings.parts import parts_of
+from breakeven.settings.pooled import check_pools, with_nodes
 from breakeven.settings.providers import needs_no_file, with_key
 from breakeven.settings.quotas import check_quotas
 from breakeven.sources.schemas import schema_of
@@ -39,8 +43,12 @@ ENVIRONMENT: Final = "environment"
 """What problems call settings that come from the environment alone."""
 
 _TEXTS: Final = frozenset(
-    {"name", "provider", "protocols", "model", "models", "prices", "tags", "expires", "sensitivities", "ca_file"}
-)
+    {
+        "name", "provider", "protocols", "model", "models", "prices", "tags", "expires", "sensitivities", "ca_file",
+        "engine", "nodes", "runs", "hardware", "quantisation", "gpu_time", "full", "slots", "observe_s", "virtual",
+        "watches", "scenario",
+    }
+)  # fmt: skip
 _NUMBERS: Final = frozenset({"timeouts", "max_connections", "stream_usage"})
 """Keys of targets and virtual keys whose values, even when they are wrong, are no secrets if of that kind."""
 
@@ -119,7 +127,7 @@ def read_settings(
         path = Path(CONFIG_NAME)
     document = read_yaml(path) if path else _from_environment(environment)
     need_mapping(document, "settings are a mapping of keys to values, with 'targets:' and 'models:'")
-    document = _overridden(document, overrides or Overrides())
+    document = with_nodes(_overridden(document, overrides or Overrides()))
     findings = Findings(document, path.parent if path else Path(), environment)
     file: ConfigFile | None = None
     try:
@@ -129,11 +137,15 @@ def read_settings(
     parts = parts_of(document.data)
     stored = has_stored_keys(store_path(findings.folder, parts.ledger))
     examine(parts, findings, has_stored_keys=stored)
+    check_pools(parts, findings)
     check_quotas(parts, findings)
     check_fallbacks(parts, findings)
     check_control(parts, findings)
+    check_batches(parts, findings)
     check_semantic(parts, findings)
     check_telemetry(parts, findings)
+    check_tasks(parts.tasks, parts.model_names, parts.target_names | parts.pools.keys(), findings)
+    check_verify(parts, findings)
     if findings.problems or file is None:
         raise refusal(document, _in_order(findings.problems))
     return Settings(
@@ -197,9 +209,11 @@ def _may_show(place: Place, value: object) -> bool:
     """Whether a wrong value may be repeated: nothing that could be a secret put in the wrong place."""
     if place and place[0] in ("shared_state", "telemetry"):
         return False
+    if place and place[0] == "models" and "http" in place:
+        return False
     if place and place[0] == "control":
         return len(place) > 1 and place[1] != "tokens"
-    if not place or place[0] not in ("targets", "keys"):
+    if not place or place[0] not in ("targets", "pools", "keys"):
         return True
     return len(place) > 2 and (place[2] in _TEXTS or (place[2] in _NUMBERS and not isinstance(value, str)))
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -52,6 +52,22 @@ def _time(value: Any) -> Any:
     raise PydanticCustomError("time", "write a time of day as 16:30; it is read as UTC")
 
 
+def _moment(value: Any) -> Any:
+    """Take a date as its midnight UTC; refuse times without an offset, and numbers."""
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return datetime.combine(date.fromisoformat(str(value)), time(), UTC)
+    else:
+        try:
+            moment = datetime.fromisoformat(value)
+        except (TypeError, ValueError) as error:
+            raise PydanticCustomError("moment", "write a date as 2026-11-21, or a time as 2026-11-21T08:00Z") from error
+    if moment.tzinfo is None:
+        raise PydanticCustomError("moment", "a time needs its offset, such as 2026-11-21T08:00Z")
+    return moment.astimezone(UTC)
+
+
 def single_number(value: Any) -> float | None:
     """Return a value that is written as one finite number; None for a mapping.  Anything else is refused."""
     if isinstance(value, dict):
@@ -70,6 +86,9 @@ IsNumber: Final = BeforeValidator(_number)
 """Stands last in an annotation: limits to its right would be lost from the JSON Schema."""
 
 Day = Annotated[date, BeforeValidator(_day)]
+Moment = Annotated[
+    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}"})
+]
 TimeOfDay = Annotated[time, BeforeValidator(_time), WithJsonSchema({"type": "string", "pattern": f"^{_TIME.pattern}$"})]
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False), IsNumber]
 Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False), IsNumber]

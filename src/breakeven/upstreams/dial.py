@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from breakeven.forbidden import is_forbidden
 from breakeven.upstreams.connection import CONNECT_FAILED, CONNECT_TIMEOUT, PROXY_REFUSED, TLS_FAILED
@@ -15,7 +15,7 @@ from breakeven.upstreams.connection import CONNECT_FAILED, CONNECT_TIMEOUT, PROX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breakeven.upstreams.connection import UpstreamConnection
+Connected = TypeVar("Connected", bound=asyncio.Protocol)
 
 RECEIVE_BUFFER_BYTES: Final = 32 * 1024
 """Asked of the kernel (which doubles it): the default of 4 MB would take that much from a target for a
@@ -53,7 +53,7 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-async def dial(address: Address, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+async def dial(address: Address, make: Callable[[], Connected]) -> Connected:
     """Connect within ``connect_s``.  Raises ``NotConnectedError``."""
     try:
         async with asyncio.timeout(address.connect_s):
@@ -64,7 +64,7 @@ async def dial(address: Address, make: Callable[[], UpstreamConnection]) -> Upst
         ) from error
 
 
-async def _connect(address: Address, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+async def _connect(address: Address, make: Callable[[], Connected]) -> Connected:
     loop = asyncio.get_running_loop()
     through = (address.proxy_host, address.proxy_port) if address.proxy_host else (address.host, address.port)
     opened = await _open(*through)

@@ -12,9 +12,11 @@ import gc
 import logging
 import os
 import random  # noqa: TID251 - see _work
+import secrets
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -26,6 +28,7 @@ from breakeven.console.drained import read_drained
 from breakeven.console.worker_state import WorkerState, state_path, write_state
 from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
+from breakeven.wiring import batches
 from breakeven.wiring.clock import SystemClock
 from breakeven.wiring.console import become_control
 from breakeven.wiring.ledger import (
@@ -39,7 +42,9 @@ from breakeven.wiring.ledger import (
 )
 from breakeven.wiring.ledger_upkeep import Upkeep
 from breakeven.wiring.limits import keys_of_stored
+from breakeven.wiring.pools import PoolHours
 from breakeven.wiring.telemetry import LAST_S, become_sender
+from breakeven.wiring.virtual import become_virtual
 
 if TYPE_CHECKING:
     import socket
@@ -86,6 +91,7 @@ def serve(handle: int, origin: str) -> int:
     with open(handle, "rb") as file:
         file.seek(0)
         snapshot = msgspec.msgpack.decode(file.read(), type=Snapshot)
+    snapshot = replace(snapshot, behalf=secrets.token_hex(32))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         lock = _lock(snapshot.ledger)
@@ -102,6 +108,8 @@ def serve(handle: int, origin: str) -> int:
         _forget(snapshot.ledger)
     keys = _StoredKeys(Path(snapshot.ledger.store))
     _settle_spool(snapshot, keys() or StoredKeys())
+    if said := PoolHours(Path(snapshot.ledger.store), snapshot.ledger.pools).poll(current_s()):
+        _log.warning("%s", said)
     supervisor = Supervisor(
         snapshot,
         clock=SystemClock(),
@@ -112,8 +120,14 @@ def serve(handle: int, origin: str) -> int:
         beside=(
             Beside(plan=lambda settings: settings.control, run=lambda plan: become_control(plan, origin)),
             Beside(plan=lambda settings: settings.telemetry, run=become_sender, last_s=LAST_S + 1),
+            Beside(
+                plan=lambda settings: settings.batches,
+                run=partial(batches.become_batches, snapshot.behalf, snapshot.host, snapshot.port),
+                last_s=batches.LAST_S,
+            ),
+            Beside(plan=lambda settings: settings.virtual, run=become_virtual),
         ),
-        reread=partial(_reread, origin),
+        reread=partial(_reread, origin, snapshot.behalf),
     )
     try:
         supervisor.run()
@@ -135,10 +149,10 @@ def _settle_spool(snapshot: Snapshot, stored: StoredKeys) -> None:
 
 def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket, line: socket.socket) -> None:
     """Run one worker; ids and spool are its own."""
-    from breakeven.gateway.worker import Worker
+    from breakeven.gateway.worker import Limiting, Worker
     from breakeven.ledger.ids import RequestIds
     from breakeven.ledger.spool import Spool
-    from breakeven.wiring.limits import all_rules, open_limits, used_now
+    from breakeven.wiring.limits import TrueUp, all_rules, open_limits, used_now
 
     # A request makes no cycles, so there is nothing for the collector to find; looking often costs 2 %.
     gc.freeze()
@@ -152,15 +166,19 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
     )
     uniform = random.Random().random  # noqa: S311 - draws by weight; numpy would cost the worker 30 MB
     clock = SystemClock()
+    true_up = TrueUp(snapshot)
     Worker(
         snapshot,
         spool,
         RequestIds(number, floor),
         clock,
         uniform=uniform,
-        open_limits=partial(open_limits, clock=clock),
+        limiting=Limiting(
+            opened=partial(open_limits, clock=clock),
+            in_force=lambda settings, keys: (all_rules(settings, keys), used_now(settings, keys, clock.now())),
+            made_good=lambda settings, keys: true_up(settings, keys, clock.now()),
+        ),
         say=_Saying(Path(plan.folder), number, clock),
-        in_force=lambda settings, keys: (all_rules(settings, keys), used_now(settings, keys, clock.now())),
     ).run(listening, line)
 
 
@@ -170,6 +188,7 @@ def _move(snapshot: Snapshot) -> None:
     plan = snapshot.ledger
     mover = open_mover(_place(plan), snapshot.price_lists, _resolve, tells=bool(snapshot.telemetry))
     upkeep = Upkeep(Path(plan.store), plan.keep_days)
+    hours = PoolHours(Path(plan.store), plan.pools)
     supervisor = os.getppid()
     trouble = ""
     while True:
@@ -181,8 +200,9 @@ def _move(snapshot: Snapshot) -> None:
             _log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "The store can be written again.")
         if moved >= MANY_ROWS:
             continue
-        if said := upkeep.poll(current_s()):
-            _log.warning("%s", said)
+        for said in (upkeep.poll(current_s()), hours.poll(current_s())):
+            if said:
+                _log.warning("%s", said)
         if signal.sigtimedwait(_STOP, IDLE_S) or os.getppid() != supervisor:
             break
     upkeep.stop()
@@ -199,7 +219,7 @@ def _resolve(priced_as: str) -> PriceList | None:
     return msgspec.json.decode(done.stdout, type=PriceList) if done.returncode == 0 else None
 
 
-def _reread(origin: str) -> Snapshot:
+def _reread(origin: str, behalf: str) -> Snapshot:
     """Read the settings again in a process of its own, which may take 80 MB; nothing touches a disk."""
     from breakeven.gateway.supervisor import UnusableError
 
@@ -209,7 +229,7 @@ def _reread(origin: str) -> Snapshot:
         raise UnusableError(done.stderr.decode(errors="replace").strip())
     for line in done.stderr.decode(errors="replace").splitlines():
         _log.warning("%s", line)
-    return msgspec.msgpack.decode(done.stdout, type=Snapshot)
+    return replace(msgspec.msgpack.decode(done.stdout, type=Snapshot), behalf=behalf)
 
 
 class _Saying:

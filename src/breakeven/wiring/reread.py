@@ -72,12 +72,16 @@ def _running(lock: Path) -> int | None:
     return None
 
 
+def _warn(warning: str) -> None:
+    sys.stderr.write(f"{warning}\n")
+
+
 def main(origin: str) -> int:
     """Write the snapshot to the standard output; what is wrong, or doubtful, to the standard error."""
     given = Origin.from_text(origin)
     try:
         settings = load_settings(given.config, given.overrides)
-        snapshot = build_snapshot(settings)
+        snapshot = build_snapshot(settings, _warn)
     except BreakevenError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -39,9 +39,14 @@ def cards_now(settings: Settings) -> tuple[CardNow, ...]:
 
 
 def _card_now(found: PriceFound, now: datetime) -> CardNow:
+    from breakeven.settings.pools import POOL_PRICES
+
     if found.prices is None:
-        later = found.priced_as.endswith(":*")
-        why = "priced when a model is first asked for" if later else "no price is known: recorded without cost"
+        why = "no price is known: recorded without cost"
+        if found.priced_as.endswith(":*"):
+            why = "priced when a model is first asked for"
+        elif found.priced_as.startswith(f"{POOL_PRICES}:"):
+            why = "paid by the hour of its nodes (`breakeven ledger query --costs`)"
         return CardNow(found=found, card=None, why=why)
     try:
         return CardNow(found=found, card=found.prices.card_at(now), why="")

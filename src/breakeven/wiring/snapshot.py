@@ -5,73 +5,66 @@ Secrets leave their references here: what comes out must not be shown or stored.
 
 from __future__ import annotations
 
-import base64
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from breakeven.economics.pool_hours import pool_price_list
 from breakeven.gateway.snapshot import (
     Key,
     LedgerPlan,
     Limits,
-    Proxy,
-    Route,
     SemanticPlan,
     SemanticTask,
     Snapshot,
-    Target,
-    Timeouts,
 )
-from breakeven.routing.eligible import PROTOCOLS
 from breakeven.routing.health import Breaker
-from breakeven.routing.hedge import Hedging
-from breakeven.settings.address import read_address
-from breakeven.settings.fallbacks import serving
-from breakeven.settings.prices import ANY, priced_as
-from breakeven.settings.reach import reach
-from breakeven.settings.secret import is_reference
+from breakeven.settings.check_tasks import tables_of
+from breakeven.settings.prices import priced_as
 from breakeven.sources.genai import exact_price_list, known_targets
+from breakeven.wiring.batches import batches_plan
 from breakeven.wiring.console import control_plan
 from breakeven.wiring.limits import rules_of_entry, rules_of_quotas, shared_state_of
+from breakeven.wiring.pools import gateway_pools
+from breakeven.wiring.routes import route_of, tasks_plan
+from breakeven.wiring.targets import target_of
 from breakeven.wiring.telemetry import telemetry_plan
+from breakeven.wiring.virtual import virtual_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from breakeven.catalog.rate_card import PriceList
+    from breakeven.economics.pool_hours import PoolTerms
     from breakeven.settings import Settings
-    from breakeven.settings.file import ConfigFile, HedgingEntry, KeyEntry, ModelEntry, ProxyEntry, TargetEntry
-    from breakeven.settings.reach import Reach
+    from breakeven.settings.file import ConfigFile, KeyEntry, LimitsEntry
     from breakeven.settings.semantic import SemanticCacheEntry
 
-MAX_ATTEMPTS = 15
-"""The attempt's number has four bits in its id."""
+
+def _unheard(_: str) -> None:
+    """Take a warning where nobody is there to read it."""
 
 
-def build_snapshot(settings: Settings) -> Snapshot:
-    """Return everything that the gateway needs, secrets included."""
+def build_snapshot(settings: Settings, warn: Callable[[str], None] = _unheard) -> Snapshot:
+    """Return everything that the gateway needs, secrets included; ``warn`` is told what it has to do without."""
     file = settings.file
-    limits = file.limits
-    return Snapshot(
+    tables = tables_of(file.tasks, settings.folder) if file.tasks else ()
+    pools = gateway_pools(file.pools, settings.folder, warn)
+    snapshot = Snapshot(
         host=file.listen.host,
         port=file.listen.port,
         workers=file.workers,
-        targets=tuple(_target(name, entry, settings) for name, entry in file.targets.items()),
-        routes=tuple(_route(name, entry, file) for name, entry in file.models.items()),
+        targets=tuple(target_of(name, entry, settings) for name, entry in file.targets.items()),
+        routes=tuple(route_of(name, entry, settings, tables) for name, entry in file.models.items()),
+        tasks=tasks_plan(file.tasks, settings.folder) if file.tasks else None,
         keys=tuple(_key(entry) for entry in file.keys),
         open_to_all=settings.open_to_all,
-        limits=Limits(
-            header_bytes=limits.header_bytes,
-            body_bytes=limits.body_bytes,
-            header_s=limits.header_s,
-            body_s=limits.body_s,
-            idle_s=limits.idle_s,
-            max_connections=limits.connections,
-            drain_s=limits.drain_s,
-        ),
+        limits=_limits(file.limits),
         control=msgspec.msgpack.encode(control_plan(settings, file.control)) if file.control else b"",
         telemetry=msgspec.msgpack.encode(telemetry_plan(settings, file.telemetry)) if file.telemetry else b"",
+        virtual=virtual_plan(settings),
         cache_bytes=file.cache.max_bytes,
         cache_entry_bytes=file.cache.max_entry_bytes,
         semantic=_semantic(file.semantic_cache) if file.semantic_cache else None,
@@ -79,24 +72,48 @@ def build_snapshot(settings: Settings) -> Snapshot:
         rules=rules_of_quotas(file.quotas),
         reserved_output_tokens=file.quotas.output_tokens,
         shared_state=shared_state_of(settings),
-        ledger=LedgerPlan(
-            folder=str(settings.ledger_folder),
-            store=str(settings.store),
-            drop_when_full=file.ledger.on_full == "drop",
-            waiting_rows=file.ledger.waiting_rows,
-            keep_days=file.ledger.keep_days,
-            fresh=file.ledger.fresh,
-        ),
-        price_lists=tuple(
-            _once_each(
-                [
-                    *(exact_price_list(name) for name in _needed_at_once(file)),
-                    *settings.cards.values(),
-                    *(f.prices for f in settings.prices if f.prices),
-                ]
-            )
-        ),
+        sensitivity_of_tags=tuple(file.sensitivity_of_tags.items()),
+        ledger=_ledger(settings, pools),
+        price_lists=_price_lists(settings, pools),
     )
+    if file.batches is None:
+        return snapshot
+    return replace(snapshot, batches=msgspec.msgpack.encode(batches_plan(file.batches, snapshot)))
+
+
+def _limits(entry: LimitsEntry) -> Limits:
+    return Limits(
+        header_bytes=entry.header_bytes,
+        body_bytes=entry.body_bytes,
+        header_s=entry.header_s,
+        body_s=entry.body_s,
+        idle_s=entry.idle_s,
+        max_connections=entry.connections,
+        drain_s=entry.drain_s,
+    )
+
+
+def _ledger(settings: Settings, pools: tuple[PoolTerms, ...]) -> LedgerPlan:
+    entry = settings.file.ledger
+    return LedgerPlan(
+        folder=str(settings.ledger_folder),
+        store=str(settings.store),
+        drop_when_full=entry.on_full == "drop",
+        waiting_rows=entry.waiting_rows,
+        keep_days=entry.keep_days,
+        fresh=entry.fresh,
+        pools=pools,
+    )
+
+
+def _price_lists(settings: Settings, pools: Sequence[PoolTerms]) -> tuple[PriceList, ...]:
+    lists = [
+        *(exact_price_list(name) for name in _needed_at_once(settings.file)),
+        *settings.cards.values(),
+        *(found.prices for found in settings.prices if found.prices),
+        *(prices for pool in pools if (prices := pool_price_list(pool)) is not None),
+    ]
+    return tuple(_once_each(lists))
 
 
 def _semantic(entry: SemanticCacheEntry) -> SemanticPlan:
@@ -133,87 +150,6 @@ def _once_each(lists: Iterable[PriceList]) -> Iterable[PriceList]:
     return {item.target: item for item in lists}.values()
 
 
-def _target(name: str, entry: TargetEntry, settings: Settings) -> Target:
-    way = reach(entry)
-    address = way.address
-    return Target(
-        name=name,
-        host=address.host,
-        port=address.port,
-        tls=address.tls,
-        host_header=address.host_header,
-        base_path=address.path,
-        protocols=sum(1 << PROTOCOLS.index(name) for name in set(way.protocols)),
-        headers=_headers(entry, way, settings),
-        model=entry.model or "",
-        priced_as=priced_as(entry)[0],
-        timeouts=Timeouts(**entry.timeouts.model_dump()),
-        ca_file=str(settings.folder / entry.ca_file) if entry.ca_file else "",
-        proxy=_proxy(entry.proxy, settings) if entry.proxy else None,
-        stream_usage=way.stream_usage,
-        bound=way.bound,
-        prefill="" if way.prefill == "none" else way.prefill,
-        context_tokens=entry.context_tokens or 0,
-        max_connections=entry.max_connections,
-        sensitivities=entry.sensitivities,
-        provider=way.provider.id if way.provider else "",
-    )
-
-
-def _headers(entry: TargetEntry, way: Reach, settings: Settings) -> tuple[tuple[str, str], ...]:
-    """Return the key, what the provider wants in every request, and the entry's own headers, each name once."""
-    sent: dict[str, str] = {}
-    if entry.key is not None:
-        secret = settings.secrets[entry.key].reveal()
-        sent[way.key_header] = f"Bearer {secret}" if way.key_header == "authorization" else secret
-    own = {name.lower(): _text(value, settings) for name, value in entry.headers.items()}
-    return tuple((sent | dict(way.headers) | own).items())
-
-
-def _text(value: str, settings: Settings) -> str:
-    """Return a text that may be a reference, with blanks around it gone."""
-    return settings.secrets[value].reveal() if is_reference(value) else value.strip()
-
-
-def _proxy(entry: ProxyEntry, settings: Settings) -> Proxy:
-    address = read_address(entry.url)
-    authorization = ""
-    if entry.user is not None and entry.password is not None:
-        pair = f"{_text(entry.user, settings)}:{settings.secrets[entry.password].reveal()}"
-        authorization = "Basic " + base64.b64encode(pair.encode()).decode()
-    return Proxy(host=address.host, port=address.port, authorization=authorization)
-
-
-def _route(name: str, entry: ModelEntry, file: ConfigFile) -> Route:
-    """Return a model's own targets and, behind them, those of the models that stand in for it."""
-    weighted = any("weight" in item.model_fields_set for item in entry.targets)
-    steps = serving(file.models)[name]
-    own = [item.weight for item in entry.targets]
-    return Route(
-        model=name,
-        targets=tuple(step.target for step in steps),
-        names=tuple("" if step.model == ANY else step.model for step in steps),
-        weights=(*own, *(0.0 for _ in steps[len(own) :])),
-        policy=entry.policy or ("weighted" if weighted else "ordered"),
-        max_attempts=min(entry.max_attempts or len(steps), MAX_ATTEMPTS),
-        cache_s=entry.cache.ttl_s if entry.cache else 0.0,
-        continues_streams=entry.continue_streams,
-        hedging=_hedging(entry.hedging) if entry.hedging else None,
-        listed=_sold_by([file.targets[item.target] for item in entry.targets]) if name == "*" else (),
-        refuse_unpriced=entry.unknown_price == "refuse",
-    )
-
-
-def _hedging(entry: HedgingEntry) -> Hedging:
-    return Hedging(after_fraction=entry.after, share_fraction=entry.share, least_s=entry.least_s)
-
-
-def _sold_by(entries: Iterable[TargetEntry]) -> tuple[str, ...]:
-    """Return the models that the catalogue knows of targets which take any name."""
-    every = {name.removesuffix("*") for name in (priced_as(entry)[0] for entry in entries) if name.endswith(":*")}
-    return tuple(target.partition(":")[2] for target in known_targets() if target.partition(":")[0] + ":" in every)
-
-
 def _key(entry: KeyEntry) -> Key:
     expires_s = datetime.combine(entry.expires, time(), UTC).timestamp() if entry.expires else None
     return Key(
@@ -223,5 +159,7 @@ def _key(entry: KeyEntry) -> Key:
         tags=entry.tags,
         expires_s=expires_s,
         team=entry.team or "",
+        sensitivity=entry.sensitivity or "",
+        priority=entry.priority,
         rules=rules_of_entry(entry),
     )

@@ -7,11 +7,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from breakeven.settings.address import check_target_url, read_address
-from breakeven.settings.file import Timeouts
 from breakeven.settings.headers import HEADER_NAME, HEADER_VALUE, OURS, looks_secret
 from breakeven.settings.litellm.notes import REFERENCE
 from breakeven.settings.litellm.providers import KNOWN, UNREACHED, split_model
 from breakeven.settings.providers import load_providers, provider_at
+from breakeven.settings.targets import Timeouts
 
 if TYPE_CHECKING:
     from breakeven.settings.litellm.notes import Notes

@@ -1,0 +1,128 @@
+"""How many lines of batches may be under way beside the requests of people who wait.
+
+The promise: the 99th percentile of their times to first token stays within a tenth of what it is without batches.
+That is the same as: of requests that come beside batches, at most one in a hundred begins later than 1.1 times that
+percentile.  So such requests are counted, and what goes beyond one in a hundred is a debt that stops batches from
+growing until it is paid (``late_debt``); the load of the pool's engines tells sooner, and both move the number of lines
+as congestion moves a TCP window: up by little, down by half (``batch_slots``).
+"""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TOLERANCE_FRACTION: Final = 0.1
+LATE_FRACTION: Final = 0.01
+"""Of requests, that may be later: what a 99th percentile says."""
+
+MOST_DEBT: Final = 20.0
+"""A debt is not remembered beyond this: after it the traffic is another."""
+
+STOP_DEBT: Final = 3.0
+"""Debt at which batches stop."""
+
+FULL_KV_FRACTION: Final = 0.85
+STEP_REQUESTS: Final = 0.1
+"""By so much it grows with each look where people ask."""
+
+FREE_FRACTION: Final = 0.1
+"""Of what a pool runs at once, that is left free so that the next request begins at once."""
+
+
+class PoolLoad(NamedTuple):
+    """The load of the nodes that batches go to, together."""
+
+    running_requests: int
+    """Those of batches included."""
+
+    batch_requests: int
+    """Of batches that are under way."""
+
+    waiting_requests: int
+    kv_use_fraction: float
+    """Of the fullest node; 0 where it is not known."""
+
+    capacity_requests: int
+    """That run at once; 0 where it is not known."""
+
+
+class People(NamedTuple):
+    """Requests that are not of batches."""
+
+    ended_requests: int
+    """Since the last look."""
+
+    late_requests: int
+    """Of these, that began too late beside batches."""
+
+    recent_requests: int
+    """Of the last minute."""
+
+
+class Bounds(NamedTuple):
+    """What the settings allow."""
+
+    most_requests: int
+    most_share_fraction: float
+    """Of the pool's capacity."""
+
+
+def batch_slots(before: float, load: PoolLoad, people: People, debt: float, bounds: Bounds) -> float:
+    """Return how many lines may be under way from now on; the whole part counts.
+
+    ``before`` is what this returned last, ``debt`` as ``late_debt`` returns it; ``bounds`` are never exceeded.
+
+    It halves when requests wait in an engine, when a KV cache is nearly full, and when people's requests began late;
+    it stops growing as long as there is a debt, and is 0 with a great one.  Else, where all of it is used, it grows:
+    slowly where people ask, since how they fare is known only when they have their answers; by one and a quarter where
+    nobody does.
+    """
+    most = float(bounds.most_requests)
+    if load.capacity_requests:
+        others = max(load.running_requests - load.batch_requests, 0)
+        free = load.capacity_requests * (1.0 - FREE_FRACTION) - others
+        most = max(0.0, min(most, load.capacity_requests * bounds.most_share_fraction, free))
+    if debt >= STOP_DEBT:
+        return 0.0
+    if load.waiting_requests > 0 or load.kv_use_fraction >= FULL_KV_FRACTION or people.late_requests > 0:
+        return min(before, most) / 2.0
+    if debt > 0.0 or load.batch_requests < int(before):
+        return min(before, most)
+    return min(before * 1.25 + 1.0 if not people.recent_requests else before + STEP_REQUESTS, most)
+
+
+def late_debt(before: float, people: People) -> float:
+    """Return the requests that began too late beside batches, beyond the share that may; ``before`` is what it was.
+
+    Those that begin in time pay it back, whether batches run beside them or not.  Where nobody asks there is none.
+    """
+    if not people.recent_requests:
+        return 0.0
+    return min(max(before + people.late_requests - LATE_FRACTION * people.ended_requests, 0.0), MOST_DEBT)
+
+
+def latest_s(alone_s: Sequence[float]) -> float:
+    """Return the time to first token from which a request is late; NaN where too little is known.
+
+    ``alone_s`` are times without batches beside them, of late; from 50 on they tell a 99th percentile well enough to
+    work with.
+    """
+    if len(alone_s) < 50:
+        return float("nan")
+    place = min(int(len(alone_s) * (1.0 - LATE_FRACTION)), len(alone_s) - 1)
+    return sorted(alone_s)[place] * (1.0 + TOLERANCE_FRACTION)
+
+
+def needs_rest(latest: float, alone_age_s: float, people_requests: int, *, rests_for_s: float) -> bool:
+    """Whether batches should pause so that it is seen how soon people are answered without them.
+
+    ``alone_age_s``: how old the newest time without batches is; ``people_requests`` of the last minute: where nobody
+    asks, nobody is disturbed.  A pause ends after half a minute, whatever was seen.
+    """
+    if rests_for_s >= 30.0 or people_requests < 20:
+        return False
+    return isnan(latest) or rests_for_s > 0.0 or alone_age_s > 600.0

@@ -1,0 +1,151 @@
+"""Starts the process of files and batches: ``become_batches`` turns a fork of the supervisor into it.
+
+A fresh interpreter imports what that needs alone, and reads its plan, credentials of a provider included, from an
+anonymous memory file, as the gateway does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random  # noqa: TID251 - spreads repeated attempts
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
+
+from breakeven.batches.plan import BatchesPlan, ProviderPlan
+
+if TYPE_CHECKING:
+    from breakeven.catalog.rate_card import PriceList
+    from breakeven.gateway.snapshot import Snapshot
+    from breakeven.settings.batches import BatchesEntry, BatchProviderEntry
+
+FOLDER_NAME: Final = "batches"
+"""In the ledger's folder."""
+
+NICENESS: Final = 10
+"""On a busy core it may wait: no request for a model does, for it."""
+
+LAST_S: Final = 3.0
+"""How long it may take to end."""
+
+CHECK_S: Final = 0.2
+SWEEP_S: Final = 60.0
+"""How often it looks for files whose time is over."""
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_log = logging.getLogger("breakeven.batches")
+
+
+def batches_plan(entry: BatchesEntry, snapshot: Snapshot) -> BatchesPlan:
+    """Return what the process of files and batches is told, secrets included."""
+    return BatchesPlan(
+        folder=snapshot.ledger.folder,
+        store=snapshot.ledger.store,
+        slots=entry.slots,
+        max_share_fraction=entry.max_share,
+        idle_s=entry.hours * 3600,
+        max_file_bytes=entry.max_file_bytes,
+        max_stored_bytes=entry.max_stored_bytes,
+        max_requests=entry.max_requests,
+        keep_s=entry.keep_days * 86_400.0,
+        nodes=tuple(target for target in snapshot.targets if target.node is not None),
+        provider=_provider_plan(entry.provider, snapshot) if entry.provider else None,
+    )
+
+
+def _provider_plan(entry: BatchProviderEntry, snapshot: Snapshot) -> ProviderPlan:
+    """Return what is told of a provider: the models whose routes name its target, and what they cost there."""
+    targets = {target.name: target for target in snapshot.targets}
+    lists = {prices.target: prices for prices in snapshot.price_lists}
+    models: dict[str, str] = {}
+    calls: dict[str, tuple[PriceList, ...]] = {}
+    prices: dict[str, PriceList] = {}
+    for route in snapshot.routes:
+        if entry.target not in route.targets or route.model == "*":
+            continue
+        none = ("",) * len(route.targets)
+        known = []
+        for name, own, asked_as in zip(route.targets, route.own_names or none, route.names or none, strict=True):
+            target = targets[name]
+            there = own or target.model or asked_as or route.model
+            found = lists.get(target.priced_as.replace("*", there))
+            if found is not None and target.node is None:
+                known.append(found)
+            if name == entry.target:
+                models[route.model] = there
+                prices.update({route.model: found} if found is not None else {})
+        calls[route.model] = tuple(known)
+    return ProviderPlan(
+        target=targets[entry.target],
+        models=models,
+        prices=prices,
+        calls=calls,
+        last_s=entry.hours * 3600,
+        max_requests=entry.max_requests,
+        max_bytes=entry.max_bytes,
+    )
+
+
+def _reached(host: str) -> str:
+    """Return where a gateway is reached from its own machine that listens on that host."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
+
+
+def become_batches(secret: str, host: str, port: int, plan: bytes) -> NoReturn:
+    """Turn a fork of the supervisor into that process.
+
+    ``secret`` vouches for its requests in the name of a key; host and port are those on which the gateway listens;
+    ``plan`` is a ``BatchesPlan`` as msgpack.
+    """
+    handle = os.memfd_create("breakeven-batches", 0)  # inherited over exec, unlike with MFD_CLOEXEC
+    with open(handle, "wb", closefd=False) as file:
+        file.write(msgspec.msgpack.encode((secret, _reached(host), port, plan)))
+    os.nice(NICENESS)
+    command = [sys.executable, "-P", "-m", "breakeven.wiring.batches", str(handle), str(os.getppid())]
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+
+
+def serve_batches(plan: BatchesPlan, secret: str, parent_pid: int) -> None:
+    """Serve and drain until SIGTERM, SIGINT or the parent's end."""
+    import uvloop
+
+    asked_to_stop: list[int] = []
+    for number in _STOPPING:
+        signal.signal(number, lambda number, _: asked_to_stop.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+    def goes_on() -> bool:
+        return not asked_to_stop and os.getppid() == parent_pid
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(plan, secret, goes_on))
+
+
+async def _serve(plan: BatchesPlan, secret: str, goes_on: object) -> None:
+    from breakeven.batches.service import Service
+    from breakeven.wiring.clock import SystemClock
+
+    clock = SystemClock()
+    uniform = random.Random().random  # noqa: S311 - when to try again
+    service = Service(plan, secret, Path(plan.folder) / FOLDER_NAME, clock, uniform)
+    await service.run(goes_on)  # type: ignore[arg-type]
+
+
+def main(handle: int, parent_pid: int) -> int:
+    """Run the process whose plan is in that memory file."""
+    with open(handle, "rb") as file:
+        file.seek(0)
+        secret, host, port, content = msgspec.msgpack.decode(file.read(), type=tuple[str, str, int, bytes])
+    plan = msgspec.msgpack.decode(content, type=BatchesPlan)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    serve_batches(msgspec.structs.replace(plan, host=host, port=port), secret, parent_pid)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

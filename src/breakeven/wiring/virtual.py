@@ -1,0 +1,105 @@
+"""Starts the process that works out the hours of virtual pools, beside the gateway and off its way.
+
+``become_virtual`` turns a fork of the supervisor into it.  It reads rows that are in the store already, so that a pool
+that is only simulated costs a request nothing, and it takes what the processor has left.  Killed at any moment, it
+goes on after its next start where it was: hours are whole, and what is missing is worked out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
+
+from breakeven.errors import InputError
+
+if TYPE_CHECKING:
+    from breakeven.clock import Clock
+    from breakeven.settings import Settings
+    from breakeven.studies.virtual.plan import VirtualPlan
+
+NICENESS: Final = 10
+"""On a busy core it may wait: no request for a model does, for it."""
+
+LOOK_S: Final = 1.0
+"""How often it looks whether an hour has closed, and whether the gateway still lives."""
+
+AGAIN_S: Final = 300.0
+"""How often it looks whether something has changed in hours that were worked out: rows that came late, prices."""
+
+_STOP: Final = frozenset({signal.SIGTERM})
+_log = logging.getLogger("breakeven.virtual")
+
+
+def virtual_plan(settings: Settings) -> bytes:
+    """Return what the process is told, a ``VirtualPlan`` as msgpack; empty where no virtual pool is declared.
+
+    Raises ``InputError`` for a pool that cannot be simulated.
+    """
+    if not any(entry.virtual for entry in settings.file.pools.values()):
+        return b""
+    from breakeven.studies.virtual.plan import VirtualPlan
+    from breakeven.wiring.virtual_hours import virtual_pools
+
+    plan = VirtualPlan(store=str(settings.store), pools=virtual_pools(settings.file.pools, settings.folder))
+    return msgspec.msgpack.encode(plan)
+
+
+def become_virtual(plan: bytes) -> NoReturn:
+    """Turn a fork of the supervisor into that process; a fresh interpreter carries nothing of the gateway."""
+    handle = os.memfd_create("breakeven-virtual", 0)  # inherited over exec, unlike with MFD_CLOEXEC
+    with open(handle, "wb", closefd=False) as file:
+        file.write(plan)
+    os.nice(NICENESS)
+    command = [sys.executable, "-P", "-m", "breakeven.wiring.virtual", str(handle), str(os.getppid())]
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+
+
+def work_out_hours(plan: VirtualPlan, parent_pid: int, clock: Clock) -> None:
+    """Work out hours as they close, until SIGTERM or the parent's end."""
+    from breakeven.wiring.pools import closed_hours
+    from breakeven.wiring.virtual_hours import derive
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    trouble, done, again_s = "", -1, 0.0
+
+    def goes_on() -> bool:
+        return signal.SIGTERM not in signal.sigpending() and os.getppid() == parent_pid
+
+    while goes_on():
+        now_s = clock.now()
+        if closed_hours(now_s) != done or now_s >= again_s:
+            try:
+                found = derive(plan, now_s, goes_on)
+            except InputError as error:
+                if str(error) != trouble:
+                    _log.error("The hours of virtual pools cannot be worked out; it is tried again. %s", error)
+                trouble = str(error)
+            else:
+                trouble = ""
+                if found.written:
+                    _log.info("worked out %d hours of virtual pools", found.written)
+            done, again_s = closed_hours(now_s), now_s + AGAIN_S
+        if signal.sigtimedwait(_STOP, LOOK_S):
+            return
+
+
+def main(handle: int, parent_pid: int) -> int:
+    """Run the process whose plan is in that memory file."""
+    from breakeven.studies.virtual.plan import VirtualPlan
+    from breakeven.wiring.clock import SystemClock
+
+    with open(handle, "rb") as file:
+        file.seek(0)
+        plan = msgspec.msgpack.decode(file.read(), type=VirtualPlan)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    work_out_hours(plan, parent_pid, SystemClock())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

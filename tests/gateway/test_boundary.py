@@ -1,0 +1,305 @@
+"""Marked requests stay inside: every fault with every feature, beside a server that records any contact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from breakeven.ledger.keys import KeyLimits, create_key
+from gateway import answers, messages_payloads, payloads
+from gateway.gateway import KEY, running_gateway, settings, target, wait_for
+from gateway.scripted import scripted_upstream
+from gateway.test_faults import FAILURES
+from gateway.wire import CutOffError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.answers import Answer
+    from gateway.gateway import Gateway
+    from gateway.scripted import Call, ScriptedUpstream
+    from gateway.wire import Reply
+
+SECRET = "patient-7f3a has gout"  # noqa: S105 - what must not get out
+MARKED_KEY, TAGGED_KEY = "sk-be-marked", "sk-be-tagged"
+EVERY = ["chat", "completions", "responses", "embeddings", "messages"]
+QUICK = {"connect_s": 0.3, "first_token_s": 0.2, "between_tokens_s": 0.2, "total_s": 0.7}
+
+MARKS: dict[str, dict[str, str]] = {
+    "header": {"x_breakeven_sensitivity": "local-only"},
+    "key": {"authorization": f"Bearer {MARKED_KEY}"},
+    "tag": {"x_breakeven_tags": "team=ward, data=patient"},
+}
+
+PROMPT = [{"role": "user", "content": SECRET}]
+CHAT = "/v1/chat/completions"
+
+
+class Feature(NamedTuple):
+    """A way through the gateway: the model's settings, and what is asked for."""
+
+    model: dict[str, Any]
+    asked: dict[str, Any]
+    path: str = CHAT
+    headers: dict[str, str] | None = None
+    works: bool = True
+    """Whether a request that is not marked gets outside where all is well inside."""
+
+
+EAGER = {"after": 0.5, "share": 1, "least_s": 0.01}
+STREAMED = {"messages": PROMPT, "stream": True}
+WHOLE = {"messages": PROMPT}
+CLAUDE = {"messages": PROMPT, "max_tokens": 50}
+OUT_FIRST = ["outside", "abroad", "inside", "inside-too"]
+IN_FIRST = ["inside", "inside-too", "outside", "abroad"]
+INSIDE = {"inside", "inside-too", "inside-claude", "inside-chat"}
+NOT_YET = False
+"""What gets outside only where something fails inside."""
+
+FEATURES: dict[str, Feature] = {
+    "plain": Feature({"targets": OUT_FIRST}, WHOLE),
+    "streamed": Feature({"targets": OUT_FIRST}, STREAMED),
+    "fallback target": Feature({"targets": IN_FIRST}, WHOLE, works=NOT_YET),
+    "fallback model": Feature({"targets": ["inside"], "fallbacks": ["open"]}, STREAMED, works=NOT_YET),
+    "weighted": Feature({"targets": OUT_FIRST, "policy": "weighted"}, WHOLE, works=NOT_YET),
+    "least_busy": Feature({"targets": OUT_FIRST, "policy": "least_busy"}, WHOLE, works=NOT_YET),
+    "two_choices": Feature({"targets": OUT_FIRST, "policy": "two_choices"}, WHOLE, works=NOT_YET),
+    "overflow": Feature({"targets": IN_FIRST, "policy": "overflow"}, WHOLE, works=NOT_YET),
+    "marginal_cost": Feature({"targets": IN_FIRST, "policy": "marginal_cost"}, WHOLE, works=NOT_YET),
+    "lowest_latency": Feature({"targets": OUT_FIRST, "policy": "lowest_latency"}, WHOLE, works=NOT_YET),
+    "cheapest": Feature({"targets": OUT_FIRST, "policy": "cheapest"}, WHOLE),
+    "hedging": Feature({"targets": IN_FIRST, "hedging": EAGER}, WHOLE, works=NOT_YET),
+    "hedging, streamed": Feature({"targets": ["inside", "outside"], "hedging": EAGER}, STREAMED, works=NOT_YET),
+    "cache": Feature({"targets": OUT_FIRST, "cache": {"ttl_s": 60}}, STREAMED),
+    "semantic cache": Feature({"targets": OUT_FIRST}, WHOLE, headers={"x_breakeven_task": "faq"}),
+    "continue_streams": Feature({"targets": IN_FIRST}, STREAMED, works=NOT_YET),
+    "retries": Feature({"targets": ["inside", "outside"], "max_attempts": 4}, STREAMED, works=NOT_YET),
+    "verify": Feature({"targets": IN_FIRST, "verify": {"http": {"url": "OUTSIDE/check"}, "verify_last": True}}, WHOLE),
+    "verify, streamed": Feature(
+        {"targets": IN_FIRST, "verify": {"http": {"url": "OUTSIDE/check"}, "unverifiable": "pass"}}, STREAMED
+    ),
+    "chat to messages": Feature({"targets": ["outside-claude", "inside-claude"]}, STREAMED),
+    "messages": Feature({"targets": ["outside-claude", "inside-claude"]}, CLAUDE, "/v1/messages"),
+    "messages to chat": Feature({"targets": ["outside-chat", "inside-chat"]}, CLAUDE, "/v1/messages"),
+    "count_tokens": Feature({"targets": OUT_FIRST}, WHOLE, "/v1/messages/count_tokens"),
+    "embeddings": Feature({"targets": OUT_FIRST}, {"input": SECRET}, "/v1/embeddings"),
+    "completions": Feature({"targets": OUT_FIRST}, {"prompt": SECRET, "stream": True}, "/v1/completions"),
+    "responses": Feature({"targets": OUT_FIRST}, {"input": SECRET, "stream": True}, "/v1/responses"),
+    "any model": Feature({"targets": ["outside"]}, WHOLE),
+}
+
+BEGUN = payloads.stream(3, done=False)[:3]
+FAULTS: dict[str, Answer] = {
+    "none": answers.either(
+        answers.whole(payloads.completion(SECRET)), answers.stream(payloads.stream(3, payloads.TOLD))
+    ),
+    "none, in messages": answers.either(
+        answers.whole(messages_payloads.message()), answers.stream(messages_payloads.stream())
+    ),
+    **FAILURES,
+    "too long a prompt": answers.whole(payloads.error("maximum context length is 8 tokens"), status=400),
+    "filtered": answers.whole(payloads.error("no", "content_filter"), status=400),
+    "out of quota": answers.whole(payloads.error("no", "insufficient_quota"), status=429),
+    "model missing": answers.whole(payloads.error("no", "model_not_found"), status=404),
+    "redirect": answers.whole(b"", "location: https://127.0.0.1:1/elsewhere", status=307),
+    "no JSON": answers.whole(b"<html>"),
+    "an error as a success": answers.whole(payloads.error(SECRET)),
+    "a stream cut": answers.stream(BEGUN, then=answers.reset),
+    "a stream without its end": answers.stream(BEGUN),
+    "a stream with an error": answers.stream(BEGUN, then=answers.last_event(payloads.error("overloaded"))),
+    "a stream that begins with an error": answers.stream([payloads.event(payloads.error("overloaded"))]),
+    "a stream that pauses": answers.stream(BEGUN, then=answers.silent),
+    "a stream that trickles": answers.stream(BEGUN, then=answers.trickle),
+    "a broken framing": answers.stream(BEGUN, then=answers.broken_framing),
+}
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[ScriptedUpstream]:
+    """Where marked requests must not go; it answers everything at once and well."""
+    with scripted_upstream() as started:
+        chat = answers.stream(payloads.stream(3, payloads.TOLD))
+        started.script("outside", answers.either(answers.whole(), chat))
+        started.script("claude", answers.either(answers.whole(messages_payloads.message()), answers.stream([])))
+        started.script("vectors", _vectors)
+        started.script("check", answers.whole({"ok": True}))
+        yield started
+
+
+def _vectors(call: Call) -> None:
+    data = [{"index": index, "embedding": [1.0, 0.5]} for index, _ in enumerate(call.json["input"])]
+    answers.whole({"object": "list", "data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}})(call)
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream, outside: ScriptedUpstream
+) -> Iterator[Gateway]:
+    """One gateway with a model for each feature, and targets on both sides."""
+    local = {"sensitivities": ["local-only"], "timeouts": QUICK}
+    prefill = {"protocols": EVERY, "prefill": "plain"}
+    targets = {
+        "outside": target(outside.url("outside"), **prefill),
+        "abroad": target(outside.url("outside"), sensitivities=["eu"], **prefill),
+        "outside-claude": target(outside.url("claude"), protocols=["messages"]),
+        "outside-chat": target(outside.url("outside"), protocols=["chat"]),
+        "outside-vectors": target(outside.url("vectors"), protocols=["embeddings"]),
+        "inside": target(upstream.url("inside"), **prefill, **local),
+        "inside-too": target(upstream.url("inside"), **prefill, **local),
+        "inside-claude": target(upstream.url("inside"), protocols=["messages"], **local),
+        "inside-chat": target(upstream.url("inside"), protocols=["chat"], **local),
+        "inside-vectors": target(upstream.url("inside-vectors"), protocols=["embeddings"], **local),
+    }
+    models = {name: feature.model for name, feature in FEATURES.items() if name != "any model"}
+    models["open"] = {"targets": ["outside", "abroad"]}
+    models["vectors"] = {"targets": ["outside-vectors", "inside-vectors"]}
+    models["*"] = {"targets": ["outside"]}
+    written = json.dumps(models).replace("OUTSIDE", f"http://127.0.0.1:{outside.port}")
+    semantic = {"embeddings": "vectors", "tasks": {"faq": {"similarity": 0.9, "ttl_s": 60}}, "timeout_s": 0.3}
+    telemetry = {"endpoint": f"http://127.0.0.1:{upstream.port}/spans"}
+    configured = settings(targets, json.loads(written), semantic_cache=semantic, telemetry=telemetry)
+    configured["sensitivity_of_tags"] = {"data=patient": "local-only"}
+    digests = {key: hashlib.sha256(key.encode()).hexdigest() for key in (KEY, MARKED_KEY, TAGGED_KEY)}
+    configured["keys"] = [
+        {"name": "tests", "sha256": digests[KEY]},
+        {"name": "marked", "sha256": digests[MARKED_KEY], "sensitivity": "local-only"},
+        {"name": "tagged", "sha256": digests[TAGGED_KEY], "tags": "data=patient"},
+    ]
+    upstream.script("spans", answers.whole(b""))
+    upstream.script("inside-vectors", _vectors)
+    with running_gateway(tmp_path_factory.mktemp("boundary"), configured) as started:
+        yield started
+
+
+def _ask(gateway: Gateway, name: str, headers: dict[str, str], more: str = "") -> Reply | None:
+    """Ask as a feature does, with some text of one's own; None where the answer was cut off."""
+    feature = FEATURES[name]
+    written = json.dumps({"model": name, **feature.asked}).replace(SECRET, SECRET + more)
+    with gateway.line() as line:
+        try:
+            return line.ask("POST", feature.path, written.encode(), **(feature.headers or {}), **headers)
+        except (CutOffError, TimeoutError):  # cut in some way: what matters is where it went
+            return None
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_takes_a_marked_request_outside_whatever_the_feature(
+    gateway: Gateway, upstream: ScriptedUpstream, outside: ScriptedUpstream, fault: str
+) -> None:
+    """Features by marks at once: each of them alone would show the same, in a hundred times the time."""
+    before, called = outside.connection_count, len(_calls(outside))
+    upstream.script("inside", FAULTS[fault])
+    upstream.script("inside-vectors", _vectors if fault.startswith("none") else FAULTS[fault])
+    asked = [(name, mark) for name in FEATURES for mark in MARKS]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        replies = list(pool.map(lambda way: _ask(gateway, way[0], MARKS[way[1]], f" {fault} {way[1]}"), asked))
+    assert outside.connection_count == before, [(call.path, call.body) for call in _calls(outside)[called:]]
+    served = {
+        (reply.headers.get("x-breakeven-target"), name)
+        for (name, _), reply in zip(asked, replies, strict=True)
+        if reply is not None
+    }
+    assert {target for target, _ in served} <= {None, *INSIDE}
+    assert len(upstream.calls("inside")) >= (len(FEATURES) - 1) * len(MARKS)
+    if fault == "none":
+        answered = {name for target, name in served if target is not None}
+        assert answered == FEATURES.keys() - {"any model"}
+
+
+def _calls(outside: ScriptedUpstream) -> list[Call]:
+    """Everything that was asked outside."""
+    return [call for place in ("outside", "claude", "check", "vectors") for call in outside.calls(place)]
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_the_same_request_without_a_mark_does_go_outside(
+    gateway: Gateway, upstream: ScriptedUpstream, outside: ScriptedUpstream, name: str
+) -> None:
+    """Otherwise the test above would show nothing."""
+    before = len(_calls(outside))
+    upstream.script("inside", FAULTS["none"] if FEATURES[name].works else answers.failure(500))
+    for _ in range(8):
+        _ask(gateway, name, {})
+    assert len(_calls(outside)) > before
+
+
+REFUSED = {
+    "a header beside a key": {"authorization": f"Bearer {MARKED_KEY}", "x_breakeven_sensitivity": "eu"},
+    "an empty header": {"authorization": f"Bearer {MARKED_KEY}", "x_breakeven_sensitivity": " "},
+    "other tags than the key's": {"authorization": f"Bearer {TAGGED_KEY}", "x_breakeven_tags": "data=public"},
+    "no tags at all": {"authorization": f"Bearer {TAGGED_KEY}", "x_breakeven_tags": " "},
+    "a header beside a tag": {"x_breakeven_tags": "data=patient", "x_breakeven_sensitivity": "eu"},
+    "a tag far behind": {"x_breakeven_tags": f"{'x' * 500},data=patient"},
+    "a label far behind": {"x_breakeven_sensitivity": f"{'eu,' * 100}local-only"},
+    "a label that nobody knows": {"x_breakeven_sensitivity": "Local-Only"},
+}
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_no_header_loosens_a_mark(gateway: Gateway, outside: ScriptedUpstream, how: str) -> None:
+    before = outside.connection_count
+    reply = _ask(gateway, "any model", REFUSED[how])
+    assert reply is not None
+    assert (reply.status, reply.code) == (403, "no_eligible_target")
+    assert SECRET not in reply.body.decode()
+    assert outside.connection_count == before
+
+
+def test_marks_add_up_and_each_must_be_named(gateway: Gateway) -> None:
+    asked = {"x_breakeven_sensitivity": "eu", "x_breakeven_tags": "data=patient"}
+    reply = _ask(gateway, "plain", asked)
+    assert reply is not None
+    assert reply.status == 403
+    assert "abroad: it is not marked for local-only data (only for eu)" in reply.json["error"]["message"]
+    assert "inside: it is not marked for eu data (only for local-only)" in reply.json["error"]["message"]
+
+
+def test_a_key_of_the_store_carries_its_mark(gateway: Gateway, outside: ScriptedUpstream) -> None:
+    limits = KeyLimits(sensitivity="local-only")
+    key = create_key(gateway.store, "ward", now_s=1_800_000_000.0, limits=limits)
+    replies: list[Reply | None] = []
+
+    def known() -> bool:
+        replies.append(_ask(gateway, "any model", {"authorization": f"Bearer {key}"}))
+        return replies[-1] is not None and replies[-1].status != 401
+
+    before = outside.connection_count
+    wait_for(known, "the key is not known")
+    assert replies[-1] is not None
+    assert replies[-1].code == "no_eligible_target"
+    assert outside.connection_count == before
+
+
+def test_nothing_that_was_kept_crosses_a_boundary(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.script("inside", FAULTS["none"])
+    kept = {"x_breakeven_cache": "on"}
+    ways = [{}, *MARKS.values(), {"x_breakeven_sensitivity": "local-only", "x_breakeven_tags": "data=public"}]
+    told = []
+    for way in ways:
+        with gateway.line() as line:
+            asked = {"model": "cache", "messages": [{"role": "user", "content": "kept"}]}
+            first, second = (line.ask("POST", CHAT, asked, **way, **kept) for _ in range(2))
+            told.append((first.headers["x-breakeven-target"], "x-breakeven-cache" in first.headers))
+            assert second.headers["x-breakeven-cache"] == "hit"
+            assert second.headers["x-breakeven-target"] == first.headers["x-breakeven-target"]
+    assert told[0] == ("outside", False)
+    assert [place for place, _ in told[1:]] == ["inside"] * 4
+    assert [hit for _, hit in told] == [False, False, False, True, True]  # the same key and the same kinds share
+
+
+def test_no_text_of_a_request_is_in_spans_logs_or_the_ledger(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.script("inside", FAULTS["none"])
+    reply = _ask(gateway, "plain", MARKS["header"])
+    assert reply is not None
+    assert SECRET in reply.body.decode()
+    gateway.rows(reply.request_id)
+    spans = upstream.calls("spans", at_least=1)
+    assert not any(SECRET.encode() in call.body for call in spans)
+    assert SECRET not in gateway.said()
+    files = [path for path in gateway.ledger_folder.rglob("*") if path.is_file()]
+    assert files
+    assert not any(SECRET.encode() in path.read_bytes() for path in files)

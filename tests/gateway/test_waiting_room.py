@@ -1,0 +1,176 @@
+"""Requests that wait for a node: who goes first, who is turned away, and what is left when a client leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway import answers, payloads
+from gateway.gateway import TIMEOUTS, settings, wait_for
+from gateway.wire import chat_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.gateway import Gateway
+    from gateway.scripted import Call, ScriptedUpstream
+    from gateway.wire import Reply
+
+    Start = Callable[..., Gateway]
+
+URGENT_KEY = "sk-be-urgent"
+SERVES = answers.whole()
+
+
+class HeldNode:
+    """An engine that works on one request at a time, and ends it when it is told to."""
+
+    def __init__(self, upstream: ScriptedUpstream) -> None:
+        self.upstream = upstream
+        self.order: list[str] = []
+        self._go = threading.Semaphore(0)
+        upstream.script("a", self)
+
+    def __call__(self, call: Call) -> None:
+        """Answer when allowed to."""
+        self.order.append(call.json["user"])
+        assert self._go.acquire(timeout=10)
+        SERVES(call)
+
+    def end_one(self) -> None:
+        """Let the request that is at work end."""
+        self._go.release()
+
+
+@pytest.fixture
+def node(upstream: ScriptedUpstream) -> HeldNode:
+    """The only node."""
+    return HeldNode(upstream)
+
+
+def start(start_gateway: Start, upstream: ScriptedUpstream, **waiting: Any) -> Gateway:
+    """A gateway before one node that takes one request at a time, where others wait."""
+    pools = {"own": {"slots": 1, "full": {"waiting": 1, "back": 1}, "timeouts": TIMEOUTS | {"first_token_s": 15}}}
+    pools["own"]["nodes"] = [{"name": "a", "url": upstream.url("a")}]
+    models = {"chat": {"targets": ["own"], "policy": "overflow", "waiting": waiting}}
+    configured = settings({}, models, pools=pools)
+    configured["keys"].append(
+        {"name": "urgent", "sha256": hashlib.sha256(URGENT_KEY.encode()).hexdigest(), "priority": 5}
+    )
+    return start_gateway(configured)
+
+
+class Asking(threading.Thread):
+    """A client that asks once, on a connection of its own."""
+
+    def __init__(self, gateway: Gateway, name: str, **headers: str) -> None:
+        super().__init__()
+        self.gateway = gateway
+        self.user = name
+        self.headers = headers
+        self.reply: Reply | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Ask, and keep the answer."""
+        with self.gateway.line() as line:
+            self.reply = line.chat(payloads.request("chat", user=self.user), **self.headers)
+
+    @property
+    def status(self) -> int:
+        """The answer's status, once it is there."""
+        self.join(15)
+        assert self.reply is not None
+        return self.reply.status
+
+
+def fill(gateway: Gateway, node: HeldNode) -> list[Asking]:
+    """Have one request at work and one waiting in the engine, which then counts as full."""
+    first = Asking(gateway, "first")
+    wait_for(lambda: node.order == ["first"], "the first request does not come")
+    second = Asking(gateway, "second")
+    wait_for(lambda: node.order == ["first", "second"], "the second request does not come")
+    return [first, second]
+
+
+def settle() -> None:
+    """Let what was sent reach the gateway's queue: nothing that can be seen from outside tells that."""
+    time.sleep(0.2)
+
+
+def test_the_urgent_go_first_and_keys_in_turn(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
+) -> None:
+    gateway = start(start_gateway, upstream)
+    asked = fill(gateway, node)
+    for name in ("plain 1", "plain 2"):
+        asked.append(Asking(gateway, name))
+        settle()
+    asked.append(Asking(gateway, "low", x_breakeven_priority="-3"))
+    settle()
+    asked.append(Asking(gateway, "urgent", authorization=f"Bearer {URGENT_KEY}"))
+    settle()
+    assert node.order == ["first", "second"]  # the rest wait with us
+    for count in range(3, 7):
+        node.end_one()
+        wait_for(lambda count=count: len(node.order) == count, "nobody takes the free place")  # type: ignore[misc]
+    for _ in range(2):
+        node.end_one()
+    assert [client.status for client in asked] == [200] * 6
+    assert node.order == ["first", "second", "urgent", "plain 1", "plain 2", "low"]
+
+
+def test_who_would_come_too_late_is_told_so(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
+) -> None:
+    gateway = start(start_gateway, upstream, longest_s=0.5)
+    asked = fill(gateway, node)
+    late, hasty = Asking(gateway, "late"), Asking(gateway, "hasty", x_breakeven_deadline_s="0.1")
+    for client in (hasty, late):
+        assert client.status == 503
+        assert client.reply is not None
+        assert client.reply.headers["retry-after"]
+        assert b"no_room_in_time" in client.reply.body
+    for _ in asked:
+        node.end_one()
+    assert [client.status for client in asked] == [200, 200]
+    assert node.order == ["first", "second"]
+
+
+def test_a_full_queue_turns_away_the_least_urgent(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
+) -> None:
+    gateway = start(start_gateway, upstream, most_requests=1)
+    asked = fill(gateway, node)
+    plain = Asking(gateway, "plain")
+    settle()
+    other = Asking(gateway, "other")
+    assert other.status == 503
+    urgent = Asking(gateway, "urgent", authorization=f"Bearer {URGENT_KEY}")
+    assert plain.status == 503
+    assert plain.reply is not None
+    assert b"queue_full" in plain.reply.body
+    for _ in range(3):
+        node.end_one()
+    assert [client.status for client in (*asked, urgent)] == [200] * 3
+
+
+def test_a_client_that_leaves_gives_its_place_up(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
+) -> None:
+    gateway = start(start_gateway, upstream)
+    asked = fill(gateway, node)
+    with gateway.line() as line:
+        line.send(chat_bytes(payloads.request("chat", user="gone")))
+        settle()
+    settle()
+    after = Asking(gateway, "after")
+    settle()
+    for _ in range(3):
+        node.end_one()
+    assert [client.status for client in (*asked, after)] == [200] * 3
+    assert node.order == ["first", "second", "after"]

@@ -1,0 +1,137 @@
+"""``breakeven ledger query --costs`` as people and programs see it."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from breakeven.cli import ledger as ledger_command
+from breakeven.errors import BreakevenError
+from breakeven.ledger import rows
+from breakeven.ledger.cards import CardSchedule
+from breakeven.ledger.mover import Mover
+from breakeven.ledger.spool import Spool
+from breakeven.ledger.store import Store
+from breakeven.sources.genai import price_list
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AT_US = 1_793_538_000_000_000  # 2026-11-01T13:00Z
+CONFIG = """
+pools:
+  llama:
+    nodes:
+      - {{name: a, url: "http://a/v1", usd_per_hour: "{price}", since: 2026-11-01T12:00Z, until: 2026-11-01T15:00Z}}
+    gpu_time: {{prefill_s_per_mtok: 100, decode_s_per_mtok: 1000}}
+models: {{m: {{targets: [llama]}}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a ledger of 9 requests in one hour: 1,100 s of a node's 3,600 each for two keys and an API."""
+    spool = Spool(tmp_path / "breakeven-data" / "spool", worker=0)
+    for number in range(9):
+        key, target = ("search", "chat", "chat")[number % 3], ("llama/a", "llama/a", "api")[number % 3]
+        spool.add(
+            rows.Attempt(
+                (number + 1) * 16, AT_US + number, 1, 2, 3, spool.code(rows.KEY, key), 0, 0,
+                spool.code(rows.MODEL, "m"), spool.code(rows.TARGET, target),
+                spool.code(rows.PRICED_AS, "openai:gpt-4o"), 0, 0, 0, 200, rows.OK, 0, 0, 1_000_000, 0, 0, 200_000, "",
+            )
+        )  # fmt: skip
+    spool.close()
+    mover = Mover(
+        tmp_path / "breakeven-data" / "spool",
+        Store(tmp_path / "breakeven-data" / "ledger.sqlite"),
+        CardSchedule([price_list("openai:gpt-4o")]),
+    )
+    mover.drain()
+    mover.close()
+    (tmp_path / "breakeven.yaml").write_text(CONFIG.format(price="7.20"), encoding="utf-8")
+    return tmp_path
+
+
+def output(*arguments: object) -> str:
+    found = CliRunner().invoke(ledger_command.app, ["query", *map(str, arguments)])
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def answer(folder: Path, *arguments: object) -> dict[str, Any]:
+    found = json.loads(output(*arguments, "--config", folder / "breakeven.yaml", "--json"))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_programs_get_every_basis_to_the_last_digit(folder: Path) -> None:
+    found = answer(folder, "--by", "key,pool", "--costs", "--against", "openai:gpt-4o,pool:llama")
+    rows_by = {(row["key"], row["pool"]): row for row in found["rows"]}
+    # 6 requests of 100 + 200 s: 1,800 of 3,600 s; each key has half of that.
+    assert rows_by["search", "llama"]["allocated_usd"] == "1.800000000000"
+    assert rows_by["search", "llama"]["marginal_usd"] == "0"
+    assert Decimal(rows_by["chat", None]["marginal_usd"]) == Decimal(rows_by["chat", None]["loaded_usd"]) > 0
+    assert Decimal(rows_by["search", "llama"]["against_usd"]["openai:gpt-4o"]) == 3 * (Decimal("2.5") + 2)
+    assert Decimal(rows_by["search", "llama"]["against_usd"]["pool:llama"]) == Decimal("3.6")
+    (pool,) = found["pools"]
+    assert (pool["bill_usd"], pool["allocated_usd"], pool["idle_usd"]) == (
+        "21.600000000000", "3.600000000000", "18.000000000000",
+    )  # fmt: skip
+    assert pool["utilisation_fraction"] == pytest.approx(1_800 / 10_800)
+    total = found["total"]
+    assert Decimal(total["allocated_usd"]) + Decimal(total["idle_usd"]) == Decimal(total["marginal_usd"]) + Decimal(
+        total["bill_usd"]
+    )
+
+
+def test_a_corrected_price_changes_what_is_told_at_once(folder: Path) -> None:
+    (folder / "breakeven.yaml").write_text(CONFIG.format(price="3.60"), encoding="utf-8")
+    assert answer(folder, "--by", "pool", "--costs")["pools"][0]["bill_usd"] == "10.800000000000"
+
+
+def test_people_see_idle_on_its_own_line_and_where_weights_are_from(folder: Path) -> None:
+    shown = output("--by", "key", "--costs", "--config", folder / "breakeven.yaml")
+    lines = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert "1.800000" in lines["search"]
+    assert "18.000000" in lines["idle"]
+    assert "16.7%" in lines["llama"]
+    assert "hours before" in shown
+    ranked = output("--by", "key", "--costs", "--top", "1", "--config", folder / "breakeven.yaml")
+    assert "search" not in ranked, "chat had the API too"
+
+
+def test_hours_have_their_own_lines(folder: Path) -> None:
+    found = answer(folder, "--by", "pool,hour", "--costs")
+    assert [pool["time"] for pool in found["pools"]] == ["2026-11-01T12:00Z", "2026-11-01T13:00Z", "2026-11-01T14:00Z"]
+    assert [pool["idle_usd"] for pool in found["pools"]] == ["7.200000000000", "3.600000000000", "7.200000000000"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--against", "gpt-4o"), "provider:model"),
+        (("--against", "openai:gpt-9o"), "no price is known"),
+        (("--against", "pool:nowhere"), "needs gpu_time"),
+        (("--costs", "--by", "nothing"), "can be grouped by"),
+        (("--costs", "--order", "size"), "can be ranked by"),
+        (("--costs", "--since", "2100-01-01"), "over yet"),
+        (("--costs", "--where", "pool=nowhere"), "It has llama"),
+    ],
+)
+def test_a_wrong_question_is_refused_in_words(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    question = ("--top", "1", *arguments, "--config", str(folder / "breakeven.yaml"))
+    with pytest.raises(BreakevenError, match=said):
+        output(*question)
+
+
+def test_without_settings_or_pools_the_answer_is_the_apis(folder: Path) -> None:
+    found = json.loads(output("--by", "model", "--costs", "--ledger", folder / "breakeven-data", "--json"))
+    assert found["pools"] == []
+    assert Decimal(found["rows"][0]["marginal_usd"]) == Decimal(found["rows"][0]["loaded_usd"]) > 0
