@@ -163,7 +163,7 @@ fuzz-http: $(STAMP)  ## Send CASES malformed requests to a running gateway
 .PHONY: lock
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --extra otel --extra redis --extra similar --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --extra otel --extra redis --extra similar --extra verify --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group spark -o requirements-spark.lock
 
 .PHONY: clean

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from bench_contenders import ANSWER, BODIES, ROOT, chat_body
 from bench_streams import EVENTS, LAST, TOKEN
 
-from breakeven.gateway.choice import Moment
+from breakeven.gateway.columns import Moment
 from breakeven.gateway.requests import read_request
 from breakeven.gateway.state import State
 from breakeven.ledger.cards import CardSchedule

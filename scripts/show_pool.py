@@ -25,6 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,12 +159,9 @@ def _breakeven(folder: Path, name: str, command: list[str]) -> Iterator[subproce
 
 
 def _until_answers(url: str) -> None:
-    import urllib.error
-    import urllib.request
-
     until_s = time.monotonic() + 60
     while time.monotonic() < until_s:
-        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=1):
+        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own
             return
         time.sleep(0.1)
     raise SystemExit(f"{url} does not answer")
@@ -284,7 +283,7 @@ def _through_gateway(folder: Path, api_url: str, calls: list[Call], pace: Pace) 
     with _breakeven(folder, "gateway", ["up", "--config", "breakeven.yaml"]):
         _until_answers(f"http://127.0.0.1:{port}/health")
         _say("sending …")
-        began_s, began = time.time(), time.monotonic()
+        began_s, began = datetime.now(UTC).timestamp(), time.monotonic()
         uvloop.run(_replay(port, calls))
         return began_s, time.monotonic() - began
 
@@ -293,6 +292,7 @@ def _gpu_time(pace: Pace) -> dict[str, float]:
     """Return what tokens take of a node that is full."""
     step_s = pace.base_s + float(pace.weights_s[-1])
     each_s = step_s / SLOTS + pace.sequence_s + pace.token_s
+    _say(f"a node, full: {1 / each_s:,.0f} tokens/s written, {1 / pace.token_s:,.0f} read")
     return {"prefill_s_per_mtok": pace.token_s * 1e6, "decode_s_per_mtok": each_s * 1e6}
 
 
@@ -308,11 +308,17 @@ async def _replay(port: int, calls: list[Call]) -> None:
     await asyncio.gather(*waiting)
 
 
+def _words(call: Call) -> str:
+    """Return a prompt that begins like no other, so that no cache of prefixes has it; a byte is a token."""
+    drawn = np.random.default_rng(int(call.at_s * 1e6)).integers(97, 123, call.prompt_tokens, dtype=np.uint8)
+    return drawn.tobytes().decode()
+
+
 async def _send(port: int, call: Call) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     asked: dict[str, Any] = {
         "model": "chat",
-        "messages": [{"role": "user", "content": "x" * call.prompt_tokens}],
+        "messages": [{"role": "user", "content": _words(call)}],
         "max_tokens": call.answer_tokens,
         "ignore_eos": True,
         "stream": True,
@@ -362,7 +368,7 @@ def _report(folder: Path, served: list[Served], wall_s: float, pace: Pace) -> No
     print(f"all nodes: {most} of them for 95 % of first tokens in time: {most * NODE_USD_PER_HOUR * hours:.4f} USD")
     _second_half(served, wall_s, exact, first)
     print("\nThe ledger:\n", flush=True)
-    command = ["ledger", "query", "--by", "pool,target", "--costs", "--against", "scripted:api"]
+    command = ["ledger", "query", "--by", "pool,target", "--so-far", "--against", "scripted:api"]
     subprocess.run([sys.executable, "-m", "breakeven", *command], cwd=folder, check=False)
 
 

@@ -66,8 +66,8 @@ COUNTS = frozenset(
         "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index",
         "day_segment", "min_units", "parameters", "record", "workers", "max_attempts",
         "max_connections", "waiting_rows", "seed",
-        # Names by number.
-        "port", "proxy_port",
+        # Names and places by number.
+        "port", "proxy_port", "priority",
         # In the unit of what holds them, which their docstring says.
         "low", "likely", "high", "value",
     }

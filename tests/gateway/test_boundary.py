@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +20,7 @@ from gateway.wire import CutOffError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from gateway.answers import Answer
     from gateway.gateway import Gateway
@@ -303,3 +306,16 @@ def test_no_text_of_a_request_is_in_spans_logs_or_the_ledger(gateway: Gateway, u
     files = [path for path in gateway.ledger_folder.rglob("*") if path.is_file()]
     assert files
     assert not any(SECRET.encode() in path.read_bytes() for path in files)
+
+
+def test_a_key_is_marked_where_it_is_made(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "breakeven", "keys"]
+    made = [*command, "create", "ward", "--sensitivity", "local-only,eu", "--ledger", str(tmp_path)]
+    subprocess.run(made, check=True, capture_output=True)
+    listed = [*command, "list", "--json", "--ledger", str(tmp_path)]
+    (key,) = json.loads(subprocess.run(listed, check=True, capture_output=True).stdout)
+    assert (key["name"], key["sensitivity"]) == ("ward", "local-only,eu")
+    refused = subprocess.run([*made, "--sensitivity", "local only"], check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "local only" in refused.stderr
+    assert "Traceback" not in refused.stderr

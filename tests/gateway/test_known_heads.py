@@ -85,6 +85,9 @@ class Listening:
 
     body_too_large = head_too_large
 
+    def hand_over(self, connection: ClientConnection, read: bytes) -> Reply | None:
+        raise NotImplementedError
+
 
 def request(parts: tuple[str, ...], body: bytes) -> bytes:
     authorization, key, label, path, length, close = parts

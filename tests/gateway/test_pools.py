@@ -1,4 +1,4 @@
-"""Pools before an API: requests stay on nodes that are paid for until those are full, and come back when they are not."""
+"""Pools before an API: requests stay on nodes that are paid for until those are full, then come back."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_a_timetable_says_which_target_is_asked_now(start_gateway: Start, upstre
 
 
 def test_a_dear_target_is_left_when_the_budget_runs_out(start_gateway: Start, upstream: ScriptedUpstream) -> None:
-    dear = {"provider": "tests", "model": "dear", "source": "made up", "checked_on": "2026-01-01"}
+    dear: dict[str, Any] = {"provider": "tests", "model": "dear", "source": "made up", "checked_on": "2026-01-01"}
     dear |= {"prices": [{"input_usd_per_mtok": "100", "output_usd_per_mtok": "1000"}]}
     cards = {"rate_cards": [*RATE_CARDS["rate_cards"], dear]}
     upstream.script("dear", SERVES)
@@ -248,3 +248,18 @@ def test_a_dear_target_is_left_when_the_budget_runs_out(start_gateway: Start, up
     assert seen[0] == ("dear", "budget_ample")
     assert seen[-1] == ("cheap", "budget_ample")
     assert seen == sorted(seen, key=lambda item: item[0] == "cheap")  # never back
+
+
+def test_what_waits_for_idle_capacity_goes_to_no_api_and_to_no_full_node(
+    start_gateway: Start, upstream: ScriptedUpstream, nodes: list[ScriptedNode]
+) -> None:
+    gateway = start(start_gateway, upstream, nodes)
+    with gateway.line() as line:
+        reply = line.chat(payloads.request("chat"), x_breakeven_batch="idle")
+        assert reply.status == 200
+        for node in nodes:
+            node.busy(8, 50)
+        reply = line.chat(payloads.request("chat"), x_breakeven_batch="idle")
+        assert (reply.status, reply.code) == (503, "no_idle_capacity")
+        assert ask(line) == ("api", "overflow")
+    assert len(upstream.calls("api")) == 1

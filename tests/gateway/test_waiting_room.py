@@ -102,9 +102,7 @@ def settle() -> None:
     time.sleep(0.2)
 
 
-def test_the_urgent_go_first_and_keys_in_turn(
-    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
-) -> None:
+def test_the_urgent_go_first_and_keys_in_turn(start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode) -> None:
     gateway = start(start_gateway, upstream)
     asked = fill(gateway, node)
     for name in ("plain 1", "plain 2"):
@@ -124,9 +122,7 @@ def test_the_urgent_go_first_and_keys_in_turn(
     assert node.order == ["first", "second", "urgent", "plain 1", "plain 2", "low"]
 
 
-def test_who_would_come_too_late_is_told_so(
-    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
-) -> None:
+def test_who_would_come_too_late_is_told_so(start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode) -> None:
     gateway = start(start_gateway, upstream, longest_s=0.5)
     asked = fill(gateway, node)
     late, hasty = Asking(gateway, "late"), Asking(gateway, "hasty", x_breakeven_deadline_s="0.1")

@@ -178,7 +178,7 @@ def columns_of_keys(store: Path) -> list[tuple[object, ...]]:
 def test_a_team_and_limits_come_back_exactly(store: Path) -> None:
     limits = KeyLimits(
         minute_requests=60, minute_tokens=100_000, parallel_requests=4,
-        day_usd=Decimal("0.1000000001"), month_usd=Decimal(25),
+        day_usd=Decimal("0.1000000001"), month_usd=Decimal(25), sensitivity="local-only,eu",
     )  # fmt: skip
     create_key(store, "a", now_s=NOW_S, team="web", limits=limits)
     create_key(store, "b", now_s=NOW_S, limits=KeyLimits(minute_tokens=5))
@@ -196,6 +196,8 @@ def test_a_team_and_limits_come_back_exactly(store: Path) -> None:
         KeyLimits(day_usd=Decimal(0)),
         KeyLimits(month_usd=Decimal("NaN")),
         KeyLimits(month_usd=Decimal("Infinity")),
+        KeyLimits(sensitivity="local only"),
+        KeyLimits(sensitivity="ü"),
     ],
 )
 def test_limits_that_are_none_are_refused(store: Path, limits: KeyLimits) -> None:

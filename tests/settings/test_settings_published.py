@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from breakeven.settings import config_schema, read_settings
+from breakeven.settings.batches import BatchesEntry, BatchProviderEntry
 from breakeven.settings.file import (
     ConfigFile,
     KeyEntry,
@@ -18,7 +19,9 @@ from breakeven.settings.file import (
     ModelEntry,
     RouteTarget,
 )
+from breakeven.settings.pools import FullEntry, NodeEntry, PoolEntry
 from breakeven.settings.targets import ProxyEntry, TargetEntry, Timeouts
+from breakeven.settings.tasks import TasksEntry
 from breakeven.settings.telemetry import TelemetryEntry
 from breakeven.sources.yaml_file import read_yaml
 from settings.files import BENCH, DOCS, ENVIRONMENT, SECRET, refused
@@ -57,6 +60,12 @@ def test_the_published_schema_describes_every_key() -> None:
         (LimitsEntry, "limits."),
         (LedgerEntry, "ledger."),
         (TelemetryEntry, "telemetry."),
+        (PoolEntry, "pools.KEY."),
+        (NodeEntry, "pools.KEY.nodes[]."),
+        (FullEntry, "pools.KEY.full."),
+        (TasksEntry, "tasks."),
+        (BatchesEntry, "batches."),
+        (BatchProviderEntry, "batches.provider."),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )

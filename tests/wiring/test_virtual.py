@@ -22,6 +22,7 @@ from breakeven.economics.pool_hours import HOUR_US, PaidNode
 from breakeven.errors import InputError
 from breakeven.ledger import rows
 from breakeven.ledger.close import close_days
+from breakeven.ledger.prune import prune
 from breakeven.ledger.reprice import Span, reprice
 from breakeven.ledger.store import connect
 from breakeven.wiring.ledger import LedgerPlace
@@ -62,7 +63,7 @@ def as_told(hours: list[VirtualHour]) -> list[VirtualHour]:
 
 
 def test_hours_equal_a_direct_run_of_the_simulator(store: Path) -> None:
-    assert derive(plan(store), AFTER_S) == Derived(written=HOURS)
+    assert derive(plan(store), AFTER_S) == Derived(written_hours=HOURS)
     own = sorted(item["at_us"] // HOUR_US for item in traffic())
     first = sorted((r for r in traffic() if r["at_us"] // HOUR_US == FIRST), key=lambda r: r["at_us"])
     wanted = direct_run(first, FIRST)
@@ -109,8 +110,8 @@ def test_stopped_in_the_middle_it_comes_to_the_same_hours(store: Path, tmp_path:
         return bool(left and left.pop())
 
     stopped = derive(plan(store), AFTER_S, goes_on)
-    assert 0 < stopped.written < HOURS
-    assert derive(plan(store), AFTER_S).written == HOURS - stopped.written
+    assert 0 < stopped.written_hours < HOURS
+    assert derive(plan(store), AFTER_S).written_hours == HOURS - stopped.written_hours
     assert as_told(hours_in(store)) == as_told(hours_in(other))
 
 
@@ -160,8 +161,8 @@ print("done")
 
 def test_an_hour_is_worked_out_once_it_is_over_and_settled(store: Path) -> None:
     begins_s = (FIRST + 2) * 3600.0
-    assert derive(plan(store), begins_s + 119).written == 1
-    assert derive(plan(store), begins_s + 120).written == 1
+    assert derive(plan(store), begins_s + 119).written_hours == 1
+    assert derive(plan(store), begins_s + 120).written_hours == 1
     assert [hour.hour for hour in hours_in(store)] == [FIRST, FIRST + 1]
 
 
@@ -170,7 +171,7 @@ def test_rows_that_come_late_change_their_hour_and_the_next(store: Path, tmp_pat
     before = hours_in(store)
     late = [{"at_us": (FIRST + 1) * HOUR_US + 7, "input_tokens": 3000, "output_tokens": 500}]
     put(store.parent, late)
-    assert derive(plan(store), AFTER_S).written == 2
+    assert derive(plan(store), AFTER_S).written_hours == 2
     after = hours_in(store)
     assert [a != b for a, b in zip(before, after, strict=True)] == [False, True, True, False, False, False]
     whole = put(tmp_path / "whole", [*traffic(), *late])
@@ -203,7 +204,7 @@ def test_rows_of_closed_days_are_read_from_their_files(store: Path) -> None:
         assert connection.execute("SELECT count(*) FROM attempt").fetchone() == (0,)
         connection.execute("DELETE FROM virtual_hour")
         connection.execute("DELETE FROM virtual_part")
-    assert derive(plan(store), AFTER_S).written == HOURS
+    assert derive(plan(store), AFTER_S).written_hours == HOURS
     assert hours_in(store) == before
 
 
@@ -212,11 +213,20 @@ def test_hours_whose_rows_are_gone_stay_as_they_are(store: Path) -> None:
     before = hours_in(store)
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("DELETE FROM attempt WHERE received_us < ?", ((FIRST + 1) * HOUR_US,))
-    changed = replace(pool(), most_waiting=9)
+    changed = replace(pool(), most_waiting_requests=9)
     done = derive(plan(store, changed), AFTER_S)
-    assert (done.lost, done.written) == (1, HOURS - 1)
+    assert (done.lost_hours, done.written_hours) == (1, HOURS - 1)
     assert hours_in(store)[0] == before[0]
-    assert derive(plan(store, changed), AFTER_S) == Derived(lost=1)
+    assert derive(plan(store, changed), AFTER_S) == Derived(lost_hours=1)
+
+
+def test_hours_of_pruned_days_are_not_looked_for(store: Path) -> None:
+    derive(plan(store), AFTER_S)
+    before = hours_in(store)
+    assert prune(store, (FIRST + HOURS) // 24 + 1).days
+    changed = replace(pool(), most_waiting_requests=9)
+    assert derive(plan(store, changed), AFTER_S) == Derived(lost_hours=HOURS)
+    assert hours_in(store) == before
 
 
 def test_rows_with_ids_of_another_time_are_found_all_the_same(store: Path) -> None:
@@ -226,7 +236,7 @@ def test_rows_with_ids_of_another_time_are_found_all_the_same(store: Path) -> No
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("UPDATE attempt SET attempt_id = attempt_id + ?", ((7 * 3_600_000) << 22,))
         connection.execute("DELETE FROM virtual_hour")
-    assert derive(plan(store), AFTER_S).written == HOURS
+    assert derive(plan(store), AFTER_S).written_hours == HOURS
     assert hours_in(store) == before
 
 
@@ -234,7 +244,7 @@ def test_a_node_added_yesterday_changes_the_hours_in_which_it_was_there(store: P
     derive(plan(store), AFTER_S)
     before = hours_in(store)
     first, more = PaidNode(name="n1", since_us=0), PaidNode(name="n2", since_us=(FIRST + 4) * HOUR_US + HOUR_US // 2)
-    assert derive(plan(store, pool(nodes=(first, more))), AFTER_S).written == 2
+    assert derive(plan(store, pool(nodes=(first, more))), AFTER_S).written_hours == 2
     after = hours_in(store)
     assert after[:4] == before[:4]
     assert [hour.paid_us for hour in after[4:]] == [HOUR_US * 3 // 2, HOUR_US * 2]
@@ -251,7 +261,7 @@ def test_a_node_that_begins_later_leaves_no_hours_before_it(store: Path) -> None
 
 def test_two_pools_each_see_what_they_watch(store: Path) -> None:
     two = plan(store, pool(), pool("all", models=()), pool("none", models=("nobody-asks",)))
-    assert derive(two, AFTER_S).written == 3 * HOURS
+    assert derive(two, AFTER_S).written_hours == 3 * HOURS
     alone = [sum(p.requests for p in hour.parts) for hour in hours_in(store)]
     every = [sum(p.requests for p in hour.parts) for hour in hours_in(store, "all")]
     assert every == [alone[0] + 1, *alone[1:]]  # with the row of the other model, and no other

@@ -139,7 +139,7 @@ class _Node:
         if self._engine.metrics_path is not None:
             path = target.base_path.removesuffix("/v1") + self._engine.metrics_path
             self._asked = question(path, target.host_header, target.headers)
-        self.slots = target.node.slots or 0
+        self.slots = target.node.slot_count or 0
         self.told: EngineLoad = UNKNOWN
 
     async def look(self) -> None:

@@ -44,6 +44,9 @@ def query(
     against: Annotated[
         str, typer.Option(help="With costs: what it would have cost at these, A,B, such as openai:gpt-4o-mini.")
     ] = "",
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="With costs: the hour that is not over too, as if it ended now.")
+    ] = False,
     ledger: Ledger = None,
     config: Config = None,
     as_json: Json = False,
@@ -53,8 +56,8 @@ def query(
     from breakeven.wiring.ledger import find_ledger, waiting_note
 
     question = _question(by, since, until, where or [])
-    if costs or against:
-        ledger_costs.show(ledger_costs.Asked(question, top, order, against), ledger, config, as_json=as_json)
+    if costs or against or so_far:
+        ledger_costs.show(ledger_costs.Asked(question, top, order, against, so_far), ledger, config, as_json=as_json)
         return
     place = find_ledger(ledger, config)
     totals = ask(place.store, question)

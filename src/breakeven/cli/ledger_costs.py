@@ -25,6 +25,9 @@ class Asked(NamedTuple):
     against: str
     """Names parted by commas."""
 
+    so_far: bool
+    """Whether the hour that is not over counts too."""
+
 
 def show(asked: Asked, ledger: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Answer, as tables or as JSON, from the ledger that is named."""
@@ -33,7 +36,8 @@ def show(asked: Asked, ledger: Path | None, config: Path | None, *, as_json: boo
     from breakeven.wiring.ledger_prices import settings_path
 
     names = [name.strip() for name in asked.against.split(",") if name.strip()]
-    found = query_costs(find_ledger(ledger, config), settings_path(ledger, config), asked.question, names)
+    place, settings = find_ledger(ledger, config), settings_path(ledger, config)
+    found = query_costs(place, settings, asked.question, names, so_far=asked.so_far)
     shown = _ranked(found.costs.groups, asked.order)[: asked.top] if asked.top is not None else found.costs.groups
     if as_json:
         from breakeven.reports.as_json import to_json
@@ -42,7 +46,8 @@ def show(asked: Asked, ledger: Path | None, config: Path | None, *, as_json: boo
         return
     _show_groups(asked.question.by, found.costs, shown)
     _show_pools(found.costs.pools)
-    typer.echo(f"hours before {found.costs.until:%Y-%m-%dT%H:00Z}; token counts against other prices are as they are")
+    until = "until now" if asked.so_far else f"hours before {found.costs.until:%Y-%m-%dT%H:00Z}"
+    typer.echo(f"{until}; token counts against other prices are as they are")
     for note in found.notes:
         typer.echo(note, err=True)
 

@@ -44,13 +44,7 @@ class RouteState:
         self.offers = offers
         self.retries = Retries(max_attempts=min(route.max_attempts, MAX_ATTEMPTS))
         self.policy = POLICIES[route.policy]
-        self.candidates = Candidates(
-            model=model,
-            names=tuple(offer.target.name for offer in offers),
-            protocols=tuple(offer.target.protocols for offer in offers),
-            sensitivities=tuple(frozenset(offer.target.sensitivities) for offer in offers),
-            guard=tuple(None if allowed is None else frozenset(allowed) for allowed in route.guards),
-        )
+        self.candidates = _candidates(route, model, offers)
         guarded = any(allowed is not None for allowed in route.guards)
         self.tasks = tasks if tasks is not None and (guarded or tasks.has_alias(model)) else None
         """What tells the tasks of its requests; None: they are what clients declare."""
@@ -168,6 +162,18 @@ class RouteState:
             if health.troubled:
                 return tuple(health.may_try(now_s) for health in self.healths)
         return self.healthy
+
+
+def _candidates(route: Route, model: str, offers: tuple[Offer, ...]) -> Candidates:
+    paid = tuple(offer.target.load is not None for offer in offers)
+    return Candidates(
+        model=model,
+        names=tuple(offer.target.name for offer in offers),
+        protocols=tuple(offer.target.protocols for offer in offers),
+        sensitivities=tuple(frozenset(offer.target.sensitivities) for offer in offers),
+        paid=paid if any(paid) else (),
+        guard=tuple(None if allowed is None else frozenset(allowed) for allowed in route.guards),
+    )
 
 
 def _left(serves: bool, tried: int) -> bool:  # noqa: FBT001 - two columns side by side

@@ -7,8 +7,9 @@ leaves, and ten times a second to look at the clock.  Each attempt leaves one ro
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from breakeven.gateway import replies
 from breakeven.gateway.answer import StreamedAnswer, WholeAnswer
 from breakeven.gateway.columns import Moment
 from breakeven.gateway.course import able_to_continue, after, without_provider
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from breakeven.limits.reserve import Refused, Subject
     from breakeven.metering.reading import Reading
     from breakeven.routing.eligible import Asked
+
+
+_NO_IDLE: Final = replies.refusal(503, "No node is idle.", "no_idle_capacity", extra=replies.RETRY_LATER)
 
 
 class Exchange(Replay):
@@ -94,8 +98,8 @@ class Exchange(Replay):
             return route.refusal(asked)
         if (route.cache_s or self.client.labels) and self.recalls():
             return None
-        if reason == FULL_ANYWAY and route.room is not None:
-            return route.room.admit(self)
+        if reason == FULL_ANYWAY and (route.room is not None or asked.paid_only):
+            return _NO_IDLE if asked.paid_only or route.room is None else route.room.admit(self)
         self.client.exchange = self  # from here on as ``send``, written out: a call for every request
         if self.key.limited:
             return self._admit(index, reason)
@@ -136,16 +140,7 @@ class Exchange(Replay):
     def admitted(self) -> None:
         """Go to the node that has room now."""
         self.timer = None
-        index, reason = self.choose(self.asked(), self.tried)
-        refused = self.route.refusal(self.asked()) if index < 0 else self.send(index, reason)
-        if refused is not None:
-            self.turned_away(refused)
-
-    def turned_away(self, refused: Reply) -> None:
-        """Tell the client that there is no room for its request."""
-        self.phase = ENDED
-        self.client.exchange = None
-        self.client.reply(refused)
+        self.go_on()
 
     # Limits
 
@@ -216,9 +211,9 @@ class Exchange(Replay):
         """Return what the filter goes by: the key's part, with the kinds of data that the client says besides."""
         asked = self.key.asked[self.dialect.place]
         labels = self.labels
-        if labels is not None and (self.route.reads_tasks or labels.sensitivities != asked.sensitivities):
+        if labels is not None:
             task = labels.task_text if self.route.reads_tasks else ""
-            asked = asked._replace(sensitivities=labels.sensitivities, task=task)
+            asked = asked._replace(sensitivities=labels.sensitivities, task=task, paid_only=labels.idle_only)
         return asked
 
     def choose(self, asked: Asked, tried: Sequence[int]) -> tuple[int, int]:

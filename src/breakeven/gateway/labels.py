@@ -20,10 +20,15 @@ TASK: Final = b"x-breakeven-task"
 """The header in which a client names the kind of work."""
 
 
+BATCH: Final = b"x-breakeven-batch"
+IDLE: Final = b"idle"
+"""The header, and its value, of lines of a batch that wait for idle capacity."""
+
+
 class Labels:
     """What a client says about a request: coded for the ledger, and the kinds of data for the filter."""
 
-    __slots__ = ("episode", "sensitivities", "tag_text", "tags", "task", "task_text")
+    __slots__ = ("episode", "idle_only", "sensitivities", "tag_text", "tags", "task", "task_text")
 
     def __init__(self, headers: dict[bytes, bytes], key: KeyState, spool: Spool) -> None:
         self.task_text = _text(headers.get(TASK, b""))
@@ -32,6 +37,9 @@ class Labels:
         self.tag_text = key.tag_text if tags is None else _text(tags)
         self.tags = key.tags if tags is None else spool.code(rows.TAGS, self.tag_text)
         self.episode = _text(episode_of(headers))
+        self.idle_only = headers.get(BATCH) == IDLE
+        """Whether it is to use nothing but capacity that is idle."""
+
         self.sensitivities = key.sensitivities
         """Kinds of data that the request is marked with, by its key and by itself."""
 

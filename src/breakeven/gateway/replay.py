@@ -75,12 +75,21 @@ class Replay(Race):
         """Go on once a similar request was looked for: give its answer again, or send this one."""
         if self.phase != WAITING or (stored is not None and self._given_again(stored, self.shared.state.similar)):
             return
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Send the request after a wait to whoever may take it now, or tell the client that nobody may."""
         asked = self.asked()
         index, reason = self.choose(asked, self.tried)
         refused = self.route.refusal(asked) if index < 0 else self.send(index, reason)
         if refused is not None:
-            self.phase = ENDED
-            self.client.reply(refused)
+            self.turned_away(refused)
+
+    def turned_away(self, refused: Reply) -> None:
+        """Tell the client that its request, which has waited, goes nowhere."""
+        self.phase = ENDED
+        self.client.exchange = None
+        self.client.reply(refused)
 
     def _given_again(self, stored: Stored, decision: tuple[bytes, int]) -> bool:
         """Answer with what was kept, unless the target that made it serves this model no more; return whether."""

@@ -47,7 +47,7 @@ class Node:
     engine: str
     """A name in ``engines.dialects.ENGINES``."""
 
-    most_waiting: int
+    most_waiting_requests: int
     """Requests that wait inside it with which it counts as full; likewise the next two."""
 
     most_kv_fraction: float
@@ -57,7 +57,7 @@ class Node:
     back_ratio: float
     """Of each limit, below which it counts as free again."""
 
-    slots: int | None
+    slot_count: int | None
     """Requests that it works on at once, where somebody said so."""
 
     observe_s: float

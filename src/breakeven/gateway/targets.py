@@ -49,7 +49,7 @@ class TargetState:
 
         if target.node is not None:
             self.latency = Latency() if target.node.most_ttft_s is not None else None
-            self.load = NodeLoad(_limits(target.node), target.node.slots)
+            self.load = NodeLoad(_limits(target.node), target.node.slot_count)
         self.first_bytes = FirstBytes()
         """Times from a request to the first byte of its answer."""
 
@@ -92,7 +92,7 @@ class Offer:
 
 def _limits(node: Node) -> Limits:
     return Limits(
-        most_waiting=node.most_waiting,
+        most_waiting=node.most_waiting_requests,
         most_kv_fraction=node.most_kv_fraction,
         most_ttft_s=inf if node.most_ttft_s is None else node.most_ttft_s,
         back_ratio=node.back_ratio,

@@ -45,7 +45,6 @@ class Waits(Protocol):
     def client(self) -> Labelled:
         """Who waits for its answer."""
 
-
     def wait(self, place: Place) -> None:
         """Wait at a place."""
 

@@ -23,6 +23,7 @@ from breakeven.economics.pool_hours import HOUR_US, PoolTerms
 from breakeven.errors import InputError
 from breakeven.ledger.against import ANSWERED
 from breakeven.ledger.days import day_files, days_folder, reading
+from breakeven.ledger.export import reader_of_files
 from breakeven.ledger.ids import id_of_slot, import_slot
 from breakeven.ledger.rollups import HOURS_PER_DAY
 from breakeven.ledger.store import connect, trouble_of
@@ -30,6 +31,8 @@ from breakeven.ledger.store import connect, trouble_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from breakeven.capacity.compiled import Ints
 
 # ruff: noqa: S608 - the names in these statements stand in this module, and values are bound
 
@@ -47,16 +50,18 @@ _OF_API: Final = (
 """Answered by a target that is no node: at most one attempt of a request is."""
 
 
-class WatchedRow(NamedTuple):
-    """An answered request, with what its price follows from."""
+class WatchedRows(NamedTuple):
+    """Answered requests in the order in which they came; arrays of n, 48 bytes a request."""
 
-    received_us: int
-    rate_card: str
-    over_tokens: int
-    input_tokens: int
-    cached_input_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
+    received_us: Ints
+    price: Ints
+    """Index into ``prices``."""
+
+    counts: Ints
+    """(n, 4): tokens of input, cached input, cache writes and output."""
+
+    prices: tuple[tuple[str, int], ...]
+    """Rate cards, and the size that the input exceeds."""
 
 
 class WatchedHour(NamedTuple):
@@ -109,9 +114,9 @@ class Watched:
             "SELECT s.id, s.rate_card, s.over_tokens, coalesce(m.text, '') FROM series s "
             f"LEFT JOIN text m ON m.id = s.model WHERE {_OF_API} ORDER BY s.id"
         )
-        self._series = {
-            number: (card, over) for number, card, over, model in found if not models or model in self._models
-        }
+        known = [((card, over), number, model) for number, card, over, model in found]
+        self._prices = tuple(sorted({price for price, _, _ in known}))
+        self._series = {number: price for price, number, model in known if not models or model in self._models}
 
     def hours(self, hours: tuple[int, int]) -> dict[int, WatchedHour]:
         """Return what the roll-ups say of hours [from, before) that have anything."""
@@ -127,22 +132,31 @@ class Watched:
                 told[hour] = WatchedHour(sum(cell[1] for cell in own), hashlib.sha256(repr(own).encode()).digest())
         return told
 
-    def rows(self, begins_us: int, ends_us: int) -> list[WatchedRow]:
-        """Return the requests that came in a time, in the order in which they came.
+    def kept_from(self) -> int:
+        """Return the hour since 1970 before which rows were pruned for good."""
+        ((day,),) = self._connection.execute("SELECT pruned_before FROM upkeep")
+        return int(day) * HOURS_PER_DAY
 
-        Raises ``MissingExtraError`` where days are in files and the packages to read them are not there.
+    def rows(self, begins_us: int, ends_us: int, *, by_id: bool = True) -> WatchedRows:
+        """Return the requests that came in a time.
+
+        ``by_id``: where the ids of rows say about when they came, which holds but for clocks that were set back; else
+        all rows are looked through.  Raises ``MissingExtraError`` where days are in files that cannot be read.
         """
-        found = [*self._in_store(begins_us, ends_us), *self._in_files(begins_us, ends_us)]
-        found.sort()
-        return found
+        import numpy as np  # noqa: PLC0415 - of the extra plan, which the core install lacks
 
-    def all_rows(self, begins_us: int, ends_us: int) -> list[WatchedRow]:
-        """Return the same without trust in the order of ids: a clock was set back, say."""
-        found = [*self._in_store(begins_us, ends_us, by_id=False), *self._in_files(begins_us, ends_us)]
-        found.sort()
-        return found
+        empty = np.zeros((0, 6), dtype=np.int64)
+        parts = [empty, *self._in_store(begins_us, ends_us, by_id=by_id), *self._in_files(begins_us, ends_us)]
+        table = np.concatenate(parts)
+        table = table[np.lexsort(table.T[::-1])]
+        return WatchedRows(table[:, 0], table[:, 1], table[:, 2:], self._prices)
 
-    def _in_store(self, begins_us: int, ends_us: int, *, by_id: bool = True) -> Iterator[WatchedRow]:
+    def _in_store(self, begins_us: int, ends_us: int, *, by_id: bool) -> Iterator[Ints]:
+        import numpy as np  # noqa: PLC0415 - as above
+
+        price_of = np.full(max(self._series, default=0) + 2, -1, dtype=np.int64)
+        for series, price in self._series.items():
+            price_of[series] = self._prices.index(price)
         ids = [id_of_slot(import_slot(at_us)) for at_us in (begins_us - SLACK_US, ends_us + SLACK_US)]
         where, bounds = ("attempt_id >= ? AND attempt_id < ? AND ", ids) if by_id else ("", [])
         cursor = self._connection.execute(
@@ -151,24 +165,21 @@ class Watched:
             (*bounds, begins_us, ends_us),
         )
         while batch := cursor.fetchmany(_BATCH_ROWS):
-            for received_us, series, *counts in batch:
-                if series in self._series:
-                    yield WatchedRow(received_us, *self._series[series], *counts)
+            table = np.array(batch, dtype=np.int64)
+            table[:, 1] = price_of[np.minimum(table[:, 1], len(price_of) - 1)]
+            yield table[table[:, 1] >= 0]
 
-    def _in_files(self, begins_us: int, ends_us: int) -> Iterator[WatchedRow]:
+    def _in_files(self, begins_us: int, ends_us: int) -> Iterator[Ints]:
         first, last = (at_us // HOUR_US // HOURS_PER_DAY for at_us in (begins_us, ends_us - 1))
         files = [file for file in day_files(self._connection) if first <= file.day <= last]
         if not files:
             return
-        from breakeven.ledger.export import reader_of_files  # noqa: PLC0415 - only where there are files
-
         reader_of_files()
         from breakeven.ledger.virtual_files import answered_rows  # noqa: PLC0415 - pyarrow, which the core install lacks
 
         for file in files:
             path = days_folder(self._store) / file.name
-            for row in answered_rows(path, begins_us, ends_us, self._models):
-                yield WatchedRow(*row)
+            yield answered_rows(path, (begins_us, ends_us), self._models, self._prices)
 
 
 def watch(store: Path, models: Sequence[str], work: Callable[[Watched], None]) -> None:

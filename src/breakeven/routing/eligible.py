@@ -10,6 +10,7 @@ It decides what is allowed, never what is better; that is for policies.  The rul
   add up: none takes another away (``marks``).
 - **task**: a target of which a task table speaks gets the tasks that the table allows, and no unknown ones, as long
   as somebody else may have the request (``task_table.allowed_for``).
+- **paid only**: what waits for idle capacity goes to no target that is paid by use, where there are others.
 - **health**: a target that is known to be down is not tried.
 - **budget**: a target whose expected price exceeds what is left is left out.  One that costs nothing always fits; one
   whose price is not known fits as long as anything is left.
@@ -52,6 +53,9 @@ class Candidates:
     sensitivities: tuple[frozenset[str], ...]
     """Kinds of data that may be sent to each."""
 
+    paid: tuple[bool, ...] = ()
+    """Who is paid for whether used or not; none at all: nobody."""
+
     guard: tuple[frozenset[str] | None, ...] = ()
     """Tasks that each may have; None: all.  None at all: nobody is guarded."""
 
@@ -91,6 +95,9 @@ class Asked(NamedTuple):
     task: str = ""
     """The task that it serves, read only where some target is guarded; empty: unknown."""
 
+    paid_only: bool = False
+    """Whether it is only for capacity that is paid for anyway, where there is any."""
+
 
 def eligible(
     candidates: Candidates, healthy: Sequence[int], asked: Asked, price_usd: Sequence[float] = ()
@@ -100,17 +107,18 @@ def eligible(
     ``healthy`` holds ints or bools; ``price_usd`` is what the request is expected to cost at each target (NaN: not
     known), and is read only if there is a budget.
     """
-    allowed_models, marked, protocol, budget_usd, task = asked
+    allowed_models, marked, protocol, budget_usd, task, paid_only = asked
     if allowed_models and candidates.model not in allowed_models:
         return candidates.none
     speaking = candidates.speaking[protocol]
-    if not marked and budget_usd == inf and 0 not in healthy:
+    if not marked and budget_usd == inf and 0 not in healthy and not paid_only:
         return allowed_for(speaking, candidates.guard, task) if candidates.guard else speaking
     found = tuple(
         speaking[index]
         and bool(healthy[index])
         and (not marked or marked <= candidates.sensitivities[index])
         and (budget_usd == inf or _affordable(price_usd[index], budget_usd))
+        and (not paid_only or not candidates.paid or candidates.paid[index])
         for index in range(len(candidates.names))
     )
     return allowed_for(found, candidates.guard, task) if candidates.guard else found
@@ -123,7 +131,7 @@ def why_excluded(
 
     To be called as ``eligible`` was, when its answer has to be explained.
     """
-    allowed_models, marked, protocol, budget_usd, _ = asked
+    allowed_models, marked, protocol, budget_usd, _, paid_only = asked
     found = []
     for index, name in enumerate(candidates.names):
         reasons = []
@@ -136,6 +144,8 @@ def why_excluded(
             reasons.append(f"it is not marked for {kinds} data ({_listed(candidates.sensitivities[index])})")
         if not healthy[index]:
             reasons.append("it is down")
+        if paid_only and candidates.paid and not candidates.paid[index]:
+            reasons.append("it is paid by use, and the request waits for idle capacity")
         if budget_usd != inf and not _affordable(price_usd[index], budget_usd):
             reasons.append(f"{_price_text(price_usd[index])}, and ${max(budget_usd, 0):.6f} of the budget is left")
         found.append(f"{name}: {'; '.join(reasons)}" if reasons else "")

@@ -15,7 +15,7 @@ from breakeven.settings.fields import Digest, Host, Label, Port
 from breakeven.settings.limits import Often, QuotaEntry, QuotasEntry, SharedStateEntry
 from breakeven.settings.pools import PoolEntry
 from breakeven.settings.semantic import SemanticCacheEntry
-from breakeven.settings.targets import PlaceName, Seconds, TargetEntry
+from breakeven.settings.targets import Seconds, TargetEntry
 from breakeven.settings.tasks import TasksEntry
 from breakeven.settings.telemetry import TelemetryEntry
 from breakeven.settings.verify import VerifyEntry
@@ -262,7 +262,7 @@ class ConfigFile(Strict):
         description="Places that serve models, by a name of your choice; left out where there are pools alone.",
         json_schema_extra={"minProperties": 1},
     )
-    pools: dict[PlaceName, PoolEntry] = Field(
+    pools: dict[str, PoolEntry] = Field(
         default_factory=dict, description="Nodes of your own, by a name of your choice that no target has."
     )
     models: dict[str, ModelEntry] = Field(

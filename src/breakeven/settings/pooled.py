@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from breakeven.sources.shape import Place
     from breakeven.sources.yaml_file import Document
 
+_POOL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHARED: Final = (
     "model", "key", "key_header", "headers", "protocols", "timeouts", "proxy", "ca_file", "context_tokens",
     "max_connections", "sensitivities",
@@ -56,6 +58,9 @@ def check_pools(parts: Parts, findings: Findings) -> None:
     """Note what is wrong with pools seen beside targets and models, and what their bills will lack."""
     for name, pool in parts.pools.items():
         place: Place = ("pools", name)
+        if not _POOL_NAME.fullmatch(name):
+            what = "the name of a pool has letters, digits and . _ - only, at most 64: its nodes are named after it."
+            findings.problem(place, what)
         if name in findings.document.data.get("targets", {}):
             findings.problem(place, f"a target has the name {name!r} too.", "Give one of the two another name.")
         _check_nodes(pool, place, findings)

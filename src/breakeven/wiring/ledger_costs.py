@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from breakeven.economics.pool_hours import POOL, pool_price_list
@@ -34,22 +34,41 @@ class CostsFound:
 
 
 def query_costs(
-    place: LedgerPlace, config: Path | None, question: Question, against: Sequence[str], now_s: float | None = None
+    place: LedgerPlace,
+    config: Path | None,
+    question: Question,
+    against: Sequence[str],
+    now_s: float | None = None,
+    *,
+    so_far: bool = False,
 ) -> CostsFound:
     """Answer a question with all costs; pools are as settings declare them, else as the ledger last knew them.
 
-    ``against`` are names of price lists, ``provider:model``.  Raises ``InputError`` for a wrong question, settings or
-    ledger, ``UnknownNameError`` for a list that nobody knows, ``MissingExtraError`` where packages are missing.
+    ``against`` are names of price lists, ``provider:model``.  ``so_far``: the hour that is not over counts as well, as
+    if it ended now, without what was not moved from the spool yet.  Raises ``InputError`` for a wrong question,
+    settings or ledger, ``UnknownNameError`` for a list that nobody knows, ``MissingExtraError`` where packages are
+    missing.
     """
     now_s = current_s() if now_s is None else now_s
     declared = declared_pools(config)
     lists = _lists(against, config, declared)
     schedule = CardSchedule(lists.values())
-    known = Known(
-        closed_hours=closed_hours(now_s), declared=declared, against=Against(lists, schedule) if lists else None
-    )
+    closed = closed_hours(now_s)
+    if so_far:
+        closed, declared = int(now_s // 3600) + 1, tuple(_until(terms, int(now_s * 1e6)) for terms in declared)
+    known = Known(closed_hours=closed, declared=declared, against=Against(lists, schedule) if lists else None)
     found = ask_costs(place.store, question, known)
     return CostsFound(costs=found, notes=(*_notes(found), *schedule.take_warnings(), *_waiting(place)))
+
+
+def _until(terms: PoolTerms, now_us: int) -> PoolTerms:
+    """Return the terms of a pool as if all its nodes were given up at a moment."""
+    nodes = (
+        replace(node, until_us=now_us if node.until_us is None else min(node.until_us, now_us))
+        for node in terms.nodes
+        if node.since_us < now_us
+    )
+    return replace(terms, nodes=tuple(nodes))
 
 
 def _lists(names: Iterable[str], config: Path | None, declared: Iterable[PoolTerms]) -> dict[str, PriceList]:

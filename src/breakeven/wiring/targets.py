@@ -66,11 +66,11 @@ def _node(target: str, pools: Mapping[str, PoolEntry]) -> Node | None:
     return Node(
         pool=name,
         engine=pool.engine,
-        most_waiting=full.waiting,
+        most_waiting_requests=full.waiting,
         most_kv_fraction=full.kv_use,
         most_ttft_s=full.ttft_s,
         back_ratio=full.back,
-        slots=pool.slots,
+        slot_count=pool.slots,
         observe_s=pool.observe_s,
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from breakeven.errors import InputError
+from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
@@ -31,6 +31,10 @@ LOOK_S: Final = 1.0
 AGAIN_S: Final = 300.0
 """How often it looks whether something has changed in hours that were worked out: rows that came late, prices."""
 
+_SAID: Final = (
+    "The hours of virtual pools can be worked out again.",
+    "The hours of virtual pools cannot be worked out; it is tried again. ",
+)
 _STOP: Final = frozenset({signal.SIGTERM})
 _log = logging.getLogger("breakeven.virtual")
 
@@ -65,6 +69,7 @@ def work_out_hours(plan: VirtualPlan, parent_pid: int, clock: Clock) -> None:
     from breakeven.wiring.virtual_hours import derive
 
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    given_up: set[str] = set()
     trouble, done, again_s = "", -1, 0.0
 
     def goes_on() -> bool:
@@ -73,16 +78,13 @@ def work_out_hours(plan: VirtualPlan, parent_pid: int, clock: Clock) -> None:
     while goes_on():
         now_s = clock.now()
         if closed_hours(now_s) != done or now_s >= again_s:
+            before, trouble = trouble, ""
             try:
-                found = derive(plan, now_s, goes_on)
-            except InputError as error:
-                if str(error) != trouble:
-                    _log.error("The hours of virtual pools cannot be worked out; it is tried again. %s", error)
+                derive(plan, now_s, goes_on, given_up)
+            except BreakevenError as error:
                 trouble = str(error)
-            else:
-                trouble = ""
-                if found.written:
-                    _log.info("worked out %d hours of virtual pools", found.written)
+            if trouble != before:
+                _log.log(logging.ERROR if trouble else logging.WARNING, "%s", _SAID[bool(trouble)] + trouble)
             done, again_s = closed_hours(now_s), now_s + AGAIN_S
         if signal.sigtimedwait(_STOP, LOOK_S):
             return

@@ -59,11 +59,11 @@ MISSING: Final = (
 class Derived:
     """What a look at all hours came to."""
 
-    written: int = 0
-    """Hours that were worked out, for the first time or anew."""
+    written_hours: int = 0
+    """That were worked out, for the first time or anew."""
 
-    lost: int = 0
-    """Hours that ought to be worked out, and of which rows are gone: they stay as they are."""
+    lost_hours: int = 0
+    """That ought to be worked out, and of which rows are gone: they stay as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,22 +106,29 @@ def declared_virtual_pools(config: Path | None) -> tuple[VirtualPool, ...]:
     return virtual_pools(entries, config.parent)
 
 
-def derive(plan: VirtualPlan, now_s: float, goes_on: Callable[[], bool] = lambda: True) -> Derived:
+def derive(
+    plan: VirtualPlan,
+    now_s: float,
+    goes_on: Callable[[], bool] = lambda: True,
+    given_up: set[str] | None = None,
+) -> Derived:
     """Work out every closed hour that is not known, or that would come out differently now; the newest first.
 
-    It may end after any hour, when ``goes_on`` says no: the rest is done the next time.  Raises ``InputError`` for a
+    It may end after any hour, when ``goes_on`` says no: the rest is done the next time.  ``given_up`` is kept by who
+    calls again: what cannot be worked out.  Raises ``InputError`` for a
     store that cannot be used and a model that does not fit, ``MissingExtraError`` without the packages for it.
     """
     store = Path(plan.store)
     seen = seen_hours(store) if store.is_file() else (0, 0)
     written = lost = 0
+    given_up = set() if given_up is None else given_up
     waiting: list[VirtualHour] = []
     for pool in plan.pools:
         if seen == (0, 0) or not goes_on():
             break
         hours = paid_hours(pool.terms, (seen[0], min(seen[1], closed_hours(now_s))))
         keep_terms(store, pool.terms, hours)
-        for found in _worked_out(store, pool, hours, known_digests(store, pool.terms.name)):
+        for found in _worked_out(store, pool, hours, known_digests(store, pool.terms.name), given_up):
             if found is None:
                 lost += 1
                 continue
@@ -133,7 +140,7 @@ def derive(plan: VirtualPlan, now_s: float, goes_on: Callable[[], bool] = lambda
             if not goes_on():
                 break
     keep_hours(store, waiting)
-    return Derived(written=written, lost=lost)
+    return Derived(written_hours=written, lost_hours=lost)
 
 
 def ask_virtual(
@@ -159,7 +166,7 @@ def ask_virtual(
         answers = [
             (_answer(place.store, terms, None, by), node.get(name, "node")) for name, terms in sorted(pools.items())
         ]
-        lost = done.lost
+        lost = done.lost_hours
     else:
         first, last = seen_hours(place.store)
         begin, end = max(hours[0] or 0, first), min(hours[1] or closed, closed, last)
@@ -173,7 +180,7 @@ def ask_virtual(
         answers, lost = [], 0
         for pool in declared:
             there = as_if_there(pool, (begin, end))
-            found = list(_worked_out(place.store, there, range(begin, end), {}))
+            found = list(_worked_out(place.store, there, range(begin, end), {}, set()))
             known = sorted((item for item in found if item is not None), key=lambda item: item.hour)
             lost += len(found) - len(known)
             answers.append((_answer(place.store, there.terms, known, by), pool.deployment))
@@ -199,15 +206,21 @@ def _answer(store: Path, terms: PoolTerms, hours: Sequence[VirtualHour] | None, 
 
 
 def _worked_out(
-    store: Path, pool: VirtualPool, hours: Sequence[int], known: Mapping[int, str]
+    store: Path, pool: VirtualPool, hours: Sequence[int], known: Mapping[int, str], given_up: set[str]
 ) -> Iterator[VirtualHour | None]:
-    """Yield the hours that are to be worked out, the newest first; None for one whose rows are not all there."""
+    """Yield the hours that are to be worked out, the newest first; None for one whose rows are not all there.
+
+    Digests of such hours go into ``given_up``, so that nobody looks through all rows for them again.
+    """
     if not len(hours):
         return
     watched: dict[int, WatchedHour] = {}
+    kept_from = 0
 
     def look(there: Watched) -> None:
+        nonlocal kept_from
         watched.update(there.hours((hours[0] - 1, hours[-1] + 1)))
+        kept_from = there.kept_from()
 
     watch(store, pool.models, look)
     paces: Paces | None = None
@@ -215,8 +228,14 @@ def _worked_out(
         digest = digest_of(pool, hour, watched)
         if known.get(hour) == digest:
             continue
+        if hour < kept_from or digest in given_up:
+            yield None
+            continue
         paces = _paces(pool) if paces is None else paces
-        yield _hour(store, pool, hour, paces, digest, any_came=hour in watched or hour - 1 in watched)
+        found = _hour(store, pool, hour, paces, digest, any_came=hour in watched or hour - 1 in watched)
+        if found is None:
+            given_up.add(digest)
+        yield found
 
 
 def _hour(
@@ -230,15 +249,15 @@ def _hour(
 
     found: list[VirtualHour] = []
     if not any_came:
-        return virtual_hour(pool, hour, (), paces, digest)
+        return virtual_hour(pool, hour, None, paces, digest)
 
     def work(there: Watched) -> None:
         bounds = (hour - 1) * HOUR_US, (hour + 1) * HOUR_US
         told = there.hours((hour - 1, hour + 1))
         rows = there.rows(*bounds)
-        if len(rows) != sum(item.requests for item in told.values()):
-            rows = there.all_rows(*bounds)
-        count = sum(row.received_us >= hour * HOUR_US for row in rows)
+        if len(rows.price) != sum(item.requests for item in told.values()):
+            rows = there.rows(*bounds, by_id=False)
+        count = int((rows.received_us >= hour * HOUR_US).sum())
         if hour not in told or count == told[hour].requests:
             found.append(virtual_hour(pool, hour, rows, paces, digest))
 
@@ -279,7 +298,7 @@ def _pool(name: str, entry: PoolEntry, folder: Path) -> VirtualPool:
         deployment=f"{entry.hardware}:{entry.runs}{precision}",
         engine=_ENGINES.get(entry.engine, entry.engine),
         models=() if "*" in entry.watches else entry.watches,
-        most_waiting=full.waiting,
+        most_waiting_requests=full.waiting,
         most_kv_fraction=full.kv_use,
         most_ttft_s=full.ttft_s,
         back_ratio=full.back,

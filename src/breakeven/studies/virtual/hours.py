@@ -16,14 +16,14 @@ from breakeven.routing.fullness import Limits
 from breakeven.studies.virtual.plan import changes_around
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from breakeven.capacity.compiled import Ints
     from breakeven.capacity.estimate import Deployment
     from breakeven.capacity.pool import Pace
-    from breakeven.capacity.virtual import Simulated
+    from breakeven.capacity.virtual import Flags
     from breakeven.catalog.roofline import Roofline
-    from breakeven.ledger.virtual import WatchedRow
+    from breakeven.ledger.virtual import WatchedRows
     from breakeven.studies.virtual.plan import VirtualPool
 
     Paces = Callable[[float, float], Pace]
@@ -51,27 +51,29 @@ def paces_of(deployment: Deployment, roofline: Roofline) -> Paces:
     return pace
 
 
-def asked_of(rows: Sequence[WatchedRow], hour: int) -> Asked:
-    """Return the requests of an hour and of the one before, in order, as the simulator takes them."""
-    begins_us = (hour - 1) * HOUR_US
+def asked_of(rows: WatchedRows, hour: int) -> Asked:
+    """Return the requests of an hour and of the one before as the simulator takes them."""
     return Asked(
-        arrived_s=np.array([row.received_us - begins_us for row in rows], dtype=float) / 1e6,
-        prompt=np.maximum(np.array([row.input_tokens for row in rows], dtype=np.int64), 1),
-        output=np.maximum(np.array([row.output_tokens for row in rows], dtype=np.int64), 1),
-        cached=np.array([row.cached_input_tokens for row in rows], dtype=np.int64),
+        arrived_s=(rows.received_us - (hour - 1) * HOUR_US) / 1e6,
+        prompt=np.maximum(rows.counts[:, 0], 1),
+        output=np.maximum(rows.counts[:, 3], 1),
+        cached=np.ascontiguousarray(rows.counts[:, 1]),
     )
 
 
 def virtual_hour(
-    pool: VirtualPool, hour: int, rows: Sequence[WatchedRow], paces: Paces, derived_from: str
+    pool: VirtualPool, hour: int, rows: WatchedRows | None, paces: Paces, derived_from: str
 ) -> VirtualHour:
-    """Return what an hour since 1970 would have been; ``rows``: of the hour and the one before, by their time."""
+    """Return what an hour since 1970 would have been; ``rows``: of the hour and the one before, None where none came.
+
+    Some node is paid in that hour.
+    """
     changes = changes_around(pool.terms, hour)
+    if rows is None or not len(rows.price):
+        return VirtualHour(pool.terms.name, hour, changes.paid_us, 0, 0, {}, {}, derived_from, ())
     asked = asked_of(rows, hour)
-    if not len(rows) or not any(count for _, count in changes.by_time):
-        return VirtualHour(pool.terms.name, hour, changes.paid_us, 0, 0, {}, {}, derived_from, _parts(rows, None, hour))
     limits = Limits(
-        most_waiting=pool.most_waiting,
+        most_waiting=pool.most_waiting_requests,
         most_kv_fraction=pool.most_kv_fraction,
         most_ttft_s=inf if pool.most_ttft_s is None else pool.most_ttft_s,
         back_ratio=pool.back_ratio,
@@ -86,7 +88,7 @@ def virtual_hour(
         _sparse(found.ttft_counts),
         _sparse(found.queue_counts),
         derived_from,
-        _parts(rows, found, hour),
+        _parts(rows, found.went_over, hour),
     )
 
 
@@ -94,17 +96,17 @@ def _sparse(counts: Ints) -> dict[int, int]:
     return {int(bucket): int(counts[bucket]) for bucket in np.flatnonzero(counts)}
 
 
-def _parts(rows: Sequence[WatchedRow], found: Simulated | None, hour: int) -> tuple[VirtualPart, ...]:
+def _parts(rows: WatchedRows, went_over: Flags, hour: int) -> tuple[VirtualPart, ...]:
     """Sum up the requests of the hour itself by their price and by where they would have gone."""
-    sums: dict[tuple[str, int, int], list[int]] = {}
-    for place, row in enumerate(rows):
-        if row.received_us < hour * HOUR_US:
-            continue
-        went_over = 1 if found is None else int(found.went_over[place])
-        total = sums.setdefault((row.rate_card, row.over_tokens, went_over), [0] * 5)
-        for at, count in enumerate((1, *row[3:])):
-            total[at] += count
-    return tuple(VirtualPart(*key, *total) for key, total in sorted(sums.items()))
+    of_hour = rows.received_us >= hour * HOUR_US
+    groups = rows.price[of_hour] * 2 + went_over[of_hour]
+    sums = np.zeros((2 * len(rows.prices), 5), dtype=np.int64)
+    np.add.at(sums[:, 0], groups, 1)
+    np.add.at(sums[:, 1:], groups, rows.counts[of_hour])
+    return tuple(
+        VirtualPart(*rows.prices[group // 2], int(group % 2), *sums[group].tolist())
+        for group in np.flatnonzero(sums[:, 0])
+    )
 
 
 assert int(WARM_UP_S) * 1_000_000 == HOUR_US, "the hour before warms a pool up"

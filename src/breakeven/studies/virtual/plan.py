@@ -33,7 +33,7 @@ class VirtualPool:
     models: tuple[str, ...] = ()
     """By the names that clients use, those whose requests it is shown; empty: all."""
 
-    most_waiting: int = 4
+    most_waiting_requests: int = 4
     """Requests waiting inside a node with which it counts as full; likewise the next two."""
 
     most_kv_fraction: float = 0.95
