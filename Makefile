@@ -116,6 +116,10 @@ bench-draws: $(STAMP)  ## CPU time of 10,000 draws x 36 months on one core
 bench-hybrid: $(STAMP)  ## A hybrid sized on one week and run on the next, on three public traces
 	$(BIN)/python scripts/bench_hybrid.py
 
+.PHONY: show-pool
+show-pool: $(STAMP)  ## An hour of real traffic on a pool of real engines before an API: overflow, bill, idle, and what the simulator foretold
+	$(BIN)/python scripts/show_pool.py
+
 .PHONY: bench-simulate
 bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core, and its closed loops beside measured ones
 	$(BIN)/python scripts/bench_simulate.py

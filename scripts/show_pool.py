@@ -36,6 +36,7 @@ import numpy as np
 import uvloop
 
 from breakeven.capacity.calibrated_pace import faster, fit_pace
+from breakeven.capacity.engine import decode_s, prompt_s
 from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules
 from breakeven.capacity.simulate import Api, Simulation
 from breakeven.engines.random_gguf import LlamaShape, write_random_llama
@@ -75,6 +76,9 @@ API_TTFT_S: Final = 0.25
 API_TPOT_S: Final = 0.01
 SLO_TTFT_S: Final = 2.0
 BASE_PORT: Final = 18_300
+TYPICAL_TOKENS: Final = 91
+"""Of a prompt, with what the chat template adds."""
+
 HALF: Final = 0.5
 
 
@@ -172,8 +176,8 @@ def _measured(url: str) -> Pace:
     _say("measuring one node alone …")
     result = run_bench(
         BenchRequest(
-            url=url, model="m20", isl_tokens=(72,), osl_tokens=(14,), spread_fraction=0.3,
-            concurrencies=(1, 2, 3, 4), level_s=8.0, usd_per_hour=NODE_USD_PER_HOUR,
+            url=url, model="m20", isl_tokens=(36, 144), osl_tokens=(14,), spread_fraction=0.3,
+            concurrencies=(1, 2, 4), level_s=6.0, usd_per_hour=NODE_USD_PER_HOUR,
         )
     )  # fmt: skip
     fit = fit_pace(result.calibration.levels, max_requests=SLOTS, kv_tokens=SLOTS * 1024)
@@ -290,10 +294,10 @@ def _through_gateway(folder: Path, api_url: str, calls: list[Call], pace: Pace) 
 
 def _gpu_time(pace: Pace) -> dict[str, float]:
     """Return what tokens take of a node that is full."""
-    step_s = pace.base_s + float(pace.weights_s[-1])
-    each_s = step_s / SLOTS + pace.sequence_s + pace.token_s
-    _say(f"a node, full: {1 / each_s:,.0f} tokens/s written, {1 / pace.token_s:,.0f} read")
-    return {"prefill_s_per_mtok": pace.token_s * 1e6, "decode_s_per_mtok": each_s * 1e6}
+    read_s = prompt_s(pace, TYPICAL_TOKENS, TYPICAL_TOKENS**2 / 2, False) / TYPICAL_TOKENS  # noqa: FBT003 - by place
+    write_s = decode_s(pace, SLOTS, SLOTS * TYPICAL_TOKENS) / SLOTS
+    _say(f"a node, full: {1 / write_s:,.0f} tokens/s written, or {1 / read_s:,.0f} read")
+    return {"prefill_s_per_mtok": read_s * 1e6, "decode_s_per_mtok": write_s * 1e6}
 
 
 async def _replay(port: int, calls: list[Call]) -> None:

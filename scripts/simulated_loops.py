@@ -40,8 +40,8 @@ class Paces:
     def of(self, anchor: Anchor) -> Pace:
         """Return the pace that a simulation of the row's deployment and lengths has."""
         row = anchor.measurement
-        key = (row.model, row.gpu, row.gpus, row.precision, row.engine, row.expert_group_count)
-        key += (row.isl_tokens, row.osl_tokens)
+        served = row.model, row.gpu, row.gpus, row.precision, row.engine, row.expert_group_count
+        key = (*served, row.isl_tokens, row.osl_tokens)
         if key not in self.found:
             lengths = {"isl_tokens": row.isl_tokens, "osl_tokens": row.osl_tokens}
             self.found[key] = corrected_pace(_deployment(anchor, self.book), self.roofline, **lengths)

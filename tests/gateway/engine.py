@@ -10,6 +10,7 @@ one that was not.
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -146,6 +147,10 @@ class Engine:
         request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - http
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - as above
             return json.load(answer)
+
+    def hang(self) -> None:
+        """Stop it without ending it, as a driver that waits for its GPU would: its connections stay open."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """Kill it at once, as a machine's memory killer would; nothing if it has ended."""

@@ -6,6 +6,7 @@ a client puts on a request.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway import replies
@@ -49,6 +50,7 @@ class RouteState:
         self.tasks = tasks if tasks is not None and (guarded or tasks.has_alias(model)) else None
         """What tells the tasks of its requests; None: they are what clients declare."""
 
+        self._unguarded = replace(self.candidates, guard=())
         self.reads_tasks = guarded
         """Whether a request's body is read for its task, where it declares none."""
 
@@ -97,12 +99,14 @@ class RouteState:
         """Return the index of an offer and the code of the reason; -1 when nobody may take the request.
 
         Where all that may serve are down, they are asked all the same: one of them may be well again, and a refusal
-        never is an answer.
+        never is an answer.  For the same reason a target that should not have the task has it when nobody else is left.
         """
         healthy = self._healthy(now.monotonic_s)
         serves = self._serving(asked, healthy)
         if healthy is not self.healthy and not any(map(_left, serves, tried)):
             serves = self._serving(asked, self.healthy)
+        if self.reads_tasks and not any(map(_left, serves, tried)):
+            serves = self._serving(asked, healthy, self._unguarded)
         targets = self.columns.targets(serves, request, now)
         chosen = self.policy(targets, request, tried, now.uniform)
         calm = healthy is self.healthy and tried is self.untried
@@ -151,8 +155,8 @@ class RouteState:
             return replies.refusal(503, message, "out_of_service", extra=replies.RETRY_LATER)
         return replies.refusal(403, f"No target of {self.model!r} may take this request: {why}.", "no_eligible_target")
 
-    def _serving(self, asked: Asked, healthy: Sequence[int]) -> tuple[bool, ...]:
-        serves = eligible(self.candidates, healthy, asked)
+    def _serving(self, asked: Asked, healthy: Sequence[int], candidates: Candidates | None = None) -> tuple[bool, ...]:
+        serves = eligible(candidates or self.candidates, healthy, asked)
         if self._in_service is None:
             return serves
         return tuple(may and there for may, there in zip(serves, self._in_service, strict=True))
