@@ -44,6 +44,9 @@ def size(
     overflow_ttft_s: Annotated[float, typer.Option(help="TTFT of the overflow's API, as you know it.")] = 0.6,
     overflow_tpot_s: Annotated[float, typer.Option(help="Its seconds a token.")] = 0.015,
     growth: Annotated[float | None, typer.Option(help="Growth a month, 0.05 for 5 %, weighed with the days.")] = None,
+    horizon_days: Annotated[
+        int, typer.Option(help="Days for which nodes are held: 1 sizes for tomorrow, anew each night.")
+    ] = 30,
     batchable: Annotated[float | None, typer.Option(help="Share of the work that may wait up to a day.")] = None,
     usd_per_gpu_hour: Annotated[float | None, typer.Option(help="Price of a GPU; default: current offers.")] = None,
     scenario: Annotated[Path | None, typer.Option(help="YAML file with your own figures.")] = None,
@@ -74,6 +77,7 @@ def size(
         overflow_ttft_s=overflow_ttft_s,
         overflow_tpot_s=overflow_tpot_s,
         growth_per_month=growth,
+        horizon_days=horizon_days,
         batchable_fraction=batchable,
         usd_per_gpu_hour=usd_per_gpu_hour,
         seed=seed,

@@ -34,6 +34,9 @@ MAX_ATTEMPTS: Final = 15
 """The attempt's number has four bits in its id."""
 
 
+_NOBODY: Final = (None, None)
+
+
 class RouteState:
     """A logical model, what can serve it, and the policy that chooses."""
 
@@ -67,18 +70,20 @@ class RouteState:
         self.hedges = Hedges(route.hedging) if route.hedging is not None else None
         """When a second target is asked beside a slow one; None: never."""
 
-        if "predicted_ttft_s" in READS[route.policy]:
-            for offer in offers:
-                offer.target.latency = offer.target.latency or Latency()
+        _remember_latencies(route, offers)
         self.verification = Verification(route.verify) if route.verify is not None else None
         """How answers are checked before a client gets them; None: they are not."""
 
+        self.settles = self.policy is ordered
         self.settled: dict[Asked, tuple[int, int]] = {}
         """First choices that cannot come out otherwise as long as their target is well: of a policy that looks at
         nothing but who may serve."""
 
         self._calm: dict[Asked, Targets] = {}
         """What a policy that looks at load alone is shown as long as all targets are well."""
+
+        self._last: tuple[Asked | None, Targets | None] = _NOBODY
+        """Of these, that of the last request: most of a key's are the same object."""
 
         self._in_service: tuple[bool, ...] | None = None
         """By target, whether it may be asked at all; None: all may."""
@@ -94,6 +99,7 @@ class RouteState:
         self._in_service = None if all(column) else column
         self.settled.clear()
         self._calm.clear()
+        self._last = _NOBODY
 
     def choose(self, asked: Asked, request: Request, tried: Sequence[int], now: Moment) -> tuple[int, int]:
         """Return the index of an offer and the code of the reason; -1 when nobody may take the request.
@@ -110,10 +116,11 @@ class RouteState:
         targets = self.columns.targets(serves, request, now)
         chosen = self.policy(targets, request, tried, now.uniform)
         calm = healthy is self.healthy and tried is self.untried
-        if calm and self.policy is ordered and len(self.settled) < _MOST_SETTLED:
+        if calm and self.settles and len(self.settled) < _MOST_SETTLED:
             self.settled[asked] = chosen
         elif calm and self.columns.by_load and len(self._calm) < _MOST_SETTLED:
             self._calm[asked] = targets
+            self._last = _NOBODY
         return chosen
 
     def choose_by_load(self, asked: Asked, uniform: float) -> tuple[int, int] | None:
@@ -121,13 +128,22 @@ class RouteState:
 
         What ``choose`` would return, in half the time.
         """
-        targets = self._calm.get(asked)
+        if asked is not self._last[0]:
+            self._last = asked, self._calm.get(asked)
+        targets = self._last[1]
         if targets is None:
             return None
-        for health in self.healths:
-            if health.troubled:
+        in_flight, queues, full = self.columns.written
+        for place, target, load in self.columns.places:  # as ``Columns.look`` does, without a call for each
+            if target.health.troubled:
                 return None
-        self.columns.look()
+            in_flight[place] = count = target.in_flight
+            if load is not None:
+                if count <= load.room_until:
+                    full[place] = queues[place] = 0
+                else:
+                    full[place] = load.look(count)
+                    queues[place] = load.queue
         return self.policy(targets, ALIKE, self.untried, uniform)
 
     def small(self, index: int) -> tuple[bool, ...]:
@@ -166,6 +182,13 @@ class RouteState:
             if health.troubled:
                 return tuple(health.may_try(now_s) for health in self.healths)
         return self.healthy
+
+
+def _remember_latencies(route: Route, offers: tuple[Offer, ...]) -> None:
+    """Have targets remember how long they take to begin, where the policy looks at that."""
+    if "predicted_ttft_s" in READS[route.policy]:
+        for offer in offers:
+            offer.target.latency = offer.target.latency or Latency()
 
 
 def _candidates(route: Route, model: str, offers: tuple[Offer, ...]) -> Candidates:

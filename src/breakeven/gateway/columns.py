@@ -49,6 +49,9 @@ class Columns:
         count = len(offers)
         self._offers = offers
         self._targets = targets
+        self.places = tuple((place, target, target.load) for place, target in enumerate(targets))
+        """Places in the columns, each with its target and, of a node, its load."""
+
         self._reads_load = bool(reads & {"in_flight", "queue_length", "full"})
         self._reads_time = "predicted_ttft_s" in reads
         self._reads_price = "price_usd" in reads
@@ -59,13 +62,15 @@ class Columns:
         self.reads_budget = "budget_usd" in reads
         self._deadline_s = inf if route.first_token_s is None else route.first_token_s
         self._most_usd = inf if route.most_usd is None else route.most_usd
-        self._in_flight, self._queues, self._full, self._kv_use = [0] * count, [0] * count, [0] * count, [0.0] * count
+        self._in_flight, self._queues, self._full = self.written = [0] * count, [0] * count, [0] * count
+        """Columns that every look writes anew."""
+
         self._seen = Targets(
             serves=(1,) * count,
             healthy=(1,) * count,
             in_flight=self._in_flight,
             queue_length=self._queues,
-            kv_use_fraction=self._kv_use,
+            kv_use_fraction=(nan,) * count,  # what it makes of a node is in ``full``
             predicted_ttft_s=(nan,) * count,
             price_usd=(nan,) * count,
             weight=route.weights,
@@ -113,13 +118,11 @@ class Columns:
 
     def look(self) -> None:
         """Write down how busy each target is."""
-        for place, target in enumerate(self._targets):
+        for place, target, load in self.places:
             self._in_flight[place] = count = target.in_flight
-            load = target.load
             if load is not None:
                 self._full[place] = load.look(count)
                 self._queues[place] = load.queue
-                self._kv_use[place] = load.kv_use_fraction
 
     def has_room(self) -> bool:
         """Whether some node is not full."""

@@ -90,9 +90,13 @@ class Exchange(Replay):
         if route.refuse_unpriced and (refused := route.unpriced(self.received_us)):
             return refused
         asked = self.asked() if self.labels is not None else self.key.asked[self.dialect.place]
-        chosen = route.settled.get(asked)
-        if chosen is None or route.healths[chosen[0]].troubled:
-            chosen = self.choose(asked, self.tried)
+        if route.settles:
+            chosen = route.settled.get(asked)
+            if chosen is None or route.healths[chosen[0]].troubled:
+                chosen = self.choose(asked, self.tried)
+        else:
+            by_load = route.columns.by_load
+            chosen = (by_load and route.choose_by_load(asked, self.shared.uniform())) or self.choose(asked, self.tried)
         index, reason = chosen
         if index < 0:
             return route.refusal(asked)
@@ -218,10 +222,6 @@ class Exchange(Replay):
 
     def choose(self, asked: Asked, tried: Sequence[int]) -> tuple[int, int]:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
-        if tried is self.route.untried and self.route.columns.by_load:
-            chosen = self.route.choose_by_load(asked, self.shared.uniform())
-            if chosen is not None:
-                return chosen
         task = self.labels.task if self.labels is not None else 0
         shared, columns = self.shared, self.route.columns
         left_usd = self.left_usd() if columns.reads_budget and self.key.limited else inf

@@ -6,7 +6,7 @@ tells nothing, what this process has under way there is all that is known, so se
 
 from __future__ import annotations
 
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING, Final
 
 from breakeven.engines.dialects import UNKNOWN
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from breakeven.engines.dialects import EngineLoad
     from breakeven.routing.fullness import Limits
 
+_ANY: Final = 1 << 62
 _NEWEST_SHARE: Final = 0.1
 """Weight of the newest request in the mean time that one takes."""
 
@@ -24,8 +25,20 @@ class NodeLoad:
     """The load of one node, as one worker knows it."""
 
     __slots__ = (
-        "_base_ttft_s", "_in_flight", "_limits", "_looked_at", "_request_s", "_running", "_stated_slots",
-        "_waiting", "full", "kv_use_fraction", "queue", "slots", "told",
+        "_base_ttft_s",
+        "_by_queue_alone",
+        "_in_flight",
+        "_limits",
+        "_request_s",
+        "_running",
+        "_stated_slots",
+        "_waiting",
+        "full",
+        "kv_use_fraction",
+        "queue",
+        "room_until",
+        "slots",
+        "told",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, stated_slots: int | None) -> None:
@@ -44,7 +57,10 @@ class NodeLoad:
         self.queue = 0
         """Requests that waited there at the last look."""
 
-        self._looked_at = -1
+        self.room_until = -1
+        """With so many requests of our own under way there, or fewer, nobody waits and it is not full; -1: look."""
+
+        self._by_queue_alone = limits.most_ttft_s == inf
         self.kv_use_fraction = 0.0
         self._running = self._waiting = self._in_flight = 0
         self._base_ttft_s = nan
@@ -67,7 +83,7 @@ class NodeLoad:
         elif self.slots:
             self.slots = max(self.slots, self._running)
         self._base_ttft_s = base_ttft_s
-        self._looked_at = -1
+        self.room_until = -1
         self.look(in_flight)
 
     def ended(self, request_s: float) -> None:
@@ -77,12 +93,19 @@ class NodeLoad:
 
     def look(self, in_flight: int) -> int:
         """Return whether it counts as full, with so many requests of our own under way there now; note its queue."""
-        if in_flight == self._looked_at:
-            return self.full
-        self._looked_at = in_flight
+        if in_flight <= self.room_until:
+            self.queue = 0
+            return 0
         self.queue = self._queue_length(in_flight)
         ttft_s = self._ttft_s(self.queue)
         self.full = int(is_full(self.full, self.queue, self.kv_use_fraction, ttft_s, self._limits))
+        if self.full:
+            self.room_until = -1
+        elif not self.slots:
+            self.room_until = _ANY if self._by_queue_alone else -1
+        else:
+            beside = self._running + self._waiting - self._in_flight if self.told.is_known else 0
+            self.room_until = self.slots - beside if self._by_queue_alone else -1
         return self.full
 
     def predicted_ttft_s(self, in_flight: int) -> float:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from breakeven.studies.verdict.context import Catalogue, Context
     from breakeven.traffic.trace import Trace
 
+MOST_HORIZON_DAYS: Final = 366
 GROWTH: Final = "traffic_growth_per_month"
 MOST_POOLS: Final = 8
 REFUSED: Final = "This cannot be sized."
@@ -46,6 +47,9 @@ class Figures:
     batchable_fraction: float | None = None
     usd_per_gpu_hour: float | None = None
     seed: int = 1
+    horizon_days: int = 30
+    """For which nodes are held."""
+
     as_of: date | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     zone: str | None = None
@@ -117,6 +121,7 @@ def prepared(request: SizeRequest) -> Prepared:
             overflow=overflow,
             batchable_fraction=request.batchable_fraction,
             seed=request.seed,
+            horizon_days=request.horizon_days,
         )
         for item in deployments
     ]
@@ -140,6 +145,9 @@ def problems_of(request: SizeRequest) -> list[Problem]:
     ):
         if value is not None and not (value > 0 and isfinite(value)):
             problems.append(Problem(where=where, what=f"{value:g} is not above 0."))
+    if not 1 <= request.horizon_days <= MOST_HORIZON_DAYS:
+        what = f"{request.horizon_days} days; nodes can be held for 1 to {MOST_HORIZON_DAYS}."
+        problems.append(Problem(where="--horizon-days", what=what, fix="1 sizes for tomorrow, 30 for a month."))
     growth = request.growth_per_month
     if growth is not None and not -1 < growth <= 1:
         what = f"{growth:g} a month is not above -1, the loss of all, and at most 1, double each month."

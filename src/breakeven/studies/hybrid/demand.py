@@ -104,9 +104,14 @@ def work_of(
 
 
 def ratios_to_come(
-    profile: TrafficProfile, service: Service, assumptions: Mapping[str, Assumption], generator: Generator
+    profile: TrafficProfile,
+    service: Service,
+    assumptions: Mapping[str, Assumption],
+    generator: Generator,
+    *,
+    horizon_days: int = HORIZON_DAYS,
 ) -> Array:
-    """Draw the mean load of the next month over the load observed: growth and chance, as the forecast of bills has it.
+    """Draw the mean load of the next days over the load observed: growth and chance, as the forecast of bills has it.
 
     From the days seen (``volume_ratios``); under a day from the assumption about hours.  A share stated by the user
     wins.  Days are weighed by the work that they ask of this service.
@@ -123,7 +128,7 @@ def ratios_to_come(
         later = volume_ratios(
             daily,
             prior=prior,
-            horizon_days=HORIZON_DAYS,
+            horizon_days=horizon_days,
             count=DRAWS,
             generator=generator,
             widening_ratio=NOT_WIDENED,
@@ -132,7 +137,7 @@ def ratios_to_come(
     short = times.span_days < 1
     seen_days = SEEN_DAYS if short else min(MOST_DAYS, max(1, round(times.span_days)))
     later = unseen_ratios(
-        observed_days=seen_days, prior=prior, horizon_days=HORIZON_DAYS, count=DRAWS, generator=generator
+        observed_days=seen_days, prior=prior, horizon_days=horizon_days, count=DRAWS, generator=generator
     )
     return later * draw({said.key: said}, count=DRAWS, generator=generator)[said.key] if short else later
 

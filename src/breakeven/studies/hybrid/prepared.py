@@ -10,7 +10,7 @@ import numpy as np
 from breakeven.capacity.sizing import representative_ratios, staircase
 from breakeven.errors import InputError
 from breakeven.quantities import SECONDS_PER_HOUR
-from breakeven.studies.hybrid.demand import OverflowPrice, ratios_to_come
+from breakeven.studies.hybrid.demand import HORIZON_DAYS, OverflowPrice, ratios_to_come
 from breakeven.studies.hybrid.sides import WORLDS, Sided, World, candidates_of, sided
 from breakeven.studies.verdict.token_price import price_traffic
 
@@ -38,6 +38,8 @@ class Question:
     """Share of the work that may wait; None: what the trace says, and none where it does not."""
 
     seed: int = 1
+    horizon_days: int = HORIZON_DAYS
+    """For which it is sized; what it costs is told a month all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,8 @@ def prepare(question: Question, context: Context, *, capacity_fraction: float | 
     assumptions = context.book.assumptions
     ratios = _stated_ratio(context)
     if ratios is None:
-        ratios = ratios_to_come(profile, candidates[0].option.service, assumptions, generator)
+        service = candidates[0].option.service
+        ratios = ratios_to_come(profile, service, assumptions, generator, horizon_days=question.horizon_days)
     return Sizing(
         question=question,
         context=context,
