@@ -59,7 +59,7 @@ class Clients:
         self._asking = [self._pool.submit(self._ask) for _ in range(CLIENTS)]
 
     def _ask(self) -> list[tuple[int, str, str]]:
-        found = []
+        found: list[tuple[int, str, str]] = []
         with self.gateway.line() as line:
             while True:
                 with self._lock:

@@ -75,6 +75,17 @@ class RouteState:
         """How answers are checked before a client gets them; None: they are not."""
 
         self.settles = self.policy is ordered
+        self._forget()
+        self._in_service: tuple[bool, ...] | None = None
+        """By target, whether it may be asked at all; None: all may."""
+
+        self.untried = (0,) * count
+        self.columns = Columns(route, offers)
+        self.room = WaitingRoom(route.waiting, self.columns, clock) if route.waiting is not None else None
+        """Where requests wait while all nodes are full; None: nowhere."""
+
+    def _forget(self) -> None:
+        """Begin anew with what was chosen so far."""
         self.settled: dict[Asked, tuple[int, int]] = {}
         """First choices that cannot come out otherwise as long as their target is well: of a policy that looks at
         nothing but who may serve."""
@@ -85,21 +96,11 @@ class RouteState:
         self._last: tuple[Asked | None, Targets | None] = _NOBODY
         """Of these, that of the last request: most of a key's are the same object."""
 
-        self._in_service: tuple[bool, ...] | None = None
-        """By target, whether it may be asked at all; None: all may."""
-
-        self.untried = (0,) * count
-        self.columns = Columns(route, offers)
-        self.room = WaitingRoom(route.waiting, self.columns, clock) if route.waiting is not None else None
-        """Where requests wait while all nodes are full; None: nowhere."""
-
     def withdraw(self, names: Collection[str]) -> None:
         """Ask the targets of these names no more, and those of other names again."""
         column = tuple(name not in names for name in self.candidates.names)
         self._in_service = None if all(column) else column
-        self.settled.clear()
-        self._calm.clear()
-        self._last = _NOBODY
+        self._forget()
 
     def choose(self, asked: Asked, request: Request, tried: Sequence[int], now: Moment) -> tuple[int, int]:
         """Return the index of an offer and the code of the reason; -1 when nobody may take the request.
