@@ -55,16 +55,15 @@ SLOTS: Final = 4
 MOST_WAITING: Final = 2
 BACK_RATIO: Final = 0.7
 SHAPE: Final = LlamaShape(
-    channel_count=512,
-    feed_forward_count=1536,
-    layers=6,
-    head_count=8,
-    kv_heads=4,
+    channel_count=384,
+    feed_forward_count=1152,
+    layers=4,
+    head_count=6,
+    kv_heads=2,
     head_size=64,
     context_tokens=4096,
 )
-"""About 20 million parameters: a node then is as busy as one is at its peak, and the two leave the rest of the machine
-some room."""
+"""About 7 million parameters: two nodes of one thread each are then as busy as nodes bought for the mean load."""
 
 PROMPT_SHARE: Final = 16
 ANSWER_SHARE: Final = 16
@@ -112,7 +111,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="breakeven-pool-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         _say(f"{len(calls):,} requests in {calls[-1].at_s / 60:.1f} minutes, at {asked.speed:g} times their speed")
-        write_random_llama(folder / "m20.gguf", shape=SHAPE, name="m20")
+        write_random_llama(folder / "m7.gguf", shape=SHAPE, name="m7")
         for number in range(NODES):
             stack.enter_context(_engine(folder, number))
         pace = _measured(f"http://127.0.0.1:{BASE_PORT}/v1")
@@ -142,7 +141,7 @@ def _calls(speed: float, minutes: float) -> Iterator[Call]:
 @contextlib.contextmanager
 def _engine(folder: Path, number: int) -> Iterator[None]:
     port = BASE_PORT + number
-    command = ["engine", "run", "llama.cpp", str(folder / "m20.gguf"), "--name", "m20", "--port", str(port)]
+    command = ["engine", "run", "llama.cpp", str(folder / "m7.gguf"), "--name", "m7", "--port", str(port)]
     command += ["--slots", str(SLOTS), "--threads", "1", "--context-tokens", "1024"]
     with _breakeven(folder, f"engine-{number}", command):
         _until_answers(f"http://127.0.0.1:{port}/health")
@@ -176,7 +175,7 @@ def _measured(url: str) -> Pace:
     _say("measuring one node alone …")
     result = run_bench(
         BenchRequest(
-            url=url, model="m20", isl_tokens=(36, 144), osl_tokens=(14,), spread_fraction=0.3,
+            url=url, model="m7", isl_tokens=(36, 144), osl_tokens=(14,), spread_fraction=0.3,
             concurrencies=(1, 2, 4), level_s=6.0, usd_per_hour=NODE_USD_PER_HOUR,
         )
     )  # fmt: skip
@@ -270,7 +269,7 @@ def _through_gateway(folder: Path, api_url: str, calls: list[Call], pace: Pace) 
         "pools": {
             "own": {
                 "engine": "llama.cpp",
-                "model": "m20",
+                "model": "m7",
                 "nodes": nodes,
                 "slots": SLOTS,
                 "observe_s": 0.1,
