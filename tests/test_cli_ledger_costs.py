@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,12 @@ from breakeven.errors import BreakevenError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.mover import Mover
+from breakeven.ledger.query import Question
 from breakeven.ledger.spool import Spool
 from breakeven.ledger.store import Store
 from breakeven.sources.genai import price_list
+from breakeven.wiring.ledger import find_ledger
+from breakeven.wiring.ledger_costs import query_costs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,3 +139,19 @@ def test_without_settings_or_pools_the_answer_is_the_apis(folder: Path) -> None:
     found = json.loads(output("--by", "model", "--costs", "--ledger", folder / "breakeven-data", "--json"))
     assert found["pools"] == []
     assert Decimal(found["rows"][0]["marginal_usd"]) == Decimal(found["rows"][0]["loaded_usd"]) > 0
+
+
+@pytest.mark.parametrize(("minute", "paid_usd"), [(30, "3.600000000000"), (45, "5.400000000000")])
+def test_the_running_hour_counts_as_if_it_ended_now(folder: Path, minute: int, paid_usd: str) -> None:
+    """At half past one of a node paid from noon: what has been paid since one, and what it served by then."""
+    place, config = find_ledger(None, folder / "breakeven.yaml"), folder / "breakeven.yaml"
+    asked = Question(by=("pool",), since=datetime(2026, 11, 1, 13, tzinfo=UTC))
+    now_s = datetime(2026, 11, 1, 13, minute, tzinfo=UTC).timestamp()
+    found = query_costs(place, config, asked, (), now_s, so_far=True).costs
+    (pool,) = found.pools
+    assert pool.bill_usd == Decimal(paid_usd)
+    assert pool.allocated_usd + pool.idle_usd == pool.bill_usd
+    # 1,800 s of a node's time were asked of it: at half past one all that was paid.
+    assert pool.allocated_usd == Decimal("3.6")
+    with pytest.raises(BreakevenError, match="no hour from there on is over yet"):
+        query_costs(place, config, asked, (), now_s)

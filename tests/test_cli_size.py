@@ -97,6 +97,16 @@ def test_a_stated_price_is_the_only_one_and_growth_moves_the_demand(trace: Path)
     assert {item.purchase.split(",")[0] for item in still.held} <= {"on-demand"}
 
 
+def test_nodes_are_sized_for_tomorrow_as_for_a_month() -> None:
+    month, tomorrow = (run_size(_asked(two_weeks(), horizon_days=days)) for days in (30, 1))
+    assert tomorrow.demand_ratio != month.demand_ratio
+    assert any("next month" in reason for reason in month.reasons)
+    assert any("the next 1 day(s)" in reason for reason in tomorrow.reasons)
+    with pytest.raises(InputError, match="1 to 366") as error:
+        run_size(_asked(two_weeks(), horizon_days=0))
+    assert "--horizon-days" in str(error.value)
+
+
 def test_several_pools_are_chosen_among_by_the_integer_programme() -> None:
     found = run_size(_asked(two_weeks(), pools=(POOL, "1xH200:llama-3.3-70b:fp8:vllm")))
     assert found.mix is not None

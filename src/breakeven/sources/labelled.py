@@ -114,16 +114,19 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _csv(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_CELL)
     head = first + text.readline()
     lines = chain([head], text)
     counts = {sign: head.count(sign) for sign in ",;\t|"}
-    rows = csv.reader(lines, delimiter=max(counts, key=counts.__getitem__) if any(counts.values()) else ",")
-    header = [name.strip() for name in next(rows)]
-    places = [_place(path, header, name) for name in columns]
-    for number, row in enumerate((row for row in rows if row), start=1):
-        wide = len(row)
-        yield Row(number, tuple(row[place] if place < wide else None for place in places))
+    before = csv.field_size_limit(_LONGEST_CELL)  # of all readers in the process
+    try:
+        rows = csv.reader(lines, delimiter=max(counts, key=counts.__getitem__) if any(counts.values()) else ",")
+        header = [name.strip() for name in next(rows)]
+        places = [_place(path, header, name) for name in columns]
+        for number, row in enumerate((row for row in rows if row), start=1):
+            wide = len(row)
+            yield Row(number, tuple(row[place] if place < wide else None for place in places))
+    finally:
+        csv.field_size_limit(before)
 
 
 def _json_lines(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:
