@@ -118,7 +118,7 @@ bench-hybrid: $(STAMP)  ## A hybrid sized on one week and run on the next, on th
 
 .PHONY: show-pool
 show-pool: $(STAMP)  ## An hour of real traffic on a pool of real engines before an API: overflow, bill, idle, and what the simulator foretold
-	$(BIN)/python scripts/show_pool.py
+	$(BIN)/python scripts/show_pool.py --minutes 40 --speed 7
 
 .PHONY: bench-simulate
 bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core, and its closed loops beside measured ones
