@@ -44,11 +44,20 @@ def closed_hours(now_s: float) -> int:
 def declared_pools(config: Path | None) -> tuple[PoolTerms, ...]:
     """Return the pools that settings declare, virtual ones left out; none without settings.
 
-    Nothing else in the settings matters here, least of all a missing secret.  Raises ``InputError`` for a pool that
-    is not well-formed, and where an estimate is asked for and cannot be made.
+    Raises ``InputError`` for a pool that is not well-formed, and where an estimate is asked for and cannot be made.
     """
     if config is None:
         return ()
+    entries = declared_entries(config)
+    return tuple(pool_terms(name, entry, config.parent) for name, entry in entries.items() if not entry.virtual)
+
+
+def declared_entries(config: Path) -> Mapping[str, PoolEntry]:
+    """Return the pools of settings as they are written.
+
+    Nothing else in the settings matters here, least of all a missing secret.  Raises ``InputError`` for a pool that
+    is not well-formed.
+    """
     from breakeven.settings.parts import parts_of
     from breakeven.sources.yaml_file import need_mapping, read_yaml
 
@@ -60,9 +69,9 @@ def declared_pools(config: Path | None) -> tuple[PoolTerms, ...]:
     if wrong:
         raise InputError(
             f"The pool {wrong[0]!r} in {config} is not well-formed, so nothing can be said of what it cost. "
-            f"`breakeven config check --config {config}` says what is wrong with it."
+            f"`breakeven config check {config}` says what is wrong with it."
         )
-    return tuple(pool_terms(name, entry, config.parent) for name, entry in entries.items() if not entry.virtual)
+    return entries
 
 
 def gateway_pools(entries: Mapping[str, PoolEntry], folder: Path, warn: Callable[[str], None]) -> tuple[PoolTerms, ...]:

@@ -31,7 +31,7 @@ from breakeven.ledger.virtual import (
 from breakeven.studies.virtual.plan import VirtualPlan, VirtualPool, as_if_there, digest_of, paid_hours
 from breakeven.studies.virtual.report import virtual_answer
 from breakeven.wiring.ledger import current_s
-from breakeven.wiring.pools import closed_hours, pool_terms
+from breakeven.wiring.pools import closed_hours, declared_entries, pool_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,22 +88,7 @@ def declared_virtual_pools(config: Path | None) -> tuple[VirtualPool, ...]:
     Nothing else in the settings matters here, least of all a missing secret.  Raises as ``virtual_pools`` does, and
     ``InputError`` for a pool that is not well-formed.
     """
-    if config is None:
-        return ()
-    from breakeven.settings.parts import parts_of
-    from breakeven.sources.yaml_file import need_mapping, read_yaml
-
-    document = read_yaml(config)
-    need_mapping(document, "settings are a mapping of keys to values")
-    written = document.data.get("pools")
-    entries = parts_of(document.data).pools
-    wrong = sorted(set(map(str, written)) - entries.keys()) if isinstance(written, dict) else []
-    if wrong:
-        raise InputError(
-            f"The pool {wrong[0]!r} in {config} is not well-formed, so nothing can be said of it. "
-            f"`breakeven config check --config {config}` says what is wrong with it."
-        )
-    return virtual_pools(entries, config.parent)
+    return () if config is None else virtual_pools(declared_entries(config), config.parent)
 
 
 def derive(
