@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
+from breakeven.ledger.proof_tables import PROOF
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of the tables; in the file as ``user_version``."""
 
 APPLICATION: Final = 0x42454C47  # "BELG"
@@ -157,6 +158,7 @@ UPGRADES: Final = {
         _SAID,
     ),
     2: (*_POOLS, *_VIRTUAL, f"ALTER TABLE key ADD COLUMN {KEY_SENSITIVITY}"),
+    3: PROOF,
 }
 """What brings the tables of a version to the next one."""
 
@@ -231,6 +233,7 @@ TABLES: Final = (
     *_UPKEEP,
     *_POOLS,
     *_VIRTUAL,
+    *PROOF,
 )
 
 
