@@ -6,13 +6,17 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from breakeven.cli import app
+from breakeven.economics.forecast import DailyPrior
 from breakeven.errors import InputError, UnknownNameError
+from breakeven.studies.hybrid.backtest import Costs, judge
+from breakeven.studies.hybrid.requests import seen_work
 from breakeven.studies.hybrid.study import ALL_API, ALL_POOL, HYBRID, SCHEDULED, WAITING
-from breakeven.wiring.hybrid import SizeRequest, run_size
+from breakeven.wiring.hybrid import SizeRequest, prepared, run_size
 from breakeven.wiring.plan import two_weeks
 
 if TYPE_CHECKING:
@@ -105,6 +109,22 @@ def test_nodes_are_sized_for_tomorrow_as_for_a_month() -> None:
     with pytest.raises(InputError, match="1 to 366") as error:
         run_size(_asked(two_weeks(), horizon_days=0))
     assert "--horizon-days" in str(error.value)
+
+
+@pytest.mark.parametrize("overflow", ["gpt-4o", "gpt-4.1-mini"])
+def test_the_command_sizes_for_tomorrow_by_the_rule_that_the_bench_judges(overflow: str) -> None:
+    sizing = prepared(_asked(two_weeks(), overflow=overflow, horizon_days=1)).sizings[0]
+    times = sizing.context.workload.profile.times
+    assert times is not None
+    seen, side = seen_work(sizing, times), sizing.likely
+    day = round(86_400 / times.window_s)
+    windows = np.arange(len(seen.busy_nodes))
+    one_more = seen.at_windows(np.concatenate([windows, windows[-day:]]))  # to be sized for; what it is does not count
+    known = sizing.context.book.assumptions
+    prior = DailyPrior.of(known["mean_to_observed_days_ratio"].interval, known["traffic_growth_per_month"].interval)
+    costs = Costs(node_usd_per_hour=side.node_usd_per_hour, pool_fixed_usd_per_hour=side.pool_fixed_usd_per_hour)
+    (judged,) = judge(one_more, len(windows), day, costs, prior).revised_nodes
+    assert sizing.stairs().best == judged > 0
 
 
 def test_several_pools_are_chosen_among_by_the_integer_programme() -> None:

@@ -21,7 +21,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 PURE = (
     "quantities.py", "errors.py", "usage.py", "records.py",
     "catalog/", "metering/", "protocols/", "economics/", "routing/", "similar/",
-    "capacity/",
+    "capacity/", "evidence/",
 )  # fmt: skip
 
 MAX_FILE_LINES = 400
@@ -67,7 +67,7 @@ COUNTS = frozenset(
         "day_segment", "min_units", "parameters", "record", "workers", "max_attempts",
         "max_connections", "waiting_rows", "seed",
         # Names and places by number.
-        "port", "proxy_port", "priority",
+        "port", "proxy_port", "priority", "request_id",
         # In the unit of what holds them, which their docstring says.
         "low", "likely", "high", "value",
     }

@@ -9,6 +9,7 @@ from breakeven.capacity.sizing import Work
 from breakeven.economics.forecast import DailyPrior
 from breakeven.quantities import Interval
 from breakeven.studies.hybrid.backtest import Costs, judge
+from breakeven.studies.hybrid.demand import shape_to_come
 
 PRIOR = DailyPrior(day_spread_ratio=0.2, growth_per_month_fraction=Interval(low=-0.05, likely=0.0, high=0.05))
 DAY = 24
@@ -48,6 +49,15 @@ def test_no_rule_beats_hindsight_but_one_that_may_change_its_nodes() -> None:
         work = _work((10 * chance.lognormal(0, 0.3, 14)).tolist())
         found = judge(work, WEEK, DAY, Costs(node_usd_per_hour=0.5), PRIOR)
         assert min(found.plain_usd_per_hour, found.held_usd_per_hour) >= found.hindsight_usd_per_hour - 1e-9
+
+
+def test_a_week_ahead_resembles_the_last_seven_days_at_the_level_of_all() -> None:
+    seen = _work([10.0] * 7 + [20.0] * 7)
+    near, far = (shape_to_come(seen, DAY, horizon_days=days) for days in (7, 8))
+    assert far is seen
+    assert near.busy_nodes == pytest.approx(seen.busy_nodes[-WEEK:] * 0.75)
+    assert (near.mean_nodes, near.hour_of_week.tolist()) == (pytest.approx(15), seen.hour_of_week[-WEEK:].tolist())
+    assert shape_to_come(seen.at_windows(slice(0, WEEK)), DAY, horizon_days=1).busy_nodes.size == WEEK
 
 
 def test_fixed_lines_leave_no_nodes_and_no_regret() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from breakeven.capacity.sizing import NOT_IN_DOUBT, representative_ratios, staircase
-from breakeven.studies.hybrid.demand import ratios_from_windows
+from breakeven.studies.hybrid.demand import ratios_from_windows, shape_to_come
 
 if TYPE_CHECKING:
     from breakeven.capacity.sizing import Staircase, Work
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from breakeven.quantities import Array
 
 DEMANDS: Final = 100
-WEEK_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +106,8 @@ def judge(work: Work, seen_windows: int, windows_per_day: int, costs: Costs, pri
 
 def _for_next_day(known: Work, windows_per_day: int, costs: Costs, prior: DailyPrior) -> int:
     """Return the nodes for the day that follows: the shape of the last week, the level that all days forecast."""
-    week = known.at_windows(slice(-WEEK_DAYS * windows_per_day, None))
     ratios = _ratios(known, windows_per_day, prior, horizon_days=1)
-    return _best(week, ratios * (known.mean_nodes / week.mean_nodes if week.mean_nodes else 1.0), costs)
+    return _best(shape_to_come(known, windows_per_day, horizon_days=1), ratios, costs)
 
 
 def _ratios(seen: Work, windows_per_day: int, prior: DailyPrior, *, horizon_days: int) -> Array:

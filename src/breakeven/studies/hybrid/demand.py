@@ -103,6 +103,18 @@ def work_of(
     return found if times.span_days >= WEEK_DAYS else _repeated_over_a_week(found)
 
 
+def shape_to_come(seen: Work, windows_per_day: float, *, horizon_days: int) -> Work:
+    """Return the windows that the next days are expected to resemble, with the mean load of all that were seen.
+
+    Up to a week ahead they are the last seven days', since the shape of a day drifts; further ahead, all.
+    """
+    count = round(WEEK_DAYS * windows_per_day)
+    if horizon_days > WEEK_DAYS or len(seen.busy_nodes) <= count:
+        return seen
+    week = seen.at_windows(slice(-count, None))
+    return week.scaled(seen.mean_nodes / week.mean_nodes) if week.mean_nodes else week
+
+
 def ratios_to_come(
     profile: TrafficProfile,
     service: Service,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from breakeven.capacity.sizing import representative_ratios, staircase
 from breakeven.errors import InputError
-from breakeven.quantities import SECONDS_PER_HOUR
-from breakeven.studies.hybrid.demand import HORIZON_DAYS, OverflowPrice, ratios_to_come
+from breakeven.quantities import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from breakeven.studies.hybrid.demand import HORIZON_DAYS, OverflowPrice, ratios_to_come, shape_to_come
 from breakeven.studies.hybrid.sides import WORLDS, Sided, World, candidates_of, sided
 from breakeven.studies.verdict.token_price import price_traffic
 
@@ -86,8 +86,13 @@ def prepare(question: Question, context: Context, *, capacity_fraction: float | 
     paid = price_traffic(profile.cells, question.overflow, context.day)
     price = OverflowPrice.of(paid, profile.moments)
     candidates = candidates_of(question.pool, context)
-    worlds = {
+    days = question.horizon_days
+    per_day = SECONDS_PER_DAY / profile.times.window_s
+    sides = {
         world: sided(candidates, context, price, world=world, capacity_fraction=capacity_fraction) for world in WORLDS
+    }
+    worlds = {
+        world: replace(side, work=shape_to_come(side.work, per_day, horizon_days=days)) for world, side in sides.items()
     }
     if not worlds["likely"].work.mean_nodes:
         raise InputError(f"{profile.source} asks for no work of nodes: there are no tokens in it to size for.")
@@ -96,7 +101,7 @@ def prepare(question: Question, context: Context, *, capacity_fraction: float | 
     ratios = _stated_ratio(context)
     if ratios is None:
         service = candidates[0].option.service
-        ratios = ratios_to_come(profile, service, assumptions, generator, horizon_days=question.horizon_days)
+        ratios = ratios_to_come(profile, service, assumptions, generator, horizon_days=days)
     return Sizing(
         question=question,
         context=context,
