@@ -15,11 +15,14 @@ MOST_KEPT_BYTES: Final = 1 << 20
 class KeptText:
     """The visible text of one answer."""
 
-    __slots__ = ("_blocked", "_kept_bytes", "_parts", "_reasoned")
+    __slots__ = ("_blocked", "_kept_bytes", "_parts", "_raw", "_reasoned")
 
     def __init__(self) -> None:
         """Nothing has passed yet."""
         self._parts: list[str] = []
+        self._raw: list[bytes] = []
+        """Pieces behind those, as they came: only of an answer that breaks off does anybody read them."""
+
         self._kept_bytes = 0
         self._reasoned = False
         self._blocked = False
@@ -27,7 +30,7 @@ class KeptText:
     @property
     def begun(self) -> bool:
         """Whether any text has passed."""
-        return bool(self._parts)
+        return bool(self._raw or self._parts)
 
     @property
     def continuable(self) -> bool:
@@ -35,16 +38,19 @@ class KeptText:
 
         Reasoning that led to no text yet cannot be: it would be lost.  That before the text has done its work.
         """
+        self._read()
         return not self._blocked and not (self._reasoned and not self._parts)
 
     def text(self) -> str:
         """Return all the text that was kept."""
+        self._read()
         return "".join(self._parts)
 
     def add(self, text: str) -> None:
         """Keep the next piece of the answer's text."""
         if not text:
             return
+        self._read()
         self._kept_bytes += len(text)
         if self._kept_bytes <= MOST_KEPT_BYTES:
             self._parts.append(text)
@@ -52,16 +58,12 @@ class KeptText:
             self._blocked = True
 
     def add_raw(self, raw: bytes) -> None:
-        """Keep the next piece as it stood between the quotes of a JSON text, without escapes."""
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            self._blocked = True
-            return
-        if not text.isprintable() and min(text) < " ":
-            self._blocked = True  # A control character: that was no JSON.
+        """Keep the next piece, not empty, as it stood between the quotes of a JSON text, without escapes."""
+        self._kept_bytes += len(raw)
+        if self._kept_bytes <= MOST_KEPT_BYTES:
+            self._raw.append(raw)
         else:
-            self.add(text)
+            self._blocked = True
 
     def add_reasoning(self) -> None:
         """Note that the model has reasoned; after text that would be a second part of the answer."""
@@ -71,3 +73,17 @@ class KeptText:
     def block(self) -> None:
         """Note that something has passed that cannot be continued."""
         self._blocked = True
+
+    def _read(self) -> None:
+        """Read what was kept as it came."""
+        for raw in self._raw:
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError:
+                self._blocked = True
+                continue
+            if not text.isprintable() and min(text) < " ":
+                self._blocked = True  # A control character: that was no JSON.
+            else:
+                self._parts.append(text)
+        self._raw.clear()

@@ -158,8 +158,6 @@ class StreamMeter(EventMeter):
     def _known_until(self, data: bytes, at: int) -> int:
         """Count events, from ``at`` on, that differ from the learned one in their text alone; return their end."""
         head_bytes, head, tail = self._head_bytes, self._head, self._tail
-        if self._kept is not None:
-            return at
         while head_bytes and data[at : at + head_bytes] == head:
             end = data.find(tail, at + head_bytes)
             text = data[at + head_bytes : end]
@@ -290,13 +288,28 @@ class _KeepingStreamMeter(StreamMeter):
         Then ``data`` is that event.
         """
         passed = StreamMeter.feed(self, data)
-        if self.events != self._judged_events and self._kept is not None:
-            self._judged_events = self.events
-            if self._learned_name in _VISIBLE:
-                self._kept.add_raw(data[self._head_bytes : self._tail_at])
-            else:
-                self._kept.add_reasoning()
+        if self.events != self._judged_events:
+            self._keep_raw(data[self._head_bytes : self._tail_at])
         return passed
+
+    def _known_until(self, data: bytes, at: int) -> int:
+        """Count events as ``StreamMeter`` does, and keep the text of each."""
+        counted = self.events
+        until = super()._known_until(data, at)
+        for _ in range(self.events - counted):
+            start = at + self._head_bytes
+            end = data.find(self._tail, start)
+            self._keep_raw(data[start:end])
+            at = end + len(self._tail)
+        return until
+
+    def _keep_raw(self, raw: bytes) -> None:
+        self._judged_events = self.events
+        assert self._kept is not None
+        if self._learned_name in _VISIBLE:
+            self._kept.add_raw(raw)
+        else:
+            self._kept.add_reasoning()
 
     def _judge(self, payload: bytes, cut: bool, sent: bool) -> int:  # noqa: FBT001 - hot path
         verdict = super()._judge(payload, cut, sent)
