@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from breakeven.batches import jobs
+from breakeven.batches import jobs, shapes
 from breakeven.batches.lines import WrongLineError, digest, read_line
 from breakeven.batches.provider import ProviderError
 from breakeven.batches.records import CANCELLING, ENDED, Line
@@ -274,7 +274,7 @@ class Handout:
         if status >= 500 or status in _COME_LATER or not status:
             sheet.ask_instead(job, name, line)
         else:
-            sheet.came_back(job, name, text.rstrip() + b"\n", well=200 <= status < 300)
+            sheet.came_back(job, name, shapes.one_line(text), well=200 <= status < 300)
 
     def _path(self, mark: str, kind: str = "") -> Path:
         return self._store.contents / f".job-{mark}{kind and f'.{kind}'}"

@@ -28,6 +28,9 @@ MAX_WINDOW_S: Final = 30 * 86_400
 MAX_METADATA_PAIRS: Final = 16
 MAX_METADATA_KEY: Final = 64
 MAX_METADATA_VALUE: Final = 512
+_BREAKS: Final = tuple((mark.encode(), b"\\u%04x" % ord(mark)) for mark in ("\x85", "\u2028", "\u2029"))
+"""What some readers take for the end of a line, ``str.splitlines`` among them, and how JSON writes it without."""
+
 _TYPES: Final = {404: "not_found_error", 408: "timeout_error", 409: "conflict_error"}
 
 
@@ -145,17 +148,27 @@ def result_line(request: str, custom_id: str, status: int, request_id: str, body
         shown = msgspec.json.encode({"error": {"message": body[:2000].decode(errors="replace"), "code": "not_json"}})
     if b"\n" in shown or b"\r" in shown:
         shown = json.dumps(json.loads(shown), separators=(",", ":"), ensure_ascii=False).encode()
-    return b'{"id":%b,"custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":%b},"error":null}\n' % (
-        msgspec.json.encode(request),
-        msgspec.json.encode(custom_id),
-        status,
-        msgspec.json.encode(request_id),
-        shown,
+    return one_line(
+        b'{"id":%b,"custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":%b},"error":null}'
+        % (
+            msgspec.json.encode(request),
+            msgspec.json.encode(custom_id),
+            status,
+            msgspec.json.encode(request_id),
+            shown,
+        )
     )
+
+
+def one_line(text: bytes) -> bytes:
+    """Return a JSON text without line feeds as a line that everybody takes for one."""
+    for mark, written in _BREAKS:
+        text = text.replace(mark, written)
+    return text.rstrip() + b"\n"
 
 
 def unanswered_line(request: str, custom_id: str, why: tuple[str, str]) -> bytes:
     """Return the line of an error file for a line that got no answer; ``why`` is a code and a message."""
     error = {"code": why[0], "message": why[1]}
     line: Mapping[str, Any] = {"id": request, "custom_id": custom_id, "response": None, "error": error}
-    return msgspec.json.encode(line) + b"\n"
+    return one_line(msgspec.json.encode(line))
