@@ -262,4 +262,4 @@ PROGRAMS: Final[dict[str, Program]] = {
         weights_variable="OLLAMA_MODELS",
     ),
 }
-"""By the engine's name; ``other`` is not started by us."""
+"""By the engine's name; ``transformers``, ``mlx-lm`` and ``other`` are not started by us."""

@@ -11,8 +11,10 @@ from breakeven.settings.schedules import ScheduleEntry
 from breakeven.settings.targets import Connections, PlaceName, ProxyEntry, TargetUrl, Timeouts, as_proxy
 from breakeven.sources.written import Dollars, IsNumber, Moment, Strict
 
-EngineName = Literal["vllm", "sglang", "trtllm", "tgi", "llama.cpp", "ollama", "other"]
+EngineName = Literal["vllm", "sglang", "trtllm", "tgi", "llama.cpp", "ollama", "transformers", "mlx-lm", "other"]
 """Names in ``engines.ENGINES``; a test keeps the two together."""
+
+_MEASURED: Final = {"trtllm": "tensorrt-llm", "transformers": "vllm", "mlx-lm": "vllm", "other": "vllm"}
 
 Purchase = Literal["on-demand", "reserved", "spot", "owned"]
 NodeSeconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), IsNumber]
@@ -127,6 +129,11 @@ class PoolEntry(Strict):
     sensitivities: tuple[Label, ...] = Field(
         (), description="Kinds of data that may be sent there; empty: only requests that are not marked with any."
     )
+
+    @property
+    def measured_engine(self) -> str:
+        """The engine as the catalogue of throughput knows it; one that nobody measured is taken for vLLM."""
+        return _MEASURED.get(self.engine, self.engine)
 
     def node_names(self) -> tuple[str, ...]:
         """Return the names of its nodes, those that have none of their own by number."""

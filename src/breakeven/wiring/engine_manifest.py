@@ -28,6 +28,7 @@ FORMS: Final = ("compose", "kubernetes", "skypilot", "cerebrium")
 PROMETHEUS: Final = "http://prometheus-server.monitoring.svc"
 """Where Kubernetes' usual chart puts it."""
 
+_NODE: Final = "2xH100:llama-3.3-70b:fp8:vllm"
 _PORT: Final = 8000
 _CPUS_PER_GPU: Final = 8
 _SPARE_MEMORY_RATIO: Final = 1.25
@@ -92,12 +93,16 @@ def _plan(request: ManifestRequest) -> Plan:
     book = load_book()
     if is_pool(request.pool):
         return _of_text(request.pool, book, request.weights)
-    pools = load_settings(request.config).file.pools
+    try:
+        pools = load_settings(request.config).file.pools
+    except InputError as error:
+        raise InputError(
+            f"--pool {request.pool[:80]!r} is no node such as {_NODE}, and no pool either: {error}"
+        ) from None
     if request.pool not in pools:
         known = f"those are {', '.join(pools)}" if pools else "which name none"
         raise InputError(
-            f"--pool {request.pool[:80]!r} is no pool of the settings ({known}), and no node such as "
-            "2xH100:llama-3.3-70b:fp8:vllm."
+            f"--pool {request.pool[:80]!r} is no pool of the settings ({known}), and no node such as {_NODE}."
         )
     return _of_settings(request.pool, pools[request.pool], book, request.weights)
 

@@ -33,7 +33,6 @@ TYPICAL_OUTPUT_TOKENS: Final = 256
 lengths, and sums by the hour tell neither; a pool whose requests are far longer should say its own ``gpu_time``."""
 
 DECLARED: Final = "as the settings say"
-_ENGINES: Final[Mapping[str, str]] = {"trtllm": "tensorrt-llm", "other": "vllm"}
 
 
 def closed_hours(now_s: float) -> int:
@@ -210,7 +209,7 @@ def _estimated(entry: PoolEntry) -> tuple[GpuTime, str]:
     from breakeven.sources.roofline import load_roofline
     from breakeven.wiring.pool_text import deployment_of
 
-    engine = _ENGINES.get(entry.engine, entry.engine)
+    engine = entry.measured_engine
     precision = f":{entry.quantisation}" if entry.quantisation else ""
     text = f"{entry.hardware}:{entry.runs}{precision}"
     found = roofline_service(deployment_of(text, load_book(), engine=engine), load_roofline())

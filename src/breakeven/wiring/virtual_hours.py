@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from breakeven.wiring.ledger import LedgerPlace
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ENGINES: Final[Mapping[str, str]] = {"trtllm": "tensorrt-llm", "other": "vllm"}
-
 _AT_ONCE: Final = 500
 """Hours without a request that are written in one go; one with requests is written as soon as it is worked out."""
 
@@ -281,7 +279,7 @@ def _pool(name: str, entry: PoolEntry, folder: Path) -> VirtualPool:
     return VirtualPool(
         terms=pool_terms(name, entry.model_copy(update={"nodes": nodes}), folder),
         deployment=f"{entry.hardware}:{entry.runs}{precision}",
-        engine=_ENGINES.get(entry.engine, entry.engine),
+        engine=entry.measured_engine,
         models=() if "*" in entry.watches else entry.watches,
         most_waiting_requests=full.waiting,
         most_kv_fraction=full.kv_use,
