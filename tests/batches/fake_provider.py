@@ -83,7 +83,11 @@ class FakeProvider:
 
 def answered(line: Made, status: int = 200) -> Made:
     """A result as a provider gives it: the prompt comes back."""
-    body = {"model": line["body"]["model"], "text": line["body"]["messages"][0]["content"]}
+    body = {
+        "model": line["body"]["model"],
+        "text": line["body"]["messages"][0]["content"],
+        "usage": {"prompt_tokens": 8, "completion_tokens": 4, "total_tokens": 12},
+    }
     response = {"status_code": status, "request_id": "req-there", "body": body}
     return {"id": "batch_req_there", "custom_id": line["custom_id"], "response": response, "error": None}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,6 +76,11 @@ def run(gateway: Gateway, count: int, **fields: Any) -> tuple[Any, list[dict[str
     return batch, well, ill
 
 
+def booked(gateway: Gateway) -> list[dict[str, Any]]:
+    """What the ledger knows of lines that a provider's batches answered."""
+    return [row for row in gateway.all_rows() if row["decision"] == "provider_batch"]
+
+
 def test_where_batches_are_cheaper_they_go_there_under_the_providers_name(
     start: Any, upstream: ScriptedUpstream
 ) -> None:
@@ -85,6 +92,12 @@ def test_where_batches_are_cheaper_they_go_there_under_the_providers_name(
     assert all(item["response"]["body"]["text"] == item["custom_id"] for item in well)
     assert {call.headers["authorization"] for call in upstream.calls("p")} == {"Bearer sk-there"}
     assert not [call for call in upstream.calls("p") if call.path.endswith("/chat/completions")]
+    found = booked(gateway)
+    assert {(row["model"], row["target"], row["episode"], row["key"]) for row in found} == {
+        ("m", "sold", batch.id, "tests")
+    }
+    assert [(row["input_tokens"], row["output_tokens"], row["processing"]) for row in found] == [(8, 4, "batch")] * 30
+    assert sum(row["cost_usd"] for row in found) == 30 * 12 * Decimal("0.5") / 1_000_000
 
 
 @pytest.mark.parametrize("batch_usd", ["9", None], ids=["dearer", "unknown"])
@@ -149,6 +162,7 @@ def test_what_the_provider_leaves_out_or_could_not_do_is_asked_as_calls_and_its_
     assert (len(well), len(ill), len(provider.batches)) == (40, 10, 1)
     assert {item["response"]["status_code"] for item in ill} == {400}
     assert len([call for call in upstream.calls("p") if call.path.endswith("/chat/completions")]) == 30
+    assert Counter(row["status"] for row in booked(gateway)) == {200: 10, 400: 10}
 
 
 def test_a_file_larger_than_the_provider_takes_becomes_several_batches(
@@ -207,6 +221,7 @@ def test_killed_at_any_step_it_neither_pays_twice_nor_loses_a_line(
     assert killed.is_set()
     assert (batch.status, len(well)) == ("completed", 40)
     assert len(provider.batches) == 1, "the batch that was made is found by its mark"
+    assert len(booked(gateway)) == 40
 
 
 def test_a_provider_that_fails_for_a_while_is_asked_again(start: Any, upstream: ScriptedUpstream) -> None:

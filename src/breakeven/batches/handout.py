@@ -12,6 +12,7 @@ import logging
 import secrets
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from breakeven.batches.lines import AskedLine
     from breakeven.batches.plan import ProviderPlan
     from breakeven.batches.provider import Provider
+    from breakeven.batches.provider_rows import ProviderRows
     from breakeven.batches.records import Batch
     from breakeven.batches.sheet import Sheet
     from breakeven.batches.store import Store
     from breakeven.catalog.rate_card import PriceList, Processing, RateCard
     from breakeven.clock import Clock
+    from breakeven.ledger.intake import Incoming
 
 FIRST_POLL_S: Final = 1.0
 MAX_POLL_S: Final = 60.0
@@ -59,6 +62,7 @@ class _Result(msgspec.Struct):
 
 class _Response(msgspec.Struct):
     status_code: int
+    body: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _RESULT: Final = msgspec.json.Decoder(_Result)
@@ -68,10 +72,18 @@ class Handout:
     """The way to one provider."""
 
     def __init__(
-        self, plan: ProviderPlan, provider: Provider, store: Store, clock: Clock, is_pressing: Callable[[Sheet], bool]
+        self,
+        plan: ProviderPlan,
+        provider: Provider,
+        store: Store,
+        ledger: ProviderRows,
+        clock: Clock,
+        *,
+        is_pressing: Callable[[Sheet], bool],
     ) -> None:
         """Take what it works with; ``is_pressing`` tells that calls must begin now, or be too late."""
         self._plan = plan
+        self._ledger = ledger
         self._provider = provider
         self._store = store
         self._clock = clock
@@ -198,8 +210,8 @@ class Handout:
         while True:
             try:
                 await self._send(sheet.batch, job)
-                if await self._is_over(sheet, job):
-                    await self._take(sheet, job)
+                if (ended_s := await self._ended_s(sheet, job)) is not None:
+                    await self._take(sheet, job, ended_s)
                     return
             except ProviderError as error:
                 _log.warning("a part of %s: %s", sheet.batch.id, error)
@@ -226,55 +238,60 @@ class Handout:
             job.name = found
             jobs.put_job(self._store, job)
 
-    async def _is_over(self, sheet: Sheet, job: Job) -> bool:
-        """Ask how the job is; fetch its results where it is over."""
+    async def _ended_s(self, sheet: Sheet, job: Job) -> int | None:
+        """Ask how the job is; fetch its results where it is over, and return since when it is; None where it is not."""
         now = await asyncio.to_thread(self._provider.batch, job.name)
         if now.get("status") not in ENDED:
             if self._must_end(sheet) and not job.cancelled:
                 await asyncio.to_thread(self._provider.cancel, job.name)
                 job.cancelled = True
-            return False
+            return None
         for kind in ("output_file_id", "error_file_id"):
             if name := now.get(kind):
                 await asyncio.to_thread(self._provider.fetch, name, self._path(job.mark, kind))
-        return True
+        ends = (now.get(f"{status}_at") for status in ENDED)
+        return next((int(at) for at in ends if isinstance(at, int)), sheet.batch.created_s)
 
     def _must_end(self, sheet: Sheet) -> bool:
         return sheet.batch.status == CANCELLING or self._is_pressing(sheet)
 
-    async def _take(self, sheet: Sheet, job: Job) -> None:
+    async def _take(self, sheet: Sheet, job: Job, ended_s: int) -> None:
         """Count the results; lines that have none, or one that calls may better, are asked as calls."""
         for kind in ("output_file_id", "error_file_id"):
             path = self._path(job.mark, kind)
             if path.exists():
                 with path.open("rb") as file:
-                    await self._merge(sheet, job, file)
+                    await self._merge(sheet, job, file, ended_s)
         sheet.take_back(job)
         for kind in ("", "output_file_id", "error_file_id"):
             self._path(job.mark, kind).unlink(missing_ok=True)
 
-    async def _merge(self, sheet: Sheet, job: Job, file: Any) -> None:
-        for count, text in enumerate(file, start=1):
-            self._merge_line(sheet, job, text)
-            if count % _MERGED_LINES == 0:
-                sheet.write()
-                await asyncio.sleep(0)
-        sheet.write()
+    async def _merge(self, sheet: Sheet, job: Job, file: Any, ended_s: int) -> None:
+        """Take results, some at a time: first into the ledger, which knows those that it has, then as taken."""
+        while texts := list(islice(file, _MERGED_LINES)):
+            found = [row for text in texts if (row := self._merge_line(sheet, job, text, ended_s)) is not None]
+            while found and not self._ledger.added(found):  # noqa: ASYNC110 - a store does not say when it is free
+                await asyncio.sleep(FIRST_POLL_S)
+            sheet.write()
+            await asyncio.sleep(0)
 
-    def _merge_line(self, sheet: Sheet, job: Job, text: bytes) -> None:
+    def _merge_line(self, sheet: Sheet, job: Job, text: bytes, ended_s: int) -> Incoming | None:
+        """Take one result; return its row, where it is one that counts."""
         try:
             result = _RESULT.decode(text)
         except msgspec.MsgspecError:
-            return  # its line is asked as a call
+            return None  # its line is asked as a call
         name = digest(result.custom_id)
         line = jobs.sent_line(self._store, job, name)
         if line is None or sheet.has_come_back(job, name):
-            return
+            return None
         status = result.response.status_code if result.response is not None else 0
         if status >= 500 or status in _COME_LATER or not status:
             sheet.ask_instead(job, name, line)
-        else:
-            sheet.came_back(job, name, shapes.one_line(text), well=200 <= status < 300)
+            return None
+        sheet.came_back(job, name, shapes.one_line(text), well=200 <= status < 300)
+        body = bytes(result.response.body) if result.response is not None else b""
+        return self._ledger.row(sheet.batch, (line, sheet.content(line)), status, body, ended_s)
 
     def _path(self, mark: str, kind: str = "") -> Path:
         return self._store.contents / f".job-{mark}{kind and f'.{kind}'}"

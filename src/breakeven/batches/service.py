@@ -12,6 +12,7 @@ from breakeven.batches.calls import Calls
 from breakeven.batches.drain import Drain
 from breakeven.batches.handout import Handout
 from breakeven.batches.provider import Provider
+from breakeven.batches.provider_rows import ProviderRows
 from breakeven.batches.room import Room
 from breakeven.batches.store import Store
 
@@ -41,7 +42,10 @@ class Service:
         self.drain = Drain(plan, self._store, self._calls, clock, uniform)
         if plan.provider is not None:
             provider = Provider(plan.provider.target)
-            self.drain.handout = Handout(plan.provider, provider, self._store, clock, self.drain.is_pressing)
+            ledger = ProviderRows(plan.provider, Path(plan.store))
+            self.drain.handout = Handout(
+                plan.provider, provider, self._store, ledger, clock, is_pressing=self.drain.is_pressing
+            )
         self._room = Room(plan, self.drain, clock)
         api = Api(plan, self._store, clock, self.drain.open)
         api.submitted = self.drain.wake

@@ -123,11 +123,15 @@ class Sheet:
             self.out[due[0].number] = due[0]
             yield due
 
+    def content(self, line: Line) -> bytes:
+        """Return a line as its client wrote it."""
+        return os.pread(self._input.fileno(), line.size_bytes, line.offset)
+
     def _due(self, heap: list[tuple[float, int, Line]], now_s: float) -> tuple[Line, bytes] | None:
         if not heap or heap[0][0] > now_s:
             return None
         _, _, line = heappop(heap)
-        return line, os.pread(self._input.fileno(), line.size_bytes, line.offset)
+        return line, self.content(line)
 
     def _next(self, now_s: float) -> tuple[Line, bytes] | None:
         """Return the next line that was never taken; none as long as too many wait to be asked again."""
