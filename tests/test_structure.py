@@ -34,6 +34,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "cli/capacity.py:estimate": "one line of help for each option of the command",
     "cli/engine.py:run": "one line of help for each option of the command",
     "cli/init.py:init": "one line of help for each option of the command",
+    "cli/keys.py:create": "one line of help for each option of the command",
     "cli/plan.py:plan": "one line of help for each option of the command",
     "cli/simulate.py:simulate": "one line of help for each option of the command",
     "cli/size.py:size": "one line of help for each option of the command",
@@ -63,8 +64,8 @@ COUNTS = frozenset(
         "requests", "protocols", "layers",
         "kv_heads", "head_size", "kv_latent_size", "total_parameters", "active_parameters",
         "sliding_window_layers", "gpus", "gpus_per_node", "nodes", "serving_nodes", "standby_nodes", "min_nodes",
-        "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index",
-        "day_segment", "min_units", "parameters", "record", "workers", "max_attempts",
+        "rows_read", "rows_lost", "first_nodes", "stable_nodes", "island_count", "window_count", "index", "step",
+        "day_segment", "min_units", "parameters", "record", "workers", "max_attempts", "least_requests",
         "max_connections", "waiting_rows", "seed",
         # Names and places by number.
         "port", "proxy_port", "priority", "request_id",

@@ -178,7 +178,7 @@ def columns_of_keys(store: Path) -> list[tuple[object, ...]]:
 def test_a_team_and_limits_come_back_exactly(store: Path) -> None:
     limits = KeyLimits(
         minute_requests=60, minute_tokens=100_000, parallel_requests=4,
-        day_usd=Decimal("0.1000000001"), month_usd=Decimal(25), sensitivity="local-only,eu",
+        day_usd=Decimal("0.1000000001"), month_usd=Decimal(25), sensitivity="local-only,eu", priority=-7,
     )  # fmt: skip
     create_key(store, "a", now_s=NOW_S, team="web", limits=limits)
     create_key(store, "b", now_s=NOW_S, limits=KeyLimits(minute_tokens=5))
@@ -197,6 +197,7 @@ def test_a_team_and_limits_come_back_exactly(store: Path) -> None:
         KeyLimits(month_usd=Decimal("NaN")),
         KeyLimits(month_usd=Decimal("Infinity")),
         KeyLimits(sensitivity="local only"),
+        KeyLimits(priority=101),
         KeyLimits(sensitivity="ü"),
     ],
 )

@@ -39,6 +39,9 @@ def create(
     sensitivity: Annotated[
         str, typer.Option(help="Kinds of data that all of its requests are marked with, A,B, such as local-only.")
     ] = "",
+    priority: Annotated[
+        int, typer.Option(help="Of its requests where they wait for a node: higher ones go first; -100 to 100.")
+    ] = 0,
     requests_per_minute: Annotated[int | None, typer.Option(help="Most requests in any 60 seconds.")] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(help="Most tokens, in and out, in any 60 seconds.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Most requests at once.")] = None,
@@ -62,6 +65,7 @@ def create(
         day_usd=_dollars("--budget-day", budget_day),
         month_usd=_dollars("--budget-month", budget_month),
         sensitivity=sensitivity,
+        priority=priority,
     )
     secret = create_key(
         place.store,
@@ -77,7 +81,8 @@ def create(
         from breakeven.reports.as_json import to_json
 
         said = {"name": name, "key": secret, "models": allowed, "tags": tags, "expires": expires, "team": team}
-        typer.echo(to_json({**said, "sensitivity": sensitivity, "limits": _limits_record(limits)}))
+        more = {"sensitivity": sensitivity, "priority": priority, "limits": _limits_record(limits)}
+        typer.echo(to_json({**said, **more}))
         return
     typer.echo(secret)
     typer.echo(f"The key {name!r}. It is shown this once; only its hash is kept in {place.store}.", err=True)
@@ -170,6 +175,7 @@ def _record(key: StoredKey, now_s: float) -> dict[str, object]:
         "models": key.models,
         "tags": key.tags,
         "sensitivity": key.limits.sensitivity,
+        "priority": key.limits.priority,
         "team": key.team,
         "limits": _limits_record(key.limits),
         "former_until": _moment(key.former_until_s) if key.former_until_s > now_s else None,

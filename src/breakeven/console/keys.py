@@ -40,6 +40,7 @@ class _NewKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tags: str = ""
     team: str = ""
     sensitivity: str = ""
+    priority: int = 0
     expires: date | None = None
     limits: _Limits = msgspec.field(default_factory=_Limits)
 
@@ -80,6 +81,7 @@ def make_key(console: Console, call: Call) -> Answer:
             day_usd=limits.day_usd,
             month_usd=limits.month_usd,
             sensitivity=given.sensitivity,
+            priority=given.priority,
         ),
     )
     _log.info("%s made the key %r", call.caller, given.name)
@@ -125,6 +127,7 @@ def _record(key: StoredKey, now_s: float) -> dict[str, object]:
         "tags": key.tags,
         "team": key.team,
         "sensitivity": key.limits.sensitivity,
+        "priority": key.limits.priority,
         "created": _moment(key.created_s),
         "expires": _moment(key.expires_s),
         "revoked": _moment(key.revoked_s),

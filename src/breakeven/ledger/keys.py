@@ -29,6 +29,7 @@ PREFIX: Final = "sk-be-"
 MAX_NAME_LENGTH: Final = 128
 MAX_TAGS_LENGTH: Final = 256
 MAX_COUNT: Final = 1_000_000_000_000
+MOST_PRIORITY: Final = 100
 MAX_BUDGET_USD: Final = 1_000_000_000
 _SECRET_BYTES: Final = 32
 _BUSY_S: Final = 10.0
@@ -49,6 +50,9 @@ class KeyLimits:
 
     sensitivity: str = ""
     """Kinds of data that they are marked with, parted by commas: they go only where all of these may."""
+
+    priority: int = 0
+    """Where they wait: higher ones go first."""
 
 
 NO_LIMITS: Final = KeyLimits()
@@ -230,6 +234,7 @@ def _stored_key(row: dict[str, Any]) -> StoredKey:
             day_usd=_decimal(row["budget_day_usd"]),
             month_usd=_decimal(row["budget_month_usd"]),
             sensitivity=row["sensitivity"],
+            priority=row["priority"],
         ),
         former_sha256=row["former_sha256"] or "",
         former_until_s=row["former_until_s"] or 0.0,
@@ -244,6 +249,7 @@ def _limit_columns(limits: KeyLimits) -> dict[str, object]:
         "budget_day_usd": None if limits.day_usd is None else str(limits.day_usd),
         "budget_month_usd": None if limits.month_usd is None else str(limits.month_usd),
         "sensitivity": limits.sensitivity,
+        "priority": limits.priority,
     }
 
 
@@ -312,6 +318,9 @@ def _check_limits(name: str, limits: KeyLimits) -> None:
             f"The key {name!r} is given the kind of data {limits.sensitivity!r}. That is one word of up to "
             f"{MAX_NAME_LENGTH} ASCII characters, such as local-only, or several parted by commas without blanks."
         )
+    if not -MOST_PRIORITY <= limits.priority <= MOST_PRIORITY:
+        bounds = f"{-MOST_PRIORITY} to {MOST_PRIORITY}"
+        raise InputError(f"The key {name!r} is given the priority {limits.priority}. Give one from {bounds}.")
     for what, count in (
         ("requests per minute", limits.minute_requests),
         ("tokens per minute", limits.minute_tokens),

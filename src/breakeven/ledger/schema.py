@@ -43,6 +43,9 @@ KEY_COLUMNS: Final = (
 KEY_SENSITIVITY: Final = "sensitivity TEXT NOT NULL DEFAULT ''"
 """Column of ``key`` that came with version 3."""
 
+KEY_PRIORITY: Final = "priority INTEGER NOT NULL DEFAULT 0"
+"""Column of ``key`` that came with version 4."""
+
 SUM_COLUMNS: Final = ("attempts", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 
 SUMMED: Final = ", ".join(f"sum({name})" for name in SUM_COLUMNS)
@@ -158,7 +161,7 @@ UPGRADES: Final = {
         _SAID,
     ),
     2: (*_POOLS, *_VIRTUAL, f"ALTER TABLE key ADD COLUMN {KEY_SENSITIVITY}"),
-    3: PROOF,
+    3: (*PROOF, f"ALTER TABLE key ADD COLUMN {KEY_PRIORITY}"),
 }
 """What brings the tables of a version to the next one."""
 
@@ -227,7 +230,7 @@ TABLES: Final = (
         created_s REAL NOT NULL,
         expires_s REAL,
         revoked_s REAL,
-        {", ".join((*KEY_COLUMNS, KEY_SENSITIVITY))}
+        {", ".join((*KEY_COLUMNS, KEY_SENSITIVITY, KEY_PRIORITY))}
     ) WITHOUT ROWID""",
     _SAID,
     *_UPKEEP,

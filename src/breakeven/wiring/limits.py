@@ -78,6 +78,7 @@ def keys_of_stored(key: StoredKey, now_s: float) -> tuple[Key, ...]:
         expires_s=key.expires_s,
         team=key.team,
         sensitivity=limits.sensitivity,
+        priority=limits.priority,
         rules=rules,
     )
     if key.former_until_s <= now_s:
@@ -121,7 +122,7 @@ def used_now(snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Ident
         if wanted:
             begins = datetime.fromtimestamp(window_edges(window, now_s)[0], UTC)
             parts = used_since(store, begins, kept_hours(store))
-            used |= _summed(parts, wanted, teams, providers)
+            used |= sum_used(parts, wanted, teams, providers)
     share = 1 if snapshot.shared_state else snapshot.workers
     return {counts: -(-amount // share) for counts, amount in used.items()}
 
@@ -161,7 +162,7 @@ class TrueUp:
             begins_s = max(window_edges(window, now_s)[0], self._made_good * 3600)
             if ruled and begins_s < kept * 3600:
                 parts = true_up(Path(snapshot.ledger.store), datetime.fromtimestamp(begins_s, UTC), kept)
-                found |= _summed(parts, ruled, teams, providers)
+                found |= sum_used(parts, ruled, teams, providers)
         return found
 
 
@@ -229,9 +230,10 @@ def _rules(
     )
 
 
-def _summed(
+def sum_used(
     used: Iterable[Used], wanted: set[Identity], teams: Mapping[str, str], providers: Mapping[str, str]
 ) -> dict[Identity, int]:
+    """Return what was used of each limit, in its units; teams are of keys and providers of targets."""
     sums = dict.fromkeys(wanted, 0)
     costs_usd = dict.fromkeys((counts for counts in wanted if counts[2] == "usd"), Decimal(0))
     by_owner: dict[tuple[Scope, str], list[Identity]] = {}
