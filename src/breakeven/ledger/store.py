@@ -112,14 +112,18 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
 
 
 def sync_store(path: Path) -> None:
-    """Bring everything committed to the disk itself.  Raises ``OSError``."""
-    for name in (f"{path}-wal", str(path)):
-        with suppress(FileNotFoundError):  # there is no WAL once the last one who used it has let go
-            file = os.open(name, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+    """Bring everything committed to the disk itself.  Raises ``OSError``.
+
+    That is the WAL: pages that have left it were brought there by SQLite before.  The store's own file must not be
+    opened beside SQLite: to close a file gives up all locks of the process on it, SQLite's too. Then another process
+    that closes the store takes the WAL away from under this one, and what is committed to it later is lost.
+    """
+    with suppress(FileNotFoundError):  # there is no WAL once the last one who used it has let go
+        file = os.open(f"{path}-wal", os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def _upgrade(path: Path) -> None:
