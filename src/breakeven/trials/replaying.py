@@ -1,0 +1,306 @@
+"""Recorded requests asked again: of an incumbent and of a candidate, a few at once, within a budget, and never twice.
+
+What was compared is handed on in small portions, so that a run that is stopped, or killed, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from breakeven.ledger.ids import request_id
+from breakeven.ledger.pairs import REPLAY, SERVED, Pair, PairCheck, Side
+from breakeven.metering.completion import read_completion
+from breakeven.trials.answered import Score, asked_of, compared, heard
+from breakeven.trials.endpoint import TIMED_OUT, TOO_LARGE
+from breakeven.trials.seats import Outcome, StoppedError, Tally, replay_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from breakeven.clock import Clock
+    from breakeven.evidence.signals import SchemaCheck
+    from breakeven.sources.recorded import Recorded
+    from breakeven.trials.answered import Heard
+    from breakeven.trials.endpoint import Heard as Came
+    from breakeven.trials.seats import Bounds, Judge, Seat
+
+PORTION_COUNT: Final = 10
+"""Pairs that are written down together: what a kill costs at most, beside those under way."""
+
+LONGEST_REST_S: Final = 30.0
+_FIRST_REST_S: Final = 1.0
+_TRIES: Final = 3
+_OK: Final = 200
+_SERVER_ERRORS: Final = 499
+_MOST_SAID: Final = 300
+_FATAL: Final = (401, 403, 404, 405)
+"""Statuses that every further request would get too."""
+
+_LATER: Final = (408, 425, 429, 503, 529)
+"""Statuses that say nothing of the target's answers: it is asked again, now and when the replay is resumed."""
+
+_SILENT: Final = ("connect_failed", "connect_timeout", "tls_failed", "proxy_refused", "saturated")
+"""Failures before anything was sent."""
+
+
+class _Answered(NamedTuple):
+    """What one of the two said."""
+
+    side: Side
+    answer: Heard | None
+    put_off: str = ""
+    cost_usd: Decimal = Decimal(0)
+
+
+class Replay:
+    """One replay."""
+
+    def __init__(
+        self,
+        incumbent: Seat,
+        candidate: Seat,
+        bounds: Bounds,
+        clock: Clock,
+        *,
+        keeps_to: SchemaCheck | None,
+        judge: Judge | None,
+        write: Callable[[Sequence[Outcome], Sequence[PairCheck]], None],
+        known: Callable[[int], bool],
+    ) -> None:
+        """``keeps_to`` checks JSON by a schema; ``judge`` is asked where both answered; ``known``: ids known."""
+        self._seats = incumbent, candidate
+        self._bounds = bounds
+        self._clock = clock
+        self._keeps_to = keeps_to
+        self._judge = judge
+        self._write = write
+        self._known = known
+        self._under_way = 0
+        self._outcomes: list[Outcome] = []
+        self._met: set[int] = set()
+        self._last_us = 0
+        self.tally = Tally()
+        self.progress: Callable[[Tally], None] | None = None
+
+    async def run(self, requests: Iterator[Recorded]) -> None:
+        """Ask all of them.  Raises ``StoppedError`` where the address cannot be used, with what it said."""
+        try:
+            first = self._next(requests)
+            if first is None:
+                return
+            await self._one(first)  # alone: what is wrong with a key or a name shows at the first, and costs one
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._bounds.at_once_count):
+                    group.create_task(self._work(requests))
+        except* StoppedError as errors:
+            raise StoppedError(str(errors.exceptions[0])) from None
+        finally:
+            self._flush()
+
+    async def _work(self, requests: Iterator[Recorded]) -> None:
+        while (item := self._next(requests)) is not None:
+            await self._one(item)
+
+    def _next(self, requests: Iterator[Recorded]) -> Recorded | None:
+        """Return the next request that is to be asked; None where there is none, or a bound is reached."""
+        tally, bounds = self.tally, self._bounds
+        for item in requests if not self._is_spent() else ():
+            if self._seats[0].endpoint is None and item.answer is None:
+                tally.unanswered_count += 1
+                continue
+            number = replay_id(item, *(seat.name for seat in self._seats))
+            if number in self._met:
+                continue
+            self._met.add(number)
+            if self._known(number):
+                tally.known_count += 1
+                continue
+            self._under_way += 1
+            return item
+        if not tally.stopped_by and tally.compared_count + self._under_way >= bounds.most_pairs_count:
+            tally.stopped_by = f"the {bounds.most_pairs_count:,} pairs of --max-pairs are compared"
+        return None
+
+    def _is_spent(self) -> bool:
+        tally, budget = self.tally, self._bounds.budget_usd
+        if budget is not None and tally.spent_usd + (1 + self._under_way) * tally.dearest_pair_usd > budget:
+            tally.stopped_by = f"the {budget} USD of --budget-usd leave no room for another pair"
+        return bool(tally.stopped_by) or tally.compared_count + self._under_way >= self._bounds.most_pairs_count
+
+    async def _one(self, item: Recorded) -> None:
+        try:
+            outcome = await self._pair(item)
+        finally:
+            self._under_way -= 1
+        if outcome is not None:
+            self.tally.compared_count += 1
+            self._outcomes.append(outcome)
+            if len(self._outcomes) >= PORTION_COUNT:
+                self._flush()
+        if self.progress is not None:
+            self.progress(self.tally)
+
+    def _flush(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        if not outcomes:
+            return
+        now_us = self._last_us = max(int(self._clock.now() * 1e6), self._last_us + 1)  # what is written later is later
+        checks = [
+            PairCheck(item.pair.request_id, item.pair.candidate, *score, now_us)
+            for item in outcomes
+            for score in item.scores
+        ]
+        self._write(outcomes, checks)
+
+    async def _pair(self, item: Recorded) -> Outcome | None:
+        incumbent, candidate = self._seats
+        number = replay_id(item, incumbent.name, candidate.name)
+        if number >> _COIN_BIT & 1:  # neither is always the first: caches warm up, and hours differ
+            of_candidate = await self._answered(candidate, item)
+            of_incumbent = await self._answered(incumbent, item)
+        else:
+            of_incumbent = await self._answered(incumbent, item)
+            of_candidate = await self._answered(candidate, item)
+        cost_usd = of_incumbent.cost_usd + of_candidate.cost_usd
+        if put_off := of_incumbent.put_off or of_candidate.put_off:
+            self._pay(cost_usd)
+            self.tally.put_off_count += 1
+            self._note(put_off)
+            return None
+        said = [_served(of_incumbent.side, of_candidate.side)]
+        if of_incumbent.answer is not None and of_candidate.answer is not None:
+            said += compared(asked_of(msgspec.json.encode(item.body)), of_incumbent.answer, of_candidate.answer)
+            if self._judge is not None:
+                judged, judge_usd = await self._judge(item.body, of_incumbent.answer, of_candidate.answer)
+                said += judged
+                cost_usd += judge_usd
+        self._pay(cost_usd)
+        now_us = int(self._clock.now() * 1e6)
+        pair = Pair(
+            request_id=number, candidate=candidate.name, incumbent=incumbent.name, model=item.model or incumbent.model,
+            key=item.key, task=item.task, tags=item.tags, at_us=item.at_us or now_us, of_incumbent=of_incumbent.side,
+            of_candidate=of_candidate.side, origin=REPLAY,
+        )  # fmt: skip
+        return Outcome(pair, tuple(said), item.body, of_incumbent.answer, of_candidate.answer)
+
+    async def _answered(self, seat: Seat, item: Recorded) -> _Answered:
+        if seat.endpoint is None:
+            return self._recorded(item)
+        body = msgspec.json.encode({**item.body, "model": seat.model, "stream": False})
+        labels = _labels(item, all_of_them=seat.labelled)
+        came = await seat.endpoint.ask(body, labels, within_s=self._bounds.answer_s)
+        for attempt in range(1, _TRIES):
+            if not _may_pass(came):
+                break
+            self.tally.retried_count += 1
+            await asyncio.sleep(_rest_s(came, attempt))
+            came = await seat.endpoint.ask(body, labels, within_s=self._bounds.answer_s)
+        if came.status in _FATAL or (came.failure in _SILENT and not self.tally.compared_count):
+            raise StoppedError(f"{seat.name}: {_why(came)}")
+        if came.status in _LATER or came.failure in _SILENT:
+            return _Answered(_nothing(came.failure or f"http_{came.status}"), None, f"{seat.name}: {_why(came)}")
+        found = self._read(seat, item, came, body)
+        if found.side.failure:
+            self._note(f"{seat.name}: {_why(came)}")
+        return found
+
+    def _read(self, seat: Seat, item: Recorded, came: Came, body: bytes) -> _Answered:
+        """Return what an answer says, and what it cost."""
+        if came.failure or came.status != _OK:
+            return _Answered(_nothing(came.failure or f"http_{came.status}"), None)
+        reading = read_completion(came.body, len(body))
+        cost_usd = seat.price(reading.usage())
+        self.tally.unpriced_count += cost_usd is None
+        cost_usd = cost_usd or Decimal(0)
+        answer = self._understood(item, came.body)
+        if answer is None:
+            return _Answered(_nothing("malformed_answer"), None, cost_usd=cost_usd)
+        side = Side(
+            request_id=_own_id(came.headers.get(b"x-breakeven-request-id")),
+            input_tokens=None if reading.estimated else reading.input_tokens,
+            output_tokens=None if reading.estimated else reading.output_tokens,
+            first_byte_us=None,  # of an answer that comes whole it says nothing
+            ended_us=came.ended_us,
+            characters=answer.characters,
+            failure="",
+        )
+        return _Answered(side, answer, cost_usd=cost_usd)
+
+    def _recorded(self, item: Recorded) -> _Answered:
+        answer = self._understood(item, msgspec.json.encode(item.answer))
+        if answer is None or item.answer is None:
+            return _Answered(_nothing("malformed_answer"), None)
+        usage = item.answer.get("usage") or {}
+        side = Side(
+            request_id=None,
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+            first_byte_us=item.first_byte_us,
+            ended_us=item.ended_us,
+            characters=answer.characters,
+            failure="",
+        )
+        return _Answered(side, answer)
+
+    def _understood(self, item: Recorded, answer: bytes) -> Heard | None:
+        return heard(answer, asked_of(msgspec.json.encode(item.body)), self._keeps_to)
+
+    def _pay(self, cost_usd: Decimal) -> None:
+        tally = self.tally
+        tally.spent_usd += cost_usd
+        tally.dearest_pair_usd = max(tally.dearest_pair_usd, cost_usd)
+
+    def _note(self, why: str) -> None:
+        self.tally.reasons[why] = self.tally.reasons.get(why, 0) + 1
+
+
+_COIN_BIT: Final = 20
+
+
+def _nothing(failure: str) -> Side:
+    return Side(None, None, None, None, None, None, failure)
+
+
+def _served(incumbent: Side, candidate: Side) -> Score:
+    return Score(SERVED, "", float(not incumbent.failure), float(not candidate.failure))
+
+
+def _labels(item: Recorded, *, all_of_them: bool) -> list[tuple[str, str]]:
+    said = [("sensitivity", item.sensitivity)]
+    if all_of_them:
+        said += [("task", item.task), ("episode", item.episode), ("tags", "replay")]
+    return [(f"x-breakeven-{name}", value) for name, value in said if value and value.isprintable()]
+
+
+def _may_pass(came: Came) -> bool:
+    return came.status in _LATER or came.status > _SERVER_ERRORS or came.failure not in {"", TIMED_OUT, TOO_LARGE}
+
+
+def _rest_s(came: Came, attempt: int) -> float:
+    said = came.headers.get(b"retry-after", b"")
+    asked_s = float(said) if said.isdigit() else _FIRST_REST_S * 2 ** (attempt - 1)
+    return min(asked_s, LONGEST_REST_S)
+
+
+def _own_id(said: bytes | None) -> int | None:
+    try:
+        return request_id(said.decode("latin-1")) if said else None
+    except ValueError:
+        return None
+
+
+def _why(came: Came) -> str:
+    """Say in words what came; a server's own words are bounded and made printable."""
+    said = came.body.decode("utf-8", "replace")
+    try:
+        error = msgspec.json.decode(came.body).get("error")
+        said = error.get("message", said) if isinstance(error, dict) else said
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
+        pass
+    said = "".join(letter if letter.isprintable() else " " for letter in str(said))[:_MOST_SAID].strip()
+    what = f"HTTP {came.status}" if came.status else came.failure
+    return f"{what}: {said}" if said and came.status != _OK else what
