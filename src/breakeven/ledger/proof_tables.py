@@ -30,25 +30,30 @@ OUTCOMES: Final = (
 )
 
 PAIRS: Final = (
-    # One request, answered by the target that served it and by a candidate; facts alone, and times as durations.
+    # One request, answered by an incumbent and by a candidate; facts alone, and times as durations.  request_id is the
+    # client's; the one of the two whose own id is that one served it, the other was asked beside.
     """CREATE TABLE IF NOT EXISTS pair (
         request_id INTEGER NOT NULL,
         candidate TEXT NOT NULL,
-        candidate_request_id INTEGER,
         incumbent TEXT NOT NULL,
         model TEXT NOT NULL,
         key TEXT NOT NULL,
         task TEXT NOT NULL,
         tags TEXT NOT NULL,
         at_us INTEGER NOT NULL,
+        incumbent_request_id INTEGER,
         incumbent_input_tokens INTEGER,
         incumbent_output_tokens INTEGER,
         incumbent_first_byte_us INTEGER,
         incumbent_ended_us INTEGER,
+        incumbent_characters INTEGER,
+        incumbent_failure TEXT NOT NULL,
+        candidate_request_id INTEGER,
         candidate_input_tokens INTEGER,
         candidate_output_tokens INTEGER,
         candidate_first_byte_us INTEGER,
         candidate_ended_us INTEGER,
+        candidate_characters INTEGER,
         candidate_failure TEXT NOT NULL,
         origin TEXT NOT NULL,
         PRIMARY KEY (request_id, candidate)

@@ -42,6 +42,8 @@ class Contender:
     case: Case
     result: OptionResult
     allowed: bool
+    success_fraction: Array | float = 1.0
+    """The share of its answers that do their job, in every draw; bills are divided by it before they are ranked."""
 
     @property
     def runs_a_model(self) -> bool:
@@ -87,7 +89,7 @@ def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *,
         # Ranked like the verdict: fully loaded, with the migration spread over the horizon.
         # Where a hybrid holds no node its bill is the API's, which is here already.
         loaded = path + np.broadcast_to(monthly_one_off_usd(item.case), len(path))[:, None]
-        loaded = np.where(is_own > 0, loaded, np.inf)
+        loaded = np.where(is_own > 0, loaded, np.inf) / np.broadcast_to(item.success_fraction, len(path))[:, None]
         anyone.admit(item, loaded)
         if item.allowed:
             allowed.admit(item, loaded)

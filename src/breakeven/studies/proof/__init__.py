@@ -1,0 +1,1 @@
+"""What was really saved, whether bills and ledger agree, and how far break-even is."""
