@@ -1,0 +1,1 @@
+"""Alerts beside real receivers: HTTP and SMTP servers on loopback."""

@@ -1,0 +1,128 @@
+"""Alerts of a running gateway: a process of its own looks, and tells each thing once, whatever is stopped or away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alerts.receivers import HttpReceiver, MailReceiver
+from gateway import answers, payloads
+from gateway.gateway import settings, target, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gateway.gateway import Gateway, Settings
+    from gateway.scripted import ScriptedUpstream
+
+TOKEN = "planted-token-of-the-hook"  # noqa: S105 - planted
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    """A webhook and an Alertmanager."""
+    with HttpReceiver() as started:
+        yield started
+
+
+def configured(upstream: ScriptedUpstream, to: Settings, **alerts: Any) -> Settings:
+    """A target whose price is known, and one whose price nobody knows."""
+    targets = {"priced": target(upstream.url("a")), "unpriced": {"url": upstream.url("a")}}
+    models = {"priced": {"targets": ["priced"]}, "unpriced": {"targets": ["unpriced"]}}
+    return settings(targets, models, alerts={"to": to, "every_s": 1, **alerts})
+
+
+def ask(gateway: Gateway, model: str, count: int = 1) -> None:
+    with gateway.line() as line:
+        for _ in range(count):
+            reply = line.chat(payloads.request(model))
+            assert reply.status == 200, reply
+            gateway.row(reply.request_id)
+
+
+def listed(gateway: Gateway, *words: str) -> list[dict[str, Any]]:
+    """What ``breakeven alerts list`` says."""
+    command = [sys.executable, "-m", "breakeven", "alerts", "list", "--json", *words]
+    done = subprocess.run(command, cwd=gateway.folder, capture_output=True, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["alerts"]
+    return found
+
+
+def kinds(receiver: HttpReceiver) -> list[tuple[str, str]]:
+    return [(item["kind"], item["state"]) for sent in receiver.sent for item in sent.body["alerts"]]
+
+
+def test_an_unknown_price_is_told_once_even_over_restarts(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream, receiver: HttpReceiver
+) -> None:
+    upstream.script("a", answers.whole())
+    to = {"ops": {"webhook": f"{receiver.url}/hook", "headers": {"authorization": "file:hook.token"}}}
+    plan = configured(upstream, to)
+    gateway = start_gateway({**plan, "alerts": None})
+    assert gateway.stop() == 0
+    (gateway.folder / "hook.token").write_text(TOKEN)
+    gateway.configure(plan)
+    gateway.start()
+    ask(gateway, "priced", 3)
+    ask(gateway, "unpriced", 2)
+    (sent,) = receiver.wait_for(1)
+    assert sent.headers["authorization"] == TOKEN
+    (alert,) = sent.body["alerts"]
+    assert (alert["kind"], alert["state"], alert["severity"]) == ("unknown_price", "raised", "warning")
+    assert "have no known price" in alert["said"]
+    assert gateway.stop() == 0
+    gateway.start()
+    ask(gateway, "unpriced", 1)
+    wait_for(lambda: listed(gateway)[0]["figures"]["attempts"] == 3, "another look")
+    assert len(receiver.sent) == 1
+    assert [item["told"] for item in listed(gateway)] == [{"ops": "raised"}]
+    assert TOKEN not in gateway.said()
+
+
+def test_a_receiver_that_is_away_is_told_when_it_is_back_and_the_others_meanwhile(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream, receiver: HttpReceiver
+) -> None:
+    upstream.script("a", answers.whole())
+    receiver.stop()
+    with MailReceiver() as mail:
+        to = {
+            "ops": {"webhook": f"{receiver.url}/hook"},
+            "mail": {
+                "email": {
+                    "to": ["a@example.com"], "sender": "b@example.com", "host": "localhost", "port": mail.port,
+                    "security": "none",
+                },
+            },
+        }  # fmt: skip
+        gateway = start_gateway(configured(upstream, to))
+        ask(gateway, "unpriced")
+        wait_for(lambda: len(mail.mails) == 1, "a mail", gateway.said)
+        wait_for(lambda: "Alerts cannot tell ops" in gateway.said(), "the gateway to say so", gateway.said)
+        receiver.start()
+        receiver.wait_for(1)
+        wait_for(lambda: "Alerts can tell ops" in gateway.said(), "the gateway to say so", gateway.said)
+        assert kinds(receiver) == [("unknown_price", "raised")]
+        assert len(mail.mails) == 1
+    assert gateway.said().count("Alerts cannot tell ops") == 1
+
+
+def test_a_budget_is_told_and_an_alertmanager_is_kept_up_to_date(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream, receiver: HttpReceiver
+) -> None:
+    upstream.script("a", answers.whole())
+    to = {"am": {"alertmanager": receiver.url, "only": ["budget"]}}
+    gateway = start_gateway(configured(upstream, to, budget={"share": 0.5, "day_usd": "0.0001"}))
+    ask(gateway, "priced", 2)
+    sent = receiver.wait_for(3)
+    assert {item.path for item in sent} == {"/api/v2/alerts"}
+    last = {item["labels"]["subject"]: item for item in sent[-1].body}
+    assert set(last) == {"everything a day: 50%", "everything a day: used"}
+    assert last["everything a day: used"]["labels"]["severity"] == "critical"
+    first = {item["labels"]["subject"]: item for item in sent[-2].body}
+    used = "everything a day: used"
+    assert first[used]["startsAt"] == last[used]["startsAt"]
+    assert first[used]["endsAt"] <= last[used]["endsAt"]
