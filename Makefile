@@ -22,8 +22,10 @@ $(STAMP): requirements.lock pyproject.toml
 setup: $(STAMP)  ## Make .venv with everything in it
 
 .PHONY: demo
-demo: $(STAMP)  ## Plan for a bundled hour of real chat traffic; writes breakeven-demo.html
+demo: $(STAMP)  ## Plan for a bundled hour of real chat traffic, then live through ten days of a team; writes breakeven-demo.html
 	$(BIN)/breakeven demo
+	@echo; echo "And then: measure, decide, move, prove. Ten days of a team, by a clock that is moved by hand (make month: all of it)."
+	$(BIN)/python scripts/month.py --short
 
 # The profile is tested on Spark too, which only the tests need: half a gigabyte, and Java.
 SPARK := .venv/.spark
@@ -97,6 +99,11 @@ bench-capacity: $(STAMP)  ## Errors of the capacity estimator on groups of model
 .PHONY: bench-forecast
 bench-forecast: $(STAMP)  ## How often forecast intervals of bills held on three public 14-day traces
 	$(BIN)/python scripts/bench_forecast.py
+	$(BIN)/python scripts/bench_month_end.py
+
+.PHONY: bench-shift
+bench-shift: $(STAMP)  ## Simulated shifts: false promotions, pairs needed, guards; writes docs/reference/bench-shift.md
+	$(BIN)/python scripts/bench_shift.py --write
 
 .PHONY: bench-profile
 bench-profile: $(STAMP)  ## Seconds and memory of reading and profiling 10 and 100 million requests
@@ -115,6 +122,10 @@ bench-draws: $(STAMP)  ## CPU time of 10,000 draws x 36 months on one core
 .PHONY: bench-hybrid
 bench-hybrid: $(STAMP)  ## A hybrid sized on one week and run on the next, on three public traces
 	$(BIN)/python scripts/bench_hybrid.py
+
+.PHONY: month
+month: $(STAMP)  ## A team's month in minutes: from an API alone to a pool of its own, reconciled from outside
+	$(BIN)/python scripts/month.py
 
 .PHONY: show-pool
 show-pool: $(STAMP)  ## An hour of real traffic on a pool of real engines before an API: overflow, bill, idle, and what the simulator foretold
@@ -135,6 +146,12 @@ ARGS ?=
 .PHONY: bench-endpoint
 bench-endpoint: $(STAMP)  ## Streams that `bench` reads from one core; ARGS="--engine llama": beside other tools
 	$(BIN)/python scripts/bench_endpoint.py $(ARGS)
+
+FOCUS_ENVIRONMENT ?= $(HOME)/.cache/breakeven-focus
+
+.PHONY: test-focus
+test-focus: $(STAMP)  ## Check a FOCUS export with the FinOps Foundation's validator, in an environment of its own
+	$(BIN)/python scripts/test_focus.py --environment "$(FOCUS_ENVIRONMENT)"
 
 .PHONY: test-engines
 test-engines: $(STAMP)  ## What we read of a real vLLM's metrics, against what it was asked (2 GB on first use)
@@ -167,7 +184,7 @@ fuzz-http: $(STAMP)  ## Send CASES malformed requests to a running gateway
 .PHONY: lock
 lock: $(STAMP)  ## Renew requirements.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --extra otel --extra redis --extra similar --extra verify --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra plan --extra engine --extra otel --extra redis --extra similar --extra verify --extra texts --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group spark -o requirements-spark.lock
 
 .PHONY: clean

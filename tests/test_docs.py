@@ -60,7 +60,7 @@ def test_the_model_chapter_holds_every_formula_that_a_bill_prints(tmp_path: Path
     assert sorted(formula for formula in formulas if f"`{formula}`" not in MODEL) == []
 
 
-@pytest.mark.parametrize("layer", ["economics", "capacity"])
+@pytest.mark.parametrize("layer", ["economics", "capacity", "evidence"])
 def test_the_model_chapter_names_every_function_of_the_models(layer: str) -> None:
     folder = ROOT / "src" / "breakeven" / layer
     names = [

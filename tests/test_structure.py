@@ -30,20 +30,29 @@ MAX_NESTING = 3
 MAX_PARAMETERS = 8
 
 LONG_FUNCTIONS: dict[str, str] = {
+    "cli/shift.py:start": "one line of help for each option of the command",
+    "cli/shadow_replay.py:replay": "one line of help for each option of the command",
     "cli/bench.py:bench": "one line of help for each option of the command",
     "cli/capacity.py:estimate": "one line of help for each option of the command",
     "cli/engine.py:run": "one line of help for each option of the command",
     "cli/init.py:init": "one line of help for each option of the command",
     "cli/keys.py:create": "one line of help for each option of the command",
+    "cli/outcomes_cost.py:cost": "one line of help for each option of the command",
     "cli/plan.py:plan": "one line of help for each option of the command",
     "cli/simulate.py:simulate": "one line of help for each option of the command",
     "cli/size.py:size": "one line of help for each option of the command",
 }
 WIDE_FUNCTIONS: dict[str, str] = {
+    "cli/shadow_label.py:label": "a command's parameters are its options",
+    "cli/shift.py:start": "a command's parameters are its options",
+    "cli/shadow_replay.py:replay": "a command's parameters are its options",
+    "cli/shadow_report.py:report": "a command's parameters are its options",
     "cli/bench.py:bench": "a command's parameters are its options",
     "cli/ledger.py:query": "a command's parameters are its options",
+    "cli/ledger.py:export": "a command's parameters are its options",
     "cli/ledger_upkeep.py:import_": "a command's parameters are its options",
     "cli/keys.py:create": "a command's parameters are its options",
+    "cli/outcomes_cost.py:cost": "a command's parameters are its options",
     "cli/capacity.py:estimate": "a command's parameters are its options",
     "cli/engine.py:run": "a command's parameters are its options",
     "cli/engine_manifest.py:manifest": "a command's parameters are its options",
@@ -54,6 +63,7 @@ WIDE_FUNCTIONS: dict[str, str] = {
     "cli/plan.py:plan": "a command's parameters are its options",
     "cli/simulate.py:simulate": "a command's parameters are its options",
     "cli/size.py:size": "a command's parameters are its options",
+    "cli/savings.py:savings": "a command's parameters are its options",
     "studies/verdict/candidates.py:_option": "the one builder of catalogue options",
 }
 """Exceptions to the limits, each with its reason."""
@@ -68,9 +78,9 @@ COUNTS = frozenset(
         "day_segment", "min_units", "parameters", "record", "workers", "max_attempts", "least_requests",
         "max_connections", "waiting_rows", "seed",
         # Names and places by number.
-        "port", "proxy_port", "priority", "request_id",
+        "port", "proxy_port", "priority", "request_id", "shift_id",
         # In the unit of what holds them, which their docstring says.
-        "low", "likely", "high", "value",
+        "low", "likely", "high", "value", "incumbent_value", "candidate_value",
     }
 )  # fmt: skip
 

@@ -43,8 +43,10 @@ def everywhere(condition: bool | np.ndarray[tuple[Any, ...], np.dtype[np.bool_]]
 
 UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_usd": "US dollars",
+    "_usd2": "products of two amounts in US dollars, summed",
     "_usd_per_mtok": "US dollars for a million tokens",
     "_usd_per_request": "US dollars for a request",
+    "_usd_per_success": "US dollars for an episode (or a request that belongs to none) that did its job",
     "_usd_per_hour": "US dollars for an hour",
     "_usd_per_unit_hour": "US dollars for one unit of provisioned throughput for an hour",
     "_usd_per_gpu_hour": "US dollars for one GPU for an hour",
@@ -68,6 +70,7 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_us": "microseconds",
     "_hours": "hours",
     "_hours_per_month": "hours a month",
+    "_minutes": "minutes",
     "_months": "months",
     "_years": "years",
     "_weeks": "weeks",
@@ -82,6 +85,8 @@ UNIT_SUFFIXES: Final[dict[str, str]] = {
     "_correlation": "a rank correlation, from -1 to 1",
     "_fraction": "a share between 0 and 1 (never percent)",
     "_ratio": "a quotient of two quantities of one unit",
+    "_score": "a grade, on the scale that what holds it says",
+    "_nats": "a natural logarithm of a wealth or a likelihood",
     "_fte": "full-time engineers",
     "_per_month": "events a month",
     "_per_year": "a yearly rate",

@@ -134,7 +134,14 @@ class Gateway:
 
         def there() -> bool:
             nicer = (pid for pid in self.alive() if _niceness(pid) > _niceness(self.pid))
-            beside = ("wiring.console", "wiring.telemetry", "wiring.batches", "wiring.virtual")
+            beside = (
+                "wiring.console",
+                "wiring.telemetry",
+                "wiring.batches",
+                "wiring.virtual",
+                "wiring.trials",
+                "wiring.alerts",
+            )
             found[:] = [pid for pid in nicer if not any(name in _command(pid) for name in beside)]
             return len(found) == 1
 

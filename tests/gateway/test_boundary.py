@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from breakeven.ledger.keys import KeyLimits, create_key
+from breakeven.wiring.clock import SystemClock
 from gateway import answers, messages_payloads, payloads
 from gateway.gateway import KEY, running_gateway, settings, target, wait_for
 from gateway.scripted import scripted_upstream
+from gateway.shadowed import state
 from gateway.test_faults import FAILURES
 from gateway.wire import CutOffError
 
@@ -93,7 +95,22 @@ FEATURES: dict[str, Feature] = {
     "completions": Feature({"targets": OUT_FIRST}, {"prompt": SECRET, "stream": True}, "/v1/completions"),
     "responses": Feature({"targets": OUT_FIRST}, {"input": SECRET, "stream": True}, "/v1/responses"),
     "any model": Feature({"targets": ["outside"]}, WHOLE),
+    **{name: Feature({"targets": ["inside"]}, WHOLE) for name in ("shadow", "judge", "check", "signals")},
+    "shadow, streamed": Feature({"targets": ["inside"]}, STREAMED),
 }
+COPIED = {"shadow", "judge", "check", "signals", "shadow, streamed"}
+
+CHECK = {"url": "OUTSIDE/check"}
+TRIALS = {
+    "shadows": [
+        {"model": "shadow", "candidate": "outside", "share": 1},
+        {"model": "shadow, streamed", "candidate": "abroad", "share": 1},
+        {"model": "judge", "candidate": "inside-other", "share": 1, "judge": {"model": "open"}},
+        {"model": "check", "candidate": "inside-chat", "share": 1, "check": CHECK},
+    ],
+    "signals": {"models": ["signals"], "http_check": CHECK},
+}
+"""Who outside would be shown what is asked inside, after the answer: a candidate, a judge, a user's checks."""
 
 BEGUN = payloads.stream(3, done=False)[:3]
 FAULTS: dict[str, Answer] = {
@@ -155,16 +172,19 @@ def gateway(
         "inside-too": target(upstream.url("inside"), **prefill, **local),
         "inside-claude": target(upstream.url("inside"), protocols=["messages"], **local),
         "inside-chat": target(upstream.url("inside"), protocols=["chat"], **local),
+        "inside-other": target(upstream.url("inside-other"), **prefill, **local),
         "inside-vectors": target(upstream.url("inside-vectors"), protocols=["embeddings"], **local),
     }
     models = {name: feature.model for name, feature in FEATURES.items() if name != "any model"}
     models["open"] = {"targets": ["outside", "abroad"]}
     models["vectors"] = {"targets": ["outside-vectors", "inside-vectors"]}
     models["*"] = {"targets": ["outside"]}
-    written = json.dumps(models).replace("OUTSIDE", f"http://127.0.0.1:{outside.port}")
+    there = f"http://127.0.0.1:{outside.port}"
+    written, trials = (json.dumps(part).replace("OUTSIDE", there) for part in (models, TRIALS))
     semantic = {"embeddings": "vectors", "tasks": {"faq": {"similarity": 0.9, "ttl_s": 60}}, "timeout_s": 0.3}
     telemetry = {"endpoint": f"http://127.0.0.1:{upstream.port}/spans"}
-    configured = settings(targets, json.loads(written), semantic_cache=semantic, telemetry=telemetry)
+    more = {"semantic_cache": semantic, "telemetry": telemetry, "trials": json.loads(trials)}
+    configured = settings(targets, json.loads(written), **more)
     configured["sensitivity_of_tags"] = {"data=patient": "local-only"}
     digests = {key: hashlib.sha256(key.encode()).hexdigest() for key in (KEY, MARKED_KEY, TAGGED_KEY)}
     configured["keys"] = [
@@ -174,6 +194,7 @@ def gateway(
     ]
     upstream.script("spans", answers.whole(b""))
     upstream.script("inside-vectors", _vectors)
+    upstream.script("inside-other", answers.whole(payloads.completion("something else, so that there is one to judge")))
     with running_gateway(tmp_path_factory.mktemp("boundary"), configured) as started:
         yield started
 
@@ -200,6 +221,7 @@ def test_no_fault_takes_a_marked_request_outside_whatever_the_feature(
     asked = [(name, mark) for name in FEATURES for mark in MARKS]
     with ThreadPoolExecutor(len(asked)) as pool:
         replies = list(pool.map(lambda way: _ask(gateway, way[0], MARKS[way[1]], f" {fault} {way[1]}"), asked))
+    _settled(gateway)
     assert outside.connection_count == before, [(call.path, call.body) for call in _calls(outside)[called:]]
     served = {
         (reply.headers.get("x-breakeven-target"), name)
@@ -211,6 +233,17 @@ def test_no_fault_takes_a_marked_request_outside_whatever_the_feature(
     if fault == "none":
         answered = {name for target, name in served if target is not None}
         assert answered == FEATURES.keys() - {"any model"}
+
+
+def _settled(gateway: Gateway) -> None:
+    """Wait until every copy was treated that came before now."""
+    since = SystemClock().now()
+
+    def over() -> bool:
+        found = state(gateway)
+        return found is not None and found.at_s > since + 0.2 and not found.waiting_count and not found.under_way_count
+
+    wait_for(over, "copies are not treated", lambda: f"{state(gateway)}\n{gateway.said()[-2000:]}")
 
 
 def _calls(outside: ScriptedUpstream) -> list[Call]:
@@ -227,7 +260,9 @@ def test_the_same_request_without_a_mark_does_go_outside(
     upstream.script("inside", FAULTS["none"] if FEATURES[name].works else answers.failure(500))
     for _ in range(8):
         _ask(gateway, name, {})
-    assert len(_calls(outside)) > before
+    wait_for(lambda: len(_calls(outside)) > before, "nothing goes outside", gateway.said)
+    if name in COPIED:
+        _settled(gateway)  # or what comes late would count against the next test
 
 
 REFUSED = {

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from breakeven.cli import app
 from breakeven.errors import InputError
+from breakeven.ledger.store import connect
 from gateway import answers, payloads
 from gateway.gateway import settings, target, wait_for
 from gateway.wire import chat_bytes
@@ -83,6 +85,24 @@ def test_no_request_is_lost_while_settings_change_again_and_again(
         asker.join()
     assert set(statuses) == {200}
     wait_for(lambda: len(gateway.all_rows()) == len(statuses), "a row of every request", gateway.said)
+
+
+def test_a_pool_that_comes_with_new_settings_has_its_hours_kept(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream
+) -> None:
+    upstream.script("a", answers.whole())
+    before = settings({"a": target(upstream.url("a"))}, {"one": {"targets": ["a"]}})
+    gateway = start_gateway(before)
+    with gateway.line() as line:
+        line.chat(payloads.request("one"))
+    node = {"url": upstream.url("a"), "usd_per_hour": "2", "since": "2026-11-01"}
+    _reload(gateway, before | {"pools": {"own": {"engine": "vllm", "nodes": [node]}}}, "in force")
+
+    def kept() -> bool:
+        with closing(connect(gateway.store, read_only=True)) as store:
+            return bool(store.execute("SELECT count(*) FROM pool_hour WHERE pool = 'own'").fetchone()[0])
+
+    wait_for(kept, "hours of the pool", gateway.said)
 
 
 def test_settings_that_cannot_be_used_are_refused_and_those_in_force_stay(

@@ -33,7 +33,7 @@ from breakeven.wiring.ledger_last import last_requests
 from breakeven.wiring.ledger_trace import ledger_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROWS = DAYS * (PER_DAY + PER_DAY // 10)
 IN_STORE = "SELECT count(*) FROM attempt"
@@ -296,10 +296,10 @@ def test_parts_are_merged_by_id_and_opened_when_their_turn_comes(ids: list[list[
         for attempt_id in sorted(ids[number]):
             yield SaidAttempt._make([attempt_id, *[0] * 25])
 
-    def opener(number: int) -> tuple[int, object]:
+    def opener(number: int) -> tuple[int, Callable[[], Iterator[SaidAttempt]]]:
         return min(ids[number], default=0), lambda: part(number)
 
-    found = [row.attempt_id for row in in_order(opener(number) for number in range(len(ids)))]  # type: ignore[misc]  # as it is made
+    found = [row.attempt_id for row in in_order(opener(number) for number in range(len(ids)))]
     assert found == sorted(number for some in ids for number in some)
     firsts = [min(ids[number], default=0) for number in opened]
     assert firsts == sorted(firsts)

@@ -15,6 +15,7 @@ from breakeven.catalog.rate_card import PriceEntry, PriceList, TokenPrice, Token
 from breakeven.errors import InputError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import CardSchedule
+from breakeven.ledger.close import close_days
 from breakeven.ledger.ids import RequestIds
 from breakeven.ledger.mover import Mover
 from breakeven.ledger.spool import Spool
@@ -244,3 +245,21 @@ def test_an_export_to_csv_has_one_line_an_attempt(replayed: tuple[Trace, Path], 
     assert len(found) == count
     price = Decimal(found[0]["input_tokens"]) * Decimal("2.5") + Decimal(found[0]["output_tokens"]) * 10
     assert Decimal(found[0]["cost_usd"]) == price / 1_000_000
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["store", "files"])
+def test_shadows_and_judges_are_no_traffic_to_plan_for(tmp_path: Path, is_closed: bool) -> None:
+    spool = Spool(tmp_path / "spool", worker=0)
+    for number, decision in enumerate(["first", "shadow", "judge", "first", ""]):
+        code = spool.code(rows.REASON, decision) if decision else 0
+        at_us = 1_700_000_000_000_000 + number
+        spool.add(row_of(spool, (number + 1) * 16, at_us, 100, 10, decision=code))
+    spool.close()
+    mover = Mover(tmp_path / "spool", Store(tmp_path / "ledger.sqlite"), CardSchedule([PRICES]))
+    mover.drain()
+    mover.close()
+    if is_closed:
+        close_days(tmp_path / "ledger.sqlite", 30_000)
+    trace = ledger_trace(f"ledger:{tmp_path}")
+    assert (trace.rows_read, trace.rows_lost) == (3, 0)
+    assert profile(trace).usage.input_tokens == 300

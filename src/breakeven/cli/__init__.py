@@ -8,6 +8,8 @@ import typer
 
 from breakeven import __version__
 from breakeven.cli import (
+    advise,
+    alerts,
     audit,
     bench,
     capacity,
@@ -19,12 +21,18 @@ from breakeven.cli import (
     init,
     keys,
     ledger,
+    outcomes,
+    outlook,
     plan,
     profile,
     route,
+    savings,
     schema,
+    shadow,
+    shift,
     simulate,
     size,
+    statement,
     up,
 )
 from breakeven.errors import BreakevenError
@@ -59,6 +67,10 @@ app.command("audit")(audit.audit)
 app.command("simulate")(simulate.simulate)
 app.command("size")(size.size)
 app.command("bench")(bench.bench)
+app.command("advise")(advise.advise)
+app.command("savings")(savings.savings)
+app.command("statement")(statement.statement)
+app.command("outlook")(outlook.outlook)
 app.command("claims")(claims.claims)
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)
@@ -66,9 +78,13 @@ app.command("up")(up.up)
 app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(capacity.app, name="capacity")
 app.add_typer(route.app, name="route")
+app.add_typer(shadow.app, name="shadow")
+app.add_typer(shift.app, name="shift")
 app.add_typer(engine.app, name="engine")
 
 

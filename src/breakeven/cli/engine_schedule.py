@@ -21,8 +21,8 @@ def schedule(
     as_json: Annotated[bool, typer.Option("--json", help="With --show: as JSON.")] = False,
 ) -> None:
     """Start and stop nodes at the hours of `schedule:`, by the commands that it names, until Ctrl-C."""
+    from breakeven.wiring.clock import current_s
     from breakeven.wiring.engine_schedule import follow, followers_of
-    from breakeven.wiring.ledger import current_s
     from breakeven.wiring.settings import load_settings
 
     settings = load_settings(config)

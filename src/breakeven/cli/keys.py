@@ -53,7 +53,8 @@ def create(
 ) -> None:
     """Make a key and show it: this once, because only its hash is kept."""
     from breakeven.ledger.keys import KeyLimits, create_key
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
 
     place = find_ledger(ledger, config)
     allowed = tuple(dict.fromkeys(item.strip() for item in models.split(","))) if models is not None else ()
@@ -98,7 +99,8 @@ def rotate(
 ) -> None:
     """Give a key a new secret and show it; name, limits and what was used of them stay."""
     from breakeven.ledger.keys import rotate_key
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
 
     place, overlap_s, now_s = find_ledger(ledger, config), _duration_s(overlap), current_s()
     secret = rotate_key(place.store, name, now_s=now_s, overlap_s=overlap_s)
@@ -120,7 +122,8 @@ def rotate(
 def list_(ledger: Ledger = None, config: Config = None, as_json: Json = False) -> None:
     """Show every key that was made here; those of breakeven.yaml are in `breakeven config check`."""
     from breakeven.ledger.keys import list_keys
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
 
     keys, now_s = list_keys(find_ledger(ledger, config).store), current_s()
     if as_json:
@@ -155,7 +158,8 @@ def revoke(
 ) -> None:
     """Refuse a key from now on; what it asked for stays in the ledger."""
     from breakeven.ledger.keys import revoke_key
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
 
     place = find_ledger(ledger, config)
     revoke_key(place.store, name, now_s=current_s())

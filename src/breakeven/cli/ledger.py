@@ -77,15 +77,32 @@ def query(
 @app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="File to write: .csv, .jsonl or .parquet.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", help="rows: one an attempt; focus: charges by day, as FOCUS 1.2 (.csv, .parquet)."),
+    ] = "rows",
+    since: Annotated[str | None, typer.Option(help="With focus: from this day or hour (UTC).")] = None,
+    until: Annotated[str | None, typer.Option(help="With focus: before this day or hour (UTC).")] = None,
+    against: Annotated[
+        str,
+        typer.Option(help="With focus: write savings as credit rows, against today, optimised or PROVIDER:MODEL."),
+    ] = "",
+    by: Annotated[str, typer.Option(help="With focus: charges of a day or of an hour.")] = "day",
+    account: Annotated[str, typer.Option(help="With focus: the billing account that rows name.")] = "breakeven",
     ledger: Ledger = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Write one row an attempt, with its texts, times and exact cost; `breakeven plan` reads such a file."""
+    """Write one row an attempt, with its texts, times and exact cost, which `breakeven plan` reads; or FOCUS."""
+    from breakeven.cli import ledger_focus
     from breakeven.cli.output import working
     from breakeven.wiring.ledger import find_ledger, waiting_note
     from breakeven.wiring.ledger_export import export as write
 
+    asked = ledger_focus.Asked(form, since, until, against, by, account)
+    if ledger_focus.is_focus(asked):
+        ledger_focus.write(file, asked, ledger, config, as_json=as_json)
+        return
     place = find_ledger(ledger, config)
     with working(f"Writing {file}"):
         count = write(place.store, file)

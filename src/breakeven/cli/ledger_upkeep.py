@@ -46,7 +46,8 @@ def last(
 def close(ledger: Ledger = None, config: Config = None, as_json: Json = False) -> None:
     """Move the rows of days that are over to Parquet files, one a day; a running gateway does it by itself."""
     from breakeven.cli.output import working
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
     from breakeven.wiring.ledger_upkeep import close as run
 
     with working("Closing days"):
@@ -72,7 +73,8 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Delete rows of older days; their sums stay, so that questions to the past are answered as before."""
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
     from breakeven.wiring.ledger_upkeep import prune_days
 
     done = prune_days(find_ledger(ledger, config).store, keep_days, current_s(), dry_run=dry_run)
@@ -81,10 +83,13 @@ def prune(
         from breakeven.reports.as_json import to_json
 
         days = [item._asdict() for item in done.days]
-        typer.echo(to_json({"dry_run": dry_run, "rows": rows, "days": days, "files_in_use": done.files_in_use}))
+        said = {"dry_run": dry_run, "rows": rows, "days": days, "outcomes": done.outcomes}
+        typer.echo(to_json(said | {"files_in_use": done.files_in_use}))
         return
     span = f" from {done.days[0].day} to {done.days[-1].day}" if done.days else ""
     typer.echo(f"{'would delete' if dry_run else 'deleted'} {rows:,} rows of {len(done.days):,} days{span}")
+    if done.outcomes:
+        typer.echo(f"and {done.outcomes:,} outcomes that came about before")
     if done.files_in_use:
         typer.echo(f"{done.files_in_use} files are being read and go with the next run.", err=True)
 
@@ -107,7 +112,8 @@ def import_(
     from dataclasses import replace
 
     from breakeven.cli.output import working
-    from breakeven.wiring.ledger import current_s, find_ledger
+    from breakeven.wiring.clock import current_s
+    from breakeven.wiring.ledger import find_ledger
     from breakeven.wiring.ledger_import import import_file
     from breakeven.wiring.ledger_prices import price_schedule, settings_path
     from breakeven.wiring.ledger_rows import ImportOptions

@@ -33,6 +33,9 @@ def plan(
     calibration: Annotated[
         list[Path] | None, typer.Option(help="What breakeven bench --save measured; repeat for more.")
     ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(help="ledger:FOLDER whose pairs of answers count; default: the ledger planned for.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option(help="Price everything on this day (YYYY-MM-DD); default today.")] = None,
     column: Columns = None,
     zone: Zone = None,
@@ -62,6 +65,7 @@ def plan(
         zone=zone,
         tolerate_fraction=tolerate,
         calibrations=tuple(calibration or ()),
+        shadow=shadow,
     )
     with progressing("Reading the traffic and comparing every way to serve it") as progress:
         result = run_plan(replace(request, progress=progress))

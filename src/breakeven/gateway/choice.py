@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from breakeven.clock import Clock
+    from breakeven.gateway.copies import Copying
     from breakeven.gateway.replies import Reply
+    from breakeven.gateway.shifting import Shifting
     from breakeven.gateway.snapshot import Route
     from breakeven.gateway.targets import Offer
     from breakeven.gateway.task_desk import TaskDesk
@@ -41,22 +43,25 @@ class RouteState:
     """A logical model, what can serve it, and the policy that chooses."""
 
     def __init__(
-        self, route: Route, model: str, offers: tuple[Offer, ...], clock: Clock, tasks: TaskDesk | None = None
+        self,
+        route: Route,
+        model: str,
+        offers: tuple[Offer, ...],
+        clock: Clock,
+        tasks: TaskDesk | None = None,
+        *,
+        guest_count: int = 0,
     ) -> None:
+        """Take what serves a model; the last ``guest_count`` offers are there for shifts alone."""
         count = len(offers)
+        self._own_count = count - guest_count
         self.model = model
         self.offers = offers
         self.retries = Retries(max_attempts=min(route.max_attempts, MAX_ATTEMPTS))
         self.policy = POLICIES[route.policy]
         self.candidates = _candidates(route, model, offers)
-        guarded = any(allowed is not None for allowed in route.guards)
-        self.tasks = tasks if tasks is not None and (guarded or tasks.has_alias(model)) else None
-        """What tells the tasks of its requests; None: they are what clients declare."""
-
         self._unguarded = replace(self.candidates, guard=())
-        self.reads_tasks = guarded
-        """Whether a request's body is read for its task, where it declares none."""
-
+        self._read_tasks(route, tasks)
         self.healths = tuple(offer.target.health for offer in offers)
         self.healthy = (1,) * count
         self.refuse_unpriced = route.refuse_unpriced
@@ -76,13 +81,35 @@ class RouteState:
 
         self.settles = self.policy is ordered
         self._forget()
+        self._withdrawn: Collection[str] = ()
         self._in_service: tuple[bool, ...] | None = None
         """By target, whether it may be asked at all; None: all may."""
 
+        self._begin_plain()
         self.untried = (0,) * count
-        self.columns = Columns(route, offers)
+        self.columns = Columns(route, offers, guest_count)
+        self.withdraw(())
         self.room = WaitingRoom(route.waiting, self.columns, clock) if route.waiting is not None else None
         """Where requests wait while all nodes are full; None: nowhere."""
+
+    def _read_tasks(self, route: Route, tasks: TaskDesk | None) -> None:
+        guarded = any(allowed is not None for allowed in route.guards)
+        self.tasks = tasks if tasks is not None and (guarded or tasks.has_alias(self.model)) else None
+        """What tells the tasks of its requests; None: they are what clients declare."""
+
+        self._desk, self._told, self._guarded = tasks, self.tasks, guarded
+        self.reads_tasks = guarded
+        """Whether a request's body is read for its task, where it declares none."""
+
+    def _begin_plain(self) -> None:
+        self.shifting: Shifting | None = None
+        """Shifts of its traffic that are under way; None: there is none."""
+
+        self.copying: Copying | None = None
+        """Which of its requests are copied to the process of trials; None: none, but for those that shifts want."""
+
+        self.is_plain = self.verification is None
+        """Whether its answers are passed on as they come, and no copy is made of any."""
 
     def _forget(self) -> None:
         """Begin anew with what was chosen so far."""
@@ -98,9 +125,47 @@ class RouteState:
 
     def withdraw(self, names: Collection[str]) -> None:
         """Ask the targets of these names no more, and those of other names again."""
-        column = tuple(name not in names for name in self.candidates.names)
+        self._withdrawn = names
+        own_count = self._own_count
+        column = tuple(place < own_count and name not in names for place, name in enumerate(self.candidates.names))
         self._in_service = None if all(column) else column
         self._forget()
+
+    def shift(self, shifting: Shifting | None) -> None:
+        """Carry out these shifts from the next request on; None: none.
+
+        While there are some, each request is looked at for itself: what was chosen before decides nothing.
+        """
+        self.shifting = shifting
+        self.is_plain = self.verification is None and not self.is_copied
+        self.settles = self.policy is ordered and shifting is None
+        self.columns.by_load = self.columns.could_go_by_load and shifting is None
+        self.tasks = self._told if shifting is None else self._desk
+        self.reads_tasks = self._guarded or (shifting is not None and self._desk is not None)
+        self._forget()
+
+    def copy(self, copying: Copying | None) -> None:
+        """Have these of its requests copied from now on."""
+        self.copying = copying
+        self.is_plain = self.verification is None and not self.is_copied
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether some of its requests may be copied."""
+        return self.copying is not None or self.shifting is not None
+
+    def may_take(self, index: int, asked: Asked, tried: Sequence[int], now: tuple[float, int]) -> bool:
+        """Whether the target of a shift may be sent a request: it may have it, was not tried, is well and not full.
+
+        ``now``: the stopwatch in seconds, and Unix microseconds.
+        """
+        offer = self.offers[index]
+        target = offer.target
+        if tried[index] or target.name in self._withdrawn or (target.load and target.load.look(target.in_flight)):
+            return False
+        if self.refuse_unpriced and not offer.price.known(now[1]):
+            return False
+        return eligible(self.candidates, self._healthy(now[0]), asked)[index]
 
     def choose(self, asked: Asked, request: Request, tried: Sequence[int], now: Moment) -> tuple[int, int]:
         """Return the index of an offer and the code of the reason; -1 when nobody may take the request.
@@ -154,7 +219,7 @@ class RouteState:
 
     def unpriced(self, at_us: int) -> Reply | None:
         """Return the refusal of a request that some target could serve without a known price."""
-        unknown = [offer.target.name for offer in self.offers if not offer.price.known(at_us)]
+        unknown = [offer.target.name for offer in self.offers[: self._own_count] if not offer.price.known(at_us)]
         if not unknown:
             return None
         message = f"{self.model!r} has no known price at {', '.join(unknown)}, and this gateway refuses such requests."
@@ -166,8 +231,8 @@ class RouteState:
             return replies.unknown_model(self.model)
         if asked.protocol == COUNT_TOKENS and not any(self.candidates.speaking[COUNT_TOKENS]):
             return replies.counts_no_tokens(self.model)
-        why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)))
-        if any(eligible(self.candidates, self.healthy, asked)):  # so all who may are out of service
+        why = "; ".join(filter(None, why_excluded(self.candidates, self.healthy, asked)[: self._own_count]))
+        if any(eligible(self.candidates, self.healthy, asked)[: self._own_count]):  # so all who may are out of service
             message = f"Every target of {self.model!r} that may take this request is out of service."
             return replies.refusal(503, message, "out_of_service", extra=replies.RETRY_LATER)
         return replies.refusal(403, f"No target of {self.model!r} may take this request: {why}.", "no_eligible_target")

@@ -43,7 +43,8 @@ class Moment(NamedTuple):
 class Columns:
     """The columns of one route."""
 
-    def __init__(self, route: Route, offers: tuple[Offer, ...]) -> None:
+    def __init__(self, route: Route, offers: tuple[Offer, ...], guest_count: int = 0) -> None:
+        """Take a route and what serves it; the last ``guest_count`` are no capacity of its own."""
         reads = READS[route.policy]
         targets = tuple(offer.target for offer in offers)
         count = len(offers)
@@ -74,14 +75,14 @@ class Columns:
             predicted_ttft_s=(nan,) * count,
             price_usd=(nan,) * count,
             weight=route.weights,
-            paid=tuple(int(target.load is not None) for target in targets),
+            paid=tuple(int(target.load is not None and n < count - guest_count) for n, target in enumerate(targets)),
             full=self._full,
             in_hours=(1,) * count,
         )
         """As last shown: a choice is over before the next begins, so its columns are written anew in their places."""
 
         others = self._reads_time or self._reads_price or self._reads_hours or self._reads_beginning
-        self.by_load = self._reads_load and not others
+        self.by_load = self.could_go_by_load = self._reads_load and not others
         """Whether the policy looks at nothing that changes but load."""
 
         self._reads_request = self._reads_price or self._reads_beginning or "deadline_s" in reads

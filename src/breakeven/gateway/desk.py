@@ -12,24 +12,29 @@ import msgspec
 
 from breakeven.gateway import connection as phases
 from breakeven.gateway import handover, replies
+from breakeven.gateway.aside import HEADER, REASONS, read_aside
+from breakeven.gateway.aside_exchange import AsideExchange
+from breakeven.gateway.copied import carried
 from breakeven.gateway.dialects import BY_PATH, CHAT_COMPLETIONS
 from breakeven.gateway.exchange import Exchange
 from breakeven.gateway.heads import body_too_large
 from breakeven.gateway.labels import Labels
+from breakeven.gateway.outcome_desk import OUTCOMES
 from breakeven.gateway.requests import BadRequestError, read_request
-from breakeven.gateway.verified import exchange_of
 
 if TYPE_CHECKING:
     from breakeven.gateway.connection import ClientConnection
     from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.outcome_desk import OutcomeDesk
     from breakeven.gateway.replies import Reply
+    from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
 
 MODELS: Final = b"/v1/models"
 ONE_MODEL: Final = b"/v1/models/"
 HEALTH: Final = b"/health"
 
-_METHODS: Final = dict.fromkeys(BY_PATH, b"POST") | {MODELS: b"GET", HEALTH: b"GET"}
+_METHODS: Final = dict.fromkeys(BY_PATH, b"POST") | {MODELS: b"GET", HEALTH: b"GET", OUTCOMES: b"POST"}
 
 _STOPPING: Final = replies.refusal(
     503, "The gateway is stopping; send the request again.", "stopping", close=True, extra=replies.RETRY_LATER
@@ -51,8 +56,9 @@ _NO_KEY: Final = replies.refusal(
 class Desk:
     """The desk at which every request of one worker arrives."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, outcomes: OutcomeDesk) -> None:
         self.shared = shared
+        self.outcomes = outcomes
         self.connections: set[ClientConnection] = set()
 
     @property
@@ -89,7 +95,8 @@ class Desk:
             return _STOPPING if self.shared.draining else None
         if connection.announced_bytes > self.shared.limits.body_bytes:
             return body_too_large(self.shared.limits)
-        return self.check_now(connection)
+        refused = self.outcomes.too_large(connection.announced_bytes) if path == OUTCOMES else None
+        return refused or self.check_now(connection)
 
     def check_now(self, connection: ClientConnection) -> Reply | None:
         """Check what may have changed since the same head was accepted; the key goes to ``connection.key``."""
@@ -108,6 +115,9 @@ class Desk:
                 connection.reply(refused)
         elif path == HEALTH:
             connection.reply(self._health())
+        elif path == OUTCOMES:
+            assert connection.key is not None  # checked with the head
+            connection.reply(self.outcomes.take(connection.key.name, body, connection.received_s))
         else:
             connection.reply(self._models(connection, path))
 
@@ -117,12 +127,25 @@ class Desk:
             request = read_request(body, connection.dialect.what)
         except BadRequestError as error:
             return replies.refusal(400, str(error), "invalid_request")
+        beside = bool(connection.labels) and HEADER in connection.labels  # anybody may write it; it needs our secret
+        if beside and self.shared.state.keyring.is_beside(connection.authorization):
+            return self._carry_aside(connection, request, body)
         route = self.shared.state.route(request.model)
         if route is None:
             return replies.unknown_model(request.model)
-        if route.verification is not None:
-            return exchange_of(self.shared, connection, route, request, body).begin()
+        if not route.is_plain:
+            return carried(self.shared, connection, route, request, body).begin()
         return Exchange(self.shared, connection, route, request, body).begin()
+
+    def _carry_aside(self, connection: ClientConnection, request: ClientRequest, body: bytes) -> Reply | None:
+        """Carry a request of the process of trials to the target or the judge that it names."""
+        aside = read_aside(connection.labels[HEADER], request.model)
+        route = self.shared.state.aside(aside) if aside is not None else None
+        if aside is None or route is None:
+            return replies.unknown_model(request.model)
+        exchange = AsideExchange(self.shared, connection, route, request, body)
+        exchange.reason = REASONS[aside.kind]
+        return exchange.begin()
 
     def hand_over(self, connection: ClientConnection, read: bytes) -> Reply | None:
         """Give a request for files or batches to the process that serves them; return why not, if it is away."""

@@ -6,18 +6,16 @@ leaves, and ten times a second to look at the clock.  Each attempt leaves one ro
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway import replies
 from breakeven.gateway.answer import StreamedAnswer, WholeAnswer
-from breakeven.gateway.columns import Moment
+from breakeven.gateway.choosing import Choosing
 from breakeven.gateway.course import able_to_continue, after, without_provider
 from breakeven.gateway.failures import ERROR_EVENT, LEFT, OVER_BUDGET, Failure, ended
 from breakeven.gateway.labels import Labels
 from breakeven.gateway.quota import Holding, expected_of, over_limit
 from breakeven.gateway.relay import CONNECTING, ENDED, NOTHING, WAITING
-from breakeven.gateway.replay import Replay
 from breakeven.gateway.requests import named_once
 from breakeven.gateway.sending import going_on, outgoing
 from breakeven.ledger.rows import CLIENT_LEFT, CUT, FAILED, OK
@@ -38,15 +36,14 @@ if TYPE_CHECKING:
     from breakeven.gateway.shared import Shared
     from breakeven.gateway.targets import Offer
     from breakeven.gateway.waiting_room import Place
-    from breakeven.limits.reserve import Refused, Subject
+    from breakeven.limits.reserve import Refused
     from breakeven.metering.reading import Reading
-    from breakeven.routing.eligible import Asked
 
 
 _NO_IDLE: Final = replies.refusal(503, "No node is idle.", "no_idle_capacity", extra=replies.RETRY_LATER)
 
 
-class Exchange(Replay):
+class Exchange(Choosing):
     """A request and the attempts made for it; the ``Answering`` of the attempt in hand."""
 
     __slots__ = ("closes", "text", "timer")
@@ -156,19 +153,9 @@ class Exchange(Replay):
             return None
         return self._admit(index, reason)
 
-    def left_usd(self) -> float:
-        """Return what the request may still cost under the budgets that concern it."""
-        subject = self._subject()
-        return inf if subject is None else self.shared.quotas.left_usd(subject, self.client.received_s)
-
-    def _subject(self) -> Subject | None:
-        key, labels = self.key, self.labels
-        tags = labels.tag_text if labels is not None else key.tag_text
-        return self.shared.quotas.subject(key.name, key.team, tags, self.request.model)
-
     def _admit(self, index: int, reason: int) -> Reply | None:
         """Reserve what the request may take, then send it; return why it is refused, if that is certain now."""
-        subject = self._subject()
+        subject = self.subject()
         if subject is None:
             self._attempt(index, reason)
             return None
@@ -210,24 +197,6 @@ class Exchange(Replay):
         self._hold().reserve_there(offer, self.shared.clock.now(), answered)
 
     # Its own steps
-
-    def asked(self) -> Asked:
-        """Return what the filter goes by: the key's part, with the kinds of data that the client says besides."""
-        asked = self.key.asked[self.dialect.place]
-        labels = self.labels
-        if labels is not None:
-            task = labels.task_text if self.route.reads_tasks else ""
-            asked = asked._replace(sensitivities=labels.sensitivities, task=task, paid_only=labels.idle_only)
-        return asked
-
-    def choose(self, asked: Asked, tried: Sequence[int]) -> tuple[int, int]:
-        """Return the index of the next offer and the code of the reason; -1 when there is none."""
-        task = self.labels.task if self.labels is not None else 0
-        shared, columns = self.shared, self.route.columns
-        left_usd = self.left_usd() if columns.reads_budget and self.key.limited else inf
-        request = columns.request(self.payload, task, self.attempts, left_usd)
-        now = Moment(shared.clock.monotonic(), self.received_us / 1e6, shared.uniform())
-        return self.route.choose(asked, request, tried, now)
 
     def _attempt(self, index: int, reason: int, refused: Refused | None = None, *, told: bool = False) -> None:
         """Send the request to an offer's target.

@@ -26,6 +26,9 @@ SOCKET_NAME: Final = "batches.sock"
 BEHALF: Final = b"be-batch-"
 """With what the bearer token begins that the batches' process brings for requests in the name of a key."""
 
+BESIDE: Final = b"be-aside-"
+"""Likewise, that the process of trials brings: for requests beside those of clients."""
+
 _HOP: Final = re.compile(rb"(?im)^(?:upgrade|http2-settings|connection):[^\n]*\n")
 _AWAY: Final = refusal(
     503,
@@ -54,11 +57,11 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def short_path(folder: str) -> Iterator[str]:
-    """Give a path of the socket that is short enough for one, however deep the folder lies.  Raises ``OSError``."""
+def short_path(folder: str, name: str = SOCKET_NAME) -> Iterator[str]:
+    """Give a path of a socket that is short enough for one, however deep the folder lies.  Raises ``OSError``."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{handle}/{SOCKET_NAME}"
+        yield f"/proc/self/fd/{handle}/{name}"
     finally:
         os.close(handle)
 

@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from breakeven.gateway.dialects import DIALECTS
-from breakeven.gateway.handover import BEHALF
+from breakeven.gateway.handover import BEHALF, BESIDE
 from breakeven.ledger import rows
 from breakeven.routing.eligible import Asked, marks
 
@@ -61,7 +61,7 @@ class Keyring:
 
         ``of_tags``: the kind of data that a tag stands for.
         """
-        self._behalf = BEHALF + behalf.encode() + b":" if behalf else b""
+        self._behalf = tuple(kind + behalf.encode() + b":" for kind in (BEHALF, BESIDE)) if behalf else ()
         self._by_digest = {bytes.fromhex(key.sha256): KeyState(key, spool, of_tags) for key in keys}
         self._by_header: dict[bytes, KeyState] = {}
         self._anybody = KeyState(None, spool, of_tags) if open_to_all else None
@@ -80,7 +80,7 @@ class Keyring:
                 return self._anybody
             scheme, _, secret = authorization.partition(b" ")
             key = self._by_digest.get(hashlib.sha256(secret.strip()).digest()) if scheme.lower() == b"bearer" else None
-            if key is None and secret.startswith(BEHALF):
+            if key is None and secret.startswith((BEHALF, BESIDE)):
                 key = self._named(secret, now_s)
             if key is None:
                 return None
@@ -90,12 +90,17 @@ class Keyring:
             return None
         return key
 
+    def is_beside(self, authorization: bytes) -> bool:
+        """Whether an ``Authorization`` value is that of the process of trials."""
+        begin = b"Bearer " + self._behalf[1] if self._behalf else b""
+        return bool(begin) and compare_digest(authorization[: len(begin)], begin)
+
     def _named(self, token: bytes, now_s: float) -> KeyState | None:
         """Return the key in whose name the gateway's own process asks, where the token is that process's."""
-        size = len(self._behalf)
-        if not size or not compare_digest(token[:size], self._behalf):
+        known = [begin for begin in self._behalf if compare_digest(token[: len(begin)], begin)]
+        if not known:
             return None
-        name = token[size:].decode("ascii", "replace")
+        name = token[len(known[0]) :].decode("ascii", "replace")
         found = [key for key in self._by_digest.values() if key.name == name]
         valid = [key for key in found if key.expires_s is None or now_s < key.expires_s]
         return next(iter(valid or found), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from breakeven.gateway.cache import Cache
+from breakeven.gateway.copies import CopyLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ class Shared:
     """One worker's lookups, recorder, ids, clock and chance; and whether it is stopping."""
 
     __slots__ = (
-        "batches", "cache", "clock", "draining", "ids", "limits", "now_s", "quotas", "recorder",
+        "batches", "cache", "clock", "copies", "draining", "ids", "limits", "now_s", "quotas", "recorder",
         "reserved_output_tokens", "similar", "skipped_events", "state", "uniform",
     )  # fmt: skip
 
@@ -66,6 +67,9 @@ class Shared:
         self.ids = ids
         self.clock = clock
         self.quotas = quotas
+        self.copies: CopyLine | None = None
+        """On which copies go to the process of trials; None: there is none."""
+
         self.take(snapshot)
         self.uniform = uniform
         self.draining = False
@@ -81,5 +85,11 @@ class Shared:
         self.batches = snapshot.ledger.folder if snapshot.batches else ""
         """Folder of the socket of the process that serves files and batches; empty: they are not served."""
 
+        folder = snapshot.ledger.folder if snapshot.trials else ""
+        if self.copies is not None and self.copies.folder != folder:
+            self.copies.close()
+            self.copies = None
+        if folder and self.copies is None:
+            self.copies = CopyLine(folder, self.clock.monotonic)
         self.limits = snapshot.limits
         self.reserved_output_tokens = snapshot.reserved_output_tokens

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from breakeven.catalog.rate_card import PriceList  # noqa: TC001 - msgspec reads these annotations at run time
 from breakeven.economics.pool_hours import PoolTerms  # noqa: TC001 - likewise
+from breakeven.gateway.copy_plan import CopyRule  # noqa: TC001 - likewise
+from breakeven.gateway.shift_plan import ShiftPlan  # noqa: TC001 - likewise
 from breakeven.gateway.task_plan import TasksPlan  # noqa: TC001 - likewise
 from breakeven.gateway.verify_plan import VerifyPlan  # noqa: TC001 - likewise
 from breakeven.limits.rules import Rule  # noqa: TC001 - likewise
@@ -356,6 +358,15 @@ class Snapshot:
     virtual: bytes = b""
     """What the process is told that simulates pools which nobody rents; empty: there is none."""
 
+    alerts: bytes = field(default=b"", repr=False)
+    """What the process is told that alerts, secrets of receivers included; empty: there is none."""
+
+    trials: bytes = field(default=b"", repr=False)
+    """What the process is told that compares candidates, likewise."""
+
+    copies: tuple[CopyRule, ...] = ()
+    """Which requests it gets copies of, beside those that shifts want."""
+
     behalf: str = field(default="", repr=False)
     """Secret with which that process sends requests in the name of a key; empty: there is none."""
 
@@ -368,3 +379,6 @@ class Told:
     snapshot: Snapshot | None = None
     drained: tuple[str, ...] | None = None
     """Targets that are out of service."""
+
+    shifts: tuple[ShiftPlan, ...] | None = None
+    """Shifts of traffic that are under way."""

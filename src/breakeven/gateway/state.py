@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from breakeven.gateway.aside import route_aside
 from breakeven.gateway.choice import RouteState
+from breakeven.gateway.copies import copying_of
 from breakeven.gateway.keyring import Keyring
+from breakeven.gateway.shifting import guests_of, names_there, shifting_of, with_guests
 from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.targets import Offer, TargetState
 from breakeven.gateway.task_desk import TaskDesk
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breakeven.clock import Clock
+    from breakeven.gateway.aside import Aside
     from breakeven.gateway.keyring import KeyState
+    from breakeven.gateway.shift_plan import ShiftPlan
+    from breakeven.gateway.shifting import Guest
     from breakeven.gateway.snapshot import Route, Snapshot
     from breakeven.ledger.spool import Spool
 
@@ -52,6 +58,9 @@ class State:
         self.tasks = None if snapshot.tasks is None else TaskDesk(snapshot.tasks)
         """What tells tasks; None: clients declare them."""
 
+        self._shifts: tuple[ShiftPlan, ...] = ()
+        self._guests: dict[str, tuple[Guest, ...]] = {}
+        self._asides: dict[Aside, RouteState] = {}
         self.routes = {
             route.model: self._route_state(route, route.model) for route in snapshot.routes if route.model != ANY_MODEL
         }
@@ -74,6 +83,21 @@ class State:
         """Return the route of a model, or None when nobody serves it."""
         route = self.routes.get(model)
         return self._any_route(self._any, model) if route is None and self._any is not None else route
+
+    def aside(self, aside: Aside) -> RouteState | None:
+        """Return the route of a request that is made beside those of clients, or None when there is none."""
+        found = self._asides.get(aside)
+        if found is None:
+            snapshot = self._snapshot
+            route = route_aside(aside, snapshot.routes, self.targets, (*snapshot.copies, *names_there(self._shifts)))
+            if route is None:
+                return None
+            found = self._route_state(route, aside.model)
+            found.copy(None)
+            found.withdraw(self._drained)
+            if len(self._asides) < _MAX_NAMED:
+                self._asides[aside] = found
+        return found
 
     def reason(self, text: str) -> int:
         """Return the ledger's code of a reason; reasons come from a small, fixed vocabulary."""
@@ -99,6 +123,7 @@ class State:
         new = State(snapshot, self._clock, self.spool, {name: self.targets[name] for name in same})
         new.swap_keys(self._stored)
         new.drain(self._drained)
+        new.shift(self._shifts)
         for name in self.targets.keys() - same:
             self.targets[name].pool.retire()
         return new
@@ -106,17 +131,39 @@ class State:
     def drain(self, targets: tuple[str, ...]) -> None:
         """Send nothing more to these targets; what is under way there goes on."""
         self._drained = targets
+        self._asides.clear()
         for route in (*self.routes.values(), *self._named.values()):
             route.withdraw(targets)
 
-    def _route_state(self, route: Route, model: str) -> RouteState:
+    def shift(self, shifts: tuple[ShiftPlan, ...]) -> None:
+        """Carry out these shifts and no others; a route is made anew only where it gets or loses a guest."""
+        self._shifts = shifts
+        self._asides.clear()
+        for route in self._snapshot.routes:
+            model = route.model
+            if model == ANY_MODEL:
+                continue
+            plans = [plan for plan in shifts if plan.model == model]
+            guests = guests_of(route, plans, self.targets)
+            if guests != self._guests.get(model, ()):
+                self._guests[model] = guests
+                self.routes[model] = self._route_state(with_guests(route, guests), model, len(guests))
+                self.routes[model].withdraw(self._drained)
+            state = self.routes[model]
+            if plans or state.shifting is not None:
+                state.shift(shifting_of(plans, state.candidates.names))
+
+    def _route_state(self, route: Route, model: str, guest_count: int = 0) -> RouteState:
         none = ("",) * len(route.targets)
         names = zip(route.own_names or none, (name or model for name in route.names or none), strict=True)
         offers = (
             Offer(self.targets[target], model, both, self.spool, self._schedule)
             for target, both in zip(route.targets, names, strict=True)
         )
-        return RouteState(route, model, tuple(offers), self._clock, self.tasks)
+        state = RouteState(route, model, tuple(offers), self._clock, self.tasks, guest_count=guest_count)
+        if self._snapshot.copies:
+            state.copy(copying_of(self._snapshot.copies, model))
+        return state
 
     def _any_route(self, route: Route, model: str) -> RouteState:
         found = self._named.get(model)

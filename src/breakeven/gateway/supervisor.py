@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from breakeven.clock import Clock
+    from breakeven.gateway.shift_plan import ShiftPlan
     from breakeven.gateway.snapshot import Snapshot
 
 POLL_S: Final = 0.5
@@ -66,6 +67,19 @@ class Beside(NamedTuple):
     """How long it may go on after the mover's end; 0: it is killed, since what it writes it writes whole."""
 
 
+class Watched(NamedTuple):
+    """What may change while the gateway runs: each returns what it is now when that has changed since, else None."""
+
+    keys: Callable[[], StoredKeys | None]
+    """The store's keys."""
+
+    drained: Callable[[], tuple[str, ...] | None]
+    """The targets that are out of service."""
+
+    shifts: Callable[[], tuple[ShiftPlan, ...] | None]
+    """The shifts of traffic that are under way."""
+
+
 class Supervisor:
     """Forks and keeps the processes of one gateway."""
 
@@ -76,29 +90,27 @@ class Supervisor:
         clock: Clock,
         work: Callable[[Snapshot, int, socket.socket, socket.socket], None],
         move: Callable[[Snapshot], None],
-        keys: Callable[[], StoredKeys | None],
-        drained: Callable[[], tuple[str, ...] | None],
+        watched: Watched,
         beside: Sequence[Beside],
         reread: Callable[[], Snapshot],
     ) -> None:
         """Take what the processes do.
 
         ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot)`` the mover until SIGTERM; both
-        begin with the signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``keys()``
-        returns the store's keys when they have changed since it was last asked, else None, and ``drained()`` likewise
-        the targets that are out of service.  ``beside`` are the control plane and the like.  ``reread()`` reads the
+        begin with the signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``watched``
+        is asked twice a second.  ``beside`` are the control plane and the like.  ``reread()`` reads the
         settings again, and raises ``UnusableError``.
         """
         self._snapshot = snapshot
         self._clock = clock
         self._work = work
         self._move = move
-        self._keys = keys
-        self._drained = drained
+        self._keys, self._drained, self._shifts = watched
         self._beside = beside
         self._reread = reread
         self._standing: dict[Beside, int] = {}
         self._out_of_service: tuple[str, ...] = ()
+        self._under_way: tuple[ShiftPlan, ...] = ()
         self._lines: dict[int, socket.socket] = {}
         self._numbers: dict[int, int] = {}
         self._mover = 0
@@ -113,6 +125,7 @@ class Supervisor:
         self._latest = self._keys() or StoredKeys()
         self._mover = self._start_mover()
         self._out_of_service = self._drained() or ()
+        self._under_way = self._shifts() or ()
         for _ in range(self._snapshot.workers):
             self._start_worker()
         self._start_beside()
@@ -174,7 +187,7 @@ class Supervisor:
         theirs.close()
         self._lines[pid] = ours
         self._numbers[pid] = number
-        self._tell(ours, Told(keys=self._latest, drained=self._out_of_service))
+        self._tell(ours, Told(keys=self._latest, drained=self._out_of_service, shifts=self._under_way))
 
     def _free_number(self) -> int:
         """Return the next number that no living worker has: ids of two with the same one would meet."""
@@ -252,6 +265,10 @@ class Supervisor:
         if drained is not None:
             self._out_of_service = drained
             self._tell_all(Told(drained=drained))
+        shifts = self._shifts()
+        if shifts is not None:
+            self._under_way = shifts
+            self._tell_all(Told(shifts=shifts))
         changed = self._keys()
         if changed is not None:
             self._latest = changed
@@ -265,7 +282,8 @@ class Supervisor:
             _log.error("The settings in force stay, because the new ones cannot be used. %s", error)
             return
         old = self._snapshot
-        self._snapshot = replace(found, host=old.host, port=old.port, ledger=old.ledger)
+        ledger = replace(old.ledger, pools=found.ledger.pools)
+        self._snapshot = replace(found, host=old.host, port=old.port, ledger=ledger)
         if self._snapshot != found:
             _log.warning("listen: and ledger: are taken at a start only; all else of the new settings is in force")
         _log.info("new settings are in force")

@@ -54,6 +54,8 @@ class Told(msgspec.Struct):
     """What it says."""
 
     ok: bool
+    score: float | None = None
+    """How good the answer is, from 0 to 1; None: as ``ok`` says.  Only comparisons look at it."""
 
 
 _TOLD = msgspec.json.Decoder(Told)
@@ -95,10 +97,14 @@ class AskedCheck:
         return asyncio.get_running_loop().create_task(self._ask(question, then))
 
     async def _ask(self, question: Question, then: Callable[[bool | None], None]) -> None:
+        said = await self.told(question)
+        then(said.ok if said is not None else None)
+
+    async def told(self, question: Question) -> Told | None:
+        """Ask, and return what it says; None where it says nothing in time."""
         body = msgspec.json.encode(question)
         said = await ask(self._address, b"%b%d\r\n\r\n%b" % (self._head, len(body), body), within_s=self._within_s)
         try:
-            found = _TOLD.decode(said).ok if said is not None else None
+            return _TOLD.decode(said) if said is not None else None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            found = None
-        then(found)
+            return None

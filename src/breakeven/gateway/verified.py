@@ -17,7 +17,6 @@ from breakeven.gateway.verification import Question
 from breakeven.ledger.ids import request_text
 from breakeven.ledger.rows import OK
 from breakeven.protocols.texts import answer_texts
-from breakeven.routing.eligible import COUNT_TOKENS, EMBEDDINGS
 from breakeven.routing.retries import FAILED as TRIED
 
 if TYPE_CHECKING:
@@ -34,17 +33,6 @@ if TYPE_CHECKING:
 
 _VERIFIED: Final = b"x-breakeven-verified: %b\r\n"
 """``yes``: checked; ``unchecked``: it could not be; ``no``: it was not, being the last."""
-
-
-def exchange_of(shared: Shared, client: Client, route: RouteState, request: ClientRequest, body: bytes) -> Exchange:
-    """Return the exchange that carries a request, with the checks of its route where they concern it."""
-    checks = route.verification
-    if checks is None or client.dialect.protocol in (EMBEDDINGS, COUNT_TOKENS):
-        return Exchange(shared, client, route, request, body)
-    exchange = VerifiedExchange(shared, client, route, request, body)
-    if checks.concerns(exchange.task(), body):
-        exchange.checks = checks
-    return exchange
 
 
 class VerifiedExchange(Exchange):

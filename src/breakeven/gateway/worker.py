@@ -15,6 +15,7 @@ import uvloop
 
 from breakeven.gateway.connection import ClientConnection
 from breakeven.gateway.desk import Desk
+from breakeven.gateway.outcome_desk import OutcomeDesk
 from breakeven.gateway.recorder import Recorder
 from breakeven.gateway.shared import Shared
 from breakeven.gateway.snapshot import StoredKeys, Told
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from breakeven.clock import Clock
     from breakeven.gateway.snapshot import Snapshot
     from breakeven.ledger.ids import RequestIds
+    from breakeven.ledger.outcome_spool import OutcomeSpool
     from breakeven.ledger.spool import Spool
     from breakeven.limits.rules import Identity, Rule
 
@@ -86,7 +88,7 @@ class Worker:
 
     def __init__(
         self, snapshot: Snapshot, spool: Spool, ids: RequestIds, clock: Clock, *, uniform: Callable[[], float],
-        limiting: Limiting, say: Callable[[Desk, Spool], None],
+        limiting: Limiting, say: Callable[[Desk, Spool], None], outcomes: OutcomeSpool,
     ) -> None:  # fmt: skip
         """Take what it works with; ``say`` tells how the worker is, once a second."""
         self._limiting = limiting
@@ -94,6 +96,7 @@ class Worker:
         self._snapshot = snapshot
         self._keys = StoredKeys()
         self._spool = spool
+        self._outcomes = outcomes
         self._ids = ids
         self._clock = clock
         self._uniform = uniform
@@ -122,7 +125,7 @@ class Worker:
         )
         self._recollect()
         self._watch = Watch(self._state, self._clock)
-        self._desk = Desk(self._shared)
+        self._desk = Desk(self._shared, OutcomeDesk(self._outcomes))
         for number in _STOPPING:
             loop.add_signal_handler(number, self._drain)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
@@ -148,9 +151,12 @@ class Worker:
             target.pool.close()
         if self._shared.similar is not None:
             self._shared.similar.close()
+        if self._shared.copies is not None:
+            self._shared.copies.close()
         await asyncio.sleep(0)
         await self._shared.quotas.stop()
         self._recorder.close()
+        self._outcomes.close()
 
     def _take(self, told: Told) -> None:
         """Use what is new from the next request on; those under way end as they began."""
@@ -167,6 +173,8 @@ class Worker:
             self._state.swap_keys(told.keys)
         if told.drained is not None:
             self._state.drain(told.drained)
+        if told.shifts is not None:
+            self._state.shift(told.shifts)
         if self._informed.is_set() and (told.snapshot or told.keys):
             rules, used = self._limiting.in_force(self._snapshot, self._keys)
             self._shared.quotas.put_rules(rules, self._clock.now(), used)

@@ -80,7 +80,7 @@ class _Sums:
         self.bill = self.fixed = self.paid_us = self.unpriced_us = self.unmeasured = 0
 
 
-class _Pool:
+class PoolWalked:
     """A pool while its hours are walked through."""
 
     __slots__ = ("declared", "prices", "served_us", "sums", "terms")
@@ -122,7 +122,7 @@ class Walk:
         self._series: dict[int, tuple[Labels, str | None, int, int]] = {}
         terms = all_terms(stored_pools(connection), known.declared, known.closed_hours)
         declared = {item.name for item in known.declared}
-        self._pools = {name: _Pool(item, declared=name in declared) for name, item in sorted(terms.items())}
+        self._pools = {name: PoolWalked(item, declared=name in declared) for name, item in sorted(terms.items())}
         condition, values = condition_of(connection, question.where)
         found = connection.execute(f"SELECT id FROM series s WHERE {condition}", values)  # noqa: S608 - columns of ours
         self._chosen = frozenset(number for (number,) in found)
@@ -198,7 +198,7 @@ class Walk:
             against_usd=self._against.priced(labels) if self._against is not None else {},
         )
 
-    def _share(self, pool: _Pool, hour: int, cells: Sequence[Cell]) -> None:
+    def _share(self, pool: PoolWalked, hour: int, cells: Sequence[Cell]) -> None:
         """Share one hour of one pool."""
         terms = pool.terms
         facts = pool_hours(terms, hour + 1, hour) if pool.declared else hours_of(self._connection, terms.name, hour)
@@ -212,6 +212,7 @@ class Walk:
             sums.unmeasured += 1
         shares = allocate_units(bill.bill, work, paid)
         spread = allocate_units(bill.fixed, work, paid)
+        self.note_shares(pool, hour, cells, shares, spread)
         unbilled = bill.paid_us == bill.unpriced_us
         sums.bill += bill.bill
         sums.fixed += bill.fixed
@@ -227,6 +228,11 @@ class Walk:
                 group.spread += also
                 group.work += piece
                 group.unbilled += attempts if unbilled and piece else 0
+
+    def note_shares(
+        self, pool: PoolWalked, hour: int, cells: Sequence[Cell], shares: Sequence[int], spread: Sequence[int]
+    ) -> None:
+        """Be told what each cell of a pool's hour is charged, of the bill and of the fixed lines, in units."""
 
     def _sums(self, series: int, hour: int) -> _Sums:
         found = self._sums_of[series] = self._groups.setdefault(self._labels(series, hour), _Sums())

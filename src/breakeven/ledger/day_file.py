@@ -118,6 +118,19 @@ def read_some(path: Path, attempt_ids: Sequence[int]) -> list[SaidAttempt]:
     return [SaidAttempt._make(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
 
 
+def ids_of(path: Path) -> list[int]:
+    """Return the ids of a file's attempts."""
+    found: list[int] = pq.read_table(path, columns=["attempt_id"]).column("attempt_id").to_pylist()
+    return found
+
+
+def keys_of_episodes(path: Path, episodes: Sequence[str]) -> set[tuple[str, str]]:
+    """Return which of these episodes a file has, each with the key of its requests; an empty one for none."""
+    table = pq.read_table(path, columns=["episode", "key"], filters=pc.field("episode").isin(episodes))
+    columns = (column.to_pylist() for column in table.columns)
+    return {(episode, key or "") for episode, key in zip(*columns, strict=True)}
+
+
 def _batch_of(rows: list[SaidAttempt]) -> Any:
     arrays = []
     for field, column in zip(SCHEMA, zip(*rows, strict=True), strict=True):

@@ -102,3 +102,11 @@ def request_id(text: str) -> int:
 def received_ms(attempt_id: int) -> int:
     """Return the Unix milliseconds in an id: when the request came, by the clock of its worker."""
     return (attempt_id >> _MS_SHIFT) + EPOCH_MS
+
+
+def lowest_id(received_us: int) -> int:
+    """Return an id that those of requests which came from then on are not below: ids are never behind the clock.
+
+    That of rows from elsewhere, which may be, is not looked at.
+    """
+    return max(received_us // 1000 - EPOCH_MS, 0) << _MS_SHIFT

@@ -1,4 +1,4 @@
-"""Carries rows from the spool into the store, each exactly once, and removes what has been carried.
+"""Carries rows and outcomes from the spool into the store, each exactly once, and removes what has been carried.
 
 Rows, roll-ups and the position behind them are one transaction, so a kill -9 at any point leaves either all
 of a step or none of it.  The position in the store is the truth: it is compared before each step, so even two
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
 from breakeven.ledger.batch import Cell, Labels, gather
+from breakeven.ledger.outcome_spool import OutcomeCarrier
 from breakeven.ledger.repeats import without_repeats
 from breakeven.ledger.segments import Segment
 from breakeven.ledger.spool import SUFFIX
@@ -44,6 +45,7 @@ class Mover:
         "_folder",
         "_labels",
         "_lists_kept",
+        "_outcomes",
         "_segments",
         "_step_bytes",
         "_store",
@@ -56,6 +58,7 @@ class Mover:
         self._store = store
         self._cards = cards
         self._step_bytes = step_bytes
+        self._outcomes = OutcomeCarrier(self._folder, store)
         self._segments: dict[str, Segment] = {}
         self._labels: dict[str, Labels] = {}
         self._lists_kept = False
@@ -64,13 +67,14 @@ class Mover:
         """Why the last step could not move what was there; empty when it could."""
 
     def step(self) -> int:
-        """Move what is there now, up to a bound; return how many rows.
+        """Move what is there now, up to a bound; return how many rows and outcomes.
 
         When the store or the spool cannot be used it moves nothing, says why in ``trouble``, and the next
         step tries again.  0 without trouble: nothing is left to move.
         """
         try:
-            moved = self._step()
+            moved = self._step() + self._outcomes.step()
+            self._warnings += self._outcomes.remove_finished()
         except sqlite3.Error as error:
             self._give_up(trouble_of(self._store.path, error))
         except InputError as error:
@@ -86,7 +90,7 @@ class Mover:
         return 0
 
     def drain(self) -> int:
-        """Move everything that is there, and remove segments that nobody writes; return how many rows.
+        """Move everything that is there, and remove segments that nobody writes; return how many rows and outcomes.
 
         Stops where ``trouble`` begins.
         """
@@ -107,6 +111,7 @@ class Mover:
     def close(self) -> None:
         """Let go of all files; what has not been moved stays in the spool."""
         self._store.close()
+        self._outcomes.close()
         for segment in self._segments.values():
             segment.close()
         self._segments.clear()
@@ -252,6 +257,7 @@ class Mover:
         self.trouble = trouble
         self._store.give_up()
         self._labels.clear()
+        self._outcomes.back()
         for segment in self._segments.values():
             if segment.moved_bytes != _NOT_KNOWN:
                 segment.back()

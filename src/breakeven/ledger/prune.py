@@ -1,4 +1,4 @@
-"""Deletes the rows of days that are too old to be kept; their sums by the hour and by the day stay.
+"""Deletes the rows of days that are too old to be kept, and outcomes; sums by the hour and by the day stay.
 
 It needs no pyarrow: a file of a closed day is removed as it is.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.errors import InputError
 from breakeven.ledger.days import REPLACED, date_of, day_files, days_in_store, keeping, sweep
+from breakeven.ledger.rollups import DAY_US
 from breakeven.ledger.store import connect, trouble_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Pruned(NamedTuple):
     files_in_use: int
     """Files that no longer count but are being read: the next run removes them."""
 
+    outcomes: int = 0
+    """That came about before those days."""
+
 
 def prune(store: Path, before_day: int, *, dry_run: bool = False) -> Pruned:
     """Delete the rows of every day before that one, counted from 1970; with ``dry_run`` only say which.
@@ -46,11 +50,11 @@ def prune(store: Path, before_day: int, *, dry_run: bool = False) -> Pruned:
         if dry_run:
             with closing(connect(store, read_only=True, busy_s=BUSY_S)) as connection:
                 connection.execute("BEGIN")
-                return Pruned(_old_days(connection, before_day), 0)
+                return Pruned(_old_days(connection, before_day), 0, _old_outcomes(connection, before_day))
         with keeping(store) as folder, closing(connect(store, busy_s=BUSY_S)) as connection:
-            days = _old_days(connection, before_day)
+            days, outcomes = _old_days(connection, before_day), _old_outcomes(connection, before_day)
             _delete(connection, before_day)
-            return Pruned(days, sweep(connection, store, folder))
+            return Pruned(days, sweep(connection, store, folder), outcomes)
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
 
@@ -62,8 +66,14 @@ def _delete(connection: sqlite3.Connection, before_day: int) -> None:
             connection.execute(f"DELETE FROM attempt WHERE {item.condition}")  # noqa: S608 - numbers of days.py
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE day_file SET state = ? WHERE day < ?", (REPLACED, before_day))
+    connection.execute("DELETE FROM outcome WHERE at_us < ?", (before_day * DAY_US,))
     connection.execute("UPDATE upkeep SET pruned_before = max(pruned_before, ?)", (before_day,))
     connection.execute("COMMIT")
+
+
+def _old_outcomes(connection: sqlite3.Connection, before_day: int) -> int:
+    ((count,),) = connection.execute("SELECT count(*) FROM outcome WHERE at_us < ?", (before_day * DAY_US,))
+    return int(count)
 
 
 def _old_days(connection: sqlite3.Connection, before_day: int) -> tuple[PrunedDay, ...]:

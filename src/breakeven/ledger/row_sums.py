@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _COUNTS: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 _TEXTS: Final = SERIES_COLUMNS[:9]
-_SERIES: Final = (
+SERIES: Final = (
     f"SELECT s.id, {', '.join(f'coalesce(t{n}.text, ' + repr('') + ')' for n in range(9))}, "
     f"{', '.join(f's.{name}' for name in SERIES_COLUMNS[9:])} FROM series s "
     + " ".join(f"LEFT JOIN text t{n} ON t{n}.id = s.{name}" for n, name in enumerate(_TEXTS))
@@ -80,7 +80,7 @@ def _in_files(
             "This answer needs the rows of closed days, and reading them needs pyarrow, which is not installed here. "
             "Install it with: pip install 'breakeven[plan]'"
         ) from error
-    series: dict[tuple[Any, ...], int] = {tuple(said): number for number, *said in connection.execute(_SERIES)}
+    series: dict[tuple[Any, ...], int] = {tuple(said): number for number, *said in connection.execute(SERIES)}
     for file in files:
         for hour, labels, over, attempts, counts, served in sums_of_file(days_folder(store) / file.name, thresholds):
             if hours[0] <= hour < hours[1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heapq import heapify, heappop, heapreplace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import sqlite3
@@ -58,10 +58,21 @@ def said_rows(connection: sqlite3.Connection, condition: str = "1") -> Iterator[
         yield from map(SaidAttempt._make, batch)
 
 
-def in_order(parts: Iterable[tuple[int, Callable[[], Iterator[SaidAttempt]]]]) -> Iterator[SaidAttempt]:
+class HasId(Protocol):
+    """A row of an attempt, whatever else it tells."""
+
+    @property
+    def attempt_id(self) -> int:
+        """Request id with the attempt's number."""
+
+
+Row = TypeVar("Row", bound=HasId)
+
+
+def in_order(parts: Iterable[tuple[int, Callable[[], Iterator[Row]]]]) -> Iterator[Row]:
     """Merge parts, each with its first id and how it is opened, by id; a part is opened when its turn comes."""
     waiting = sorted(enumerate(parts), key=lambda part: (-part[1][0], part[0]))
-    heap: list[tuple[int, int, SaidAttempt, Iterator[SaidAttempt]]] = []
+    heap: list[tuple[int, int, Row, Iterator[Row]]] = []
     while waiting or heap:
         while waiting and (not heap or waiting[-1][1][0] <= heap[0][0]):
             number, (_, opened) = waiting.pop()

@@ -39,7 +39,9 @@ OTHER_CODE: Final = 65_535
 MAX_KIND_BYTES: Final = 4 * 1024 * 1024
 """Texts of one kind in a process: clients choose tags, and must not fill its memory with them."""
 
-_NO_FILE: Final = -1
+NO_FILE: Final = -1
+"""In place of the descriptor of a segment while there is none."""
+
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -72,6 +74,7 @@ class Spool:
         "dropped_rows",
         "trouble",
     )
+    suffix = SUFFIX
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class Spool:
         self._drop = drop_when_full
         self._boot = os.urandom(8).hex()
         self._number = 0
-        self._file = _NO_FILE
+        self._file = NO_FILE
         self._offset = self._rotate_at = 0
         self._codes: list[dict[str, int]] = [{} for _ in range(REASON + 1)]
         self._kind_bytes = [0] * (REASON + 1)
@@ -156,7 +159,7 @@ class Spool:
                 self._episodes = []
                 self._undefined = []
             try:
-                if self._file == _NO_FILE:
+                if self._file == NO_FILE:
                     self._open()
                 self._append(self._frame)
             except OSError as error:
@@ -195,7 +198,7 @@ class Spool:
     def _open(self) -> None:
         """Begin a segment: definitions of all codes stand at its head, so that it can be read alone."""
         os.makedirs(self._folder, exist_ok=True)  # noqa: PTH103 - no Path on this side: it would be built anew each time
-        path = f"{self._folder}/{self._worker:02d}-{self._boot}-{self._number:06d}{SUFFIX}"
+        path = f"{self._folder}/{self._worker:02d}-{self._boot}-{self._number:06d}{self.suffix}"
         self._number += 1
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._file = file
@@ -231,6 +234,6 @@ class Spool:
             raise
 
     def _leave(self) -> None:
-        if self._file != _NO_FILE:
-            file, self._file = self._file, _NO_FILE
+        if self._file != NO_FILE:
+            file, self._file = self._file, NO_FILE
             os.close(file)

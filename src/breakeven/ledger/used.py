@@ -21,11 +21,15 @@ from breakeven.ledger.rows import CACHED, FAILED, OUTCOMES
 from breakeven.ledger.store import StoreMissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from breakeven.ledger.query import Total
 
-_BY: Final = ("key", "tags", "model", "target", "outcome")
+_BY: Final = ("key", "tags", "model", "target", "outcome", "decision")
+_OURS: Final = ("shadow", "judge")
+"""Decisions of requests of the gateway's own: they use up what a target may give, and nothing of a key's."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -76,9 +80,9 @@ def true_up(store: Path, since: datetime, closed_hours: int) -> tuple[Used, ...]
         return ()
     if not pools:
         return ()
-    question = Question(by=(*_BY[:4], "hour"), since=since, where=tuple(("pool", name) for name in pools))
+    question = Question(by=(*_BY[:4], "decision", "hour"), since=since, where=tuple(("pool", name) for name in pools))
     found = ask_costs(store, question, Known(closed_hours=closed_hours, reads_rows=False))
-    groups = [(tuple(text or "" for text in group.labels[:4]), group) for group in found.groups]
+    groups = [(_whose(group.labels, group.labels[4]), group) for group in found.groups]
     billed = [(labels, group) for labels, group in groups if not group.unbilled_count]
     more = corrections(
         ((labels, group.total.cost_usd or Decimal(0)) for labels, group in billed),
@@ -93,14 +97,21 @@ def true_up(store: Path, since: datetime, closed_hours: int) -> tuple[Used, ...]
 def _used(totals: tuple[Total, ...]) -> tuple[Used, ...]:
     return tuple(
         Used(
-            key=total.labels[0] or "",
-            tags=total.labels[1] or "",
-            model=total.labels[2] or "",
-            target=total.labels[3] or "",
+            key=key,
+            tags=tags,
+            model=model,
+            target=target,
             ended_requests=0 if total.labels[4] == OUTCOMES[FAILED] else total.attempt_count,
             used_tokens=total.usage.total_tokens,
             cost_usd=total.cost_usd or Decimal(0),
         )
         for total in totals
         if total.labels[4] != OUTCOMES[CACHED]
+        for key, tags, model, target in [_whose(total.labels, total.labels[5])]
     )
+
+
+def _whose(labels: Sequence[str | None], decision: str | None) -> tuple[str, str, str, str]:
+    """Return key, tags, model and target against whose limits something counts."""
+    key, tags, model, target = (text or "" for text in labels[:4])
+    return ("", "", "", target) if decision in _OURS else (key, tags, model, target)

@@ -41,6 +41,7 @@ from breakeven.reports.parts import (
     recommended,
     stale_assumptions,
     stale_warnings,
+    success_text,
     today_of,
 )
 from breakeven.reports.traffic import habit_lines
@@ -150,6 +151,7 @@ def _context(result: Verdict) -> dict[str, Any]:
         "palette": PALETTE,
         "rivals": RIVALS,
         "overflow_text": overflow_text,
+        "success_text": success_text,
         "title_of": lambda option_id: result.option(option_id).title,
         "weighing": weighing(result),
         "script": Markup(script),  # noqa: S704 - our own file

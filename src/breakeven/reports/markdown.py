@@ -16,6 +16,7 @@ from breakeven.reports.parts import (
     recommended,
     stale_assumptions,
     stale_warnings,
+    success_text,
     today_of,
     who,
 )
@@ -78,8 +79,9 @@ def _headline(result: Verdict) -> Iterator[str]:
 
 
 def _options(result: Verdict) -> Iterator[str]:
-    yield "| | option | USD a month | range | per Mtok | breaks even with today |"
-    yield "|---|---|---:|---:|---:|---|"
+    succeeds = any(option.success for option in result.options)
+    yield f"| | option | USD a month | range | per Mtok |{' a success |' if succeeds else ''} breaks even with today |"
+    yield f"|---|---|---:|---:|---:|{'---:|' if succeeds else ''}---|"
     best, left = recommended(result), 0
     for standing, count in SHOWN_OPTIONS.items():
         group = members(result, standing)
@@ -112,7 +114,8 @@ def _mark(option: OptionResult, best: OptionResult | None, today: OptionResult) 
 
 def _row(option: OptionResult) -> str:
     even = _volumes(option.break_even[0]) if option.break_even else ""
-    cells = (usd(option.usd_per_month.likely), usd_range(option.usd_per_month), usd(option.usd_per_mtok.likely), even)
+    cells = [usd(option.usd_per_month.likely), usd_range(option.usd_per_month), usd(option.usd_per_mtok.likely)]
+    cells += [success_text(option), even] if option.success else [even]
     return " | ".join((_said(option.title), *cells))
 
 

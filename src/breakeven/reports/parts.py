@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from breakeven.reports.words import percent
+from breakeven.reports.words import percent, usd
 
 if TYPE_CHECKING:
     from breakeven.studies.verdict.result import CrossingResult, OptionResult, Standing, Verdict
@@ -58,6 +58,17 @@ def nodes_text(option: OptionResult) -> str:
         return ""
     standby = "API" if option.overflow else f"{nodes.standby_nodes}"
     return f"{nodes.serving_nodes}+{standby}, {percent(nodes.utilisation_fraction.likely)}"
+
+
+def success_text(option: OptionResult) -> str:
+    """Return what a success costs and how often there is one; empty where options rank on cost."""
+    found = option.success
+    if found is None:
+        return ""
+    assumed = "" if found.basis == "your outcomes" else f", {found.basis}"
+    likely_usd = found.usd_per_success.likely
+    price = usd(likely_usd) if likely_usd >= 1 else f"{likely_usd:.3g}"
+    return f"{price} ({percent(found.fraction.likely)}{assumed})"
 
 
 def overflow_text(option: OptionResult) -> str:

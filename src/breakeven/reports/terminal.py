@@ -18,6 +18,7 @@ from breakeven.reports.parts import (
     recommended,
     stale_assumptions,
     stale_warnings,
+    success_text,
     today_of,
 )
 from breakeven.reports.terminal_outlook import outlook_sections
@@ -156,6 +157,10 @@ def _table(options: Iterable[OptionResult]) -> Table:
     table.add_column("option", overflow="fold", ratio=2, min_width=OPTION_COLUMNS)
     for name in ("per Mtok", "a month", "low – high", "nodes, used"):
         table.add_column(name, justify="right", no_wrap=True)
+    options = tuple(options)
+    succeeds = any(item.success for item in options)
+    if succeeds:
+        table.add_column("a success", justify="right", no_wrap=True)
     table.add_column("breaks even", overflow="fold", ratio=1)
     for item in options:
         table.add_row(
@@ -164,6 +169,7 @@ def _table(options: Iterable[OptionResult]) -> Table:
             usd(item.usd_per_month.likely),
             usd_range(item.usd_per_month),
             nodes_text(item),
+            *((success_text(item),) if succeeds else ()),
             _break_even(item.break_even[0]) if item.break_even else "",
         )
     return table

@@ -239,6 +239,7 @@ def _check_models(parts: Parts, findings: Findings) -> None:
     for name, model in parts.models.items():
         _check_model(name, model, parts, findings)
     used = {item.target for model in parts.models.values() for item in model.targets}
+    used |= {shadow.candidate for shadow in parts.trials.shadows} if parts.trials is not None else set()
     for name in parts.targets.keys() - used if len(parts.models) == len(parts.model_names) else ():
         findings.warn(("targets", name), "no model is served there.")
 

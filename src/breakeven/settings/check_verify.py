@@ -31,7 +31,7 @@ def check_verify(parts: Parts, findings: Findings) -> None:
         place: Place = ("models", name, "verify")
         _check_texts(model.verify, place, findings)
         if model.verify.http is not None:
-            _check_http(model.verify.http, place, parts, findings)
+            check_http(model.verify.http, (*place, "http"), parts, findings)
         _check_reach(model, place, findings)
 
 
@@ -74,15 +74,16 @@ def _check_texts(entry: VerifyEntry, place: Place, findings: Findings) -> None:
         findings.problem((*place, "json_schema"), f"this is no JSON Schema: {error}.")
 
 
-def _check_http(entry: HttpCheckEntry, place: Place, parts: Parts, findings: Findings) -> None:
+def check_http(entry: HttpCheckEntry, place: Place, parts: Parts, findings: Findings) -> None:
+    """Note what keeps a check of somebody's own, written at that place, from being asked."""
     url = entry.url
-    where: Place = (*place, "http", "url")
+    where: Place = (*place, "url")
     if is_reference(url):
         findings.resolve(url, where)
         secret = findings.secrets.get(url)
         url = secret.reveal() if secret is not None else ""
     if entry.key is not None:
-        findings.resolve(entry.key, (*place, "http", "key"))
+        findings.resolve(entry.key, (*place, "key"))
     if not url:
         return
     try:
@@ -90,7 +91,7 @@ def _check_http(entry: HttpCheckEntry, place: Place, parts: Parts, findings: Fin
     except ValueError as error:
         findings.problem(where, f"this is not the URL of a check: {error}.")
         return
-    check_authorities(entry.ca_file, tls=address.tls, place=(*place, "http"), findings=findings)
+    check_authorities(entry.ca_file, tls=address.tls, place=place, findings=findings)
     if reaches_itself(address, parts.listen.host, parts.listen.port):
         findings.problem(where, "this is the gateway's own address, and it checks nothing.", "Give the check's own.")
     if not address.tls and not is_loopback(address.host):

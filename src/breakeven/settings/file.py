@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from breakeven.routing.timetable import read_timetable
+from breakeven.settings.alerts import AlertsEntry
 from breakeven.settings.batches import BatchesEntry
 from breakeven.settings.control import ControlEntry
 from breakeven.settings.fields import Digest, Host, Label, Port
@@ -18,6 +19,7 @@ from breakeven.settings.semantic import SemanticCacheEntry
 from breakeven.settings.targets import Seconds, TargetEntry
 from breakeven.settings.tasks import TasksEntry
 from breakeven.settings.telemetry import TelemetryEntry
+from breakeven.settings.trials import TrialsEntry
 from breakeven.settings.verify import VerifyEntry
 from breakeven.sources.written import Day, IsNumber, Strict
 
@@ -309,5 +311,13 @@ class ConfigFile(Strict):
     )
     batches: BatchesEntry | None = Field(
         None, description="OpenAI's files and batches, drained into idle capacity; left out: they are not served."
+    )
+    trials: TrialsEntry | None = Field(
+        None,
+        description="Candidates compared on live requests, signals of answers, and what shifts of traffic need; left "
+        "out: none of it.",
+    )
+    alerts: AlertsEntry | None = Field(
+        None, description="What somebody is told of by webhook, Slack, e-mail or Alertmanager; left out: nobody is."
     )
     ledger: LedgerEntry = Field(default_factory=LedgerEntry, description="What is kept, and where.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from breakeven.settings.alerts import AlertsEntry
 from breakeven.settings.batches import BatchesEntry
 from breakeven.settings.control import ControlEntry
 from breakeven.settings.file import KeyEntry, LedgerEntry, Listen, ModelEntry
@@ -16,6 +17,7 @@ from breakeven.settings.semantic import SemanticCacheEntry
 from breakeven.settings.targets import TargetEntry
 from breakeven.settings.tasks import TasksEntry
 from breakeven.settings.telemetry import TelemetryEntry
+from breakeven.settings.trials import TrialsEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +41,8 @@ class Parts(NamedTuple):
     telemetry: TelemetryEntry | None
     semantic: SemanticCacheEntry | None
     tasks: TasksEntry | None
+    trials: TrialsEntry | None
+    alerts: AlertsEntry | None
     target_names: frozenset[str]
     model_names: frozenset[str]
 
@@ -57,6 +61,8 @@ def parts_of(data: Mapping[str, Any]) -> Parts:
         control=_one(data["control"], ControlEntry) if data.get("control") is not None else None,
         semantic=_semantic(data.get("semantic_cache")),
         tasks=_each([("it", data["tasks"])], TasksEntry).get("it") if data.get("tasks") else None,
+        trials=_each([("it", data["trials"])], TrialsEntry).get("it") if data.get("trials") is not None else None,
+        alerts=_each([("it", data["alerts"])], AlertsEntry).get("it") if data.get("alerts") is not None else None,
         telemetry=_each([("it", data["telemetry"])], TelemetryEntry).get("it") if data.get("telemetry") else None,
         target_names=frozenset(map(str, targets)) if isinstance(targets, dict) else frozenset(),
         model_names=frozenset(map(str, models)) if isinstance(models, dict) else frozenset(),

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from breakeven.errors import InputError, Problem
 from breakeven.settings.address import checked_host, is_loopback
 from breakeven.settings.check import Findings, examine
+from breakeven.settings.check_alerts import check_alerts
 from breakeven.settings.check_batches import check_batches
 from breakeven.settings.check_control import check_control
 from breakeven.settings.check_semantic import check_semantic
 from breakeven.settings.check_tasks import check_tasks
 from breakeven.settings.check_telemetry import check_telemetry
+from breakeven.settings.check_trials import check_trials
 from breakeven.settings.check_verify import check_verify
 from breakeven.settings.fallbacks import check_fallbacks
 from breakeven.settings.file import ConfigFile
@@ -146,6 +148,8 @@ def read_settings(
     check_telemetry(parts, findings)
     check_tasks(parts.tasks, parts.model_names, parts.target_names | parts.pools.keys(), findings)
     check_verify(parts, findings)
+    check_trials(parts, findings)
+    check_alerts(parts, findings)
     if findings.problems or file is None:
         raise refusal(document, _in_order(findings.problems))
     return Settings(
@@ -207,7 +211,7 @@ def _overridden(document: Document, overrides: Overrides) -> Document:
 
 def _may_show(place: Place, value: object) -> bool:
     """Whether a wrong value may be repeated: nothing that could be a secret put in the wrong place."""
-    if place and place[0] in ("shared_state", "telemetry"):
+    if place and place[0] in ("shared_state", "telemetry", "alerts"):
         return False
     if place and place[0] == "models" and "http" in place:
         return False

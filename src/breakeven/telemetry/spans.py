@@ -1,13 +1,12 @@
 """The span of one attempt, made from its row in the ledger: who, where, how many tokens, what it cost; no text of it.
 
-The ids of traces and spans follow from those of requests and attempts, so a span that is sent again is the same one.
-Names and meanings of attributes are in ``names``.
+The ids of traces and spans follow from those of requests and attempts (``span_ids``), so a span that is sent again is
+the same one.  Names and meanings of attributes are in ``names``.
 """
 
 from __future__ import annotations
 
 import re
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from breakeven.ledger.ids import ATTEMPTS, request_text
 from breakeven.ledger.rows import CACHED, CUT, FAILED, OUTCOMES
 from breakeven.telemetry import names
+from breakeven.telemetry.span_ids import span_id, trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 Value = str | bool | int | float
 
 _TRACE: Final = re.compile(r"(?!0{32})[0-9a-fA-F]{32}")
-_TRACE_BYTES: Final = 16
-_SPAN_BYTES: Final = 8
 _WITH_ERROR: Final = frozenset({OUTCOMES[FAILED], OUTCOMES[CUT]})
 
 
@@ -67,7 +65,7 @@ class Spans:
         failed = row.outcome in _WITH_ERROR
         return Span(
             trace_id=self._trace_id(row),
-            span_id=self._id(b"attempt", row.attempt_id, _SPAN_BYTES),
+            span_id=span_id(self._instance, row.attempt_id),
             name=f"{attributes[names.OPERATION]} {row.model or ''}".rstrip(),
             kind=Span.SPAN_KIND_CLIENT,
             start_time_unix_nano=started_us * 1000,
@@ -80,11 +78,7 @@ class Spans:
         """Return the trace that a client named, which its episode then is, else the one of the request."""
         if row.episode and _TRACE.fullmatch(row.episode):
             return bytes.fromhex(row.episode)
-        return self._id(b"request", row.attempt_id - row.attempt_id % ATTEMPTS, _TRACE_BYTES)
-
-    def _id(self, kind: bytes, number: int, size_bytes: int) -> bytes:
-        """Return an id that follows from a number of ours, evenly spread, as samplers expect."""
-        return blake2b(number.to_bytes(8, "big"), digest_size=size_bytes, key=self._instance, person=kind).digest()
+        return trace_id(self._instance, row.attempt_id)
 
     def _of_model(self, row: SaidAttempt) -> dict[str, Value | None]:
         place = self._places.get(row.target or "")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError
-from breakeven.wiring.plan import PlanRequest, current_date, find_prices, require_plan_extra
+from breakeven.wiring.clock import current_date
+from breakeven.wiring.plan import PlanRequest, find_prices, require_plan_extra
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -49,8 +49,7 @@ from breakeven.wiring.bench_question import (
     poisson,
     spread_around,
 )
-from breakeven.wiring.clock import SystemClock
-from breakeven.wiring.plan import current_date
+from breakeven.wiring.clock import SystemClock, current_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -12,10 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from breakeven.engines import ENGINES, Adapter, EngineLoad
 from breakeven.engines.dialects import UNKNOWN
 from breakeven.settings.pools import node_target
+from breakeven.wiring.clock import current_moment
 from breakeven.wiring.engine_ask import Door, NoAnswerError, ask
 from breakeven.wiring.snapshot import build_snapshot
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from breakeven.engines import Engine
     from breakeven.gateway.snapshot import Target
     from breakeven.settings import Settings
@@ -57,7 +59,7 @@ class NodeStatus:
 def node_statuses(settings: Settings) -> tuple[NodeStatus, ...]:
     """Return how every node is, in the order of the settings; nodes of virtual pools are left out."""
     targets = {target.name: target for target in build_snapshot(settings).targets}
-    now = datetime.now(UTC)
+    now = current_moment()
     asked = [
         _Asked(pool_name, pool, name, node, targets[node_target(pool_name, name)])
         for pool_name, pool in settings.file.pools.items()

@@ -28,21 +28,15 @@ from breakeven.console.drained import read_drained
 from breakeven.console.worker_state import WorkerState, state_path, write_state
 from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
-from breakeven.wiring import batches
-from breakeven.wiring.clock import SystemClock
+from breakeven.wiring import batches, trials
+from breakeven.wiring.alerts import become_alerts
+from breakeven.wiring.clock import SystemClock, current_s
 from breakeven.wiring.console import become_control
-from breakeven.wiring.ledger import (
-    LOCK_NAME,
-    SPOOL_NAME,
-    LedgerPlace,
-    current_s,
-    forget_ledger,
-    id_floor,
-    open_mover,
-)
+from breakeven.wiring.ledger import LOCK_NAME, SPOOL_NAME, LedgerPlace, forget_ledger, id_floor, open_mover
 from breakeven.wiring.ledger_upkeep import Upkeep
 from breakeven.wiring.limits import keys_of_stored
 from breakeven.wiring.pools import PoolHours
+from breakeven.wiring.shifts_told import ShiftsUnderWay
 from breakeven.wiring.telemetry import LAST_S, become_sender
 from breakeven.wiring.virtual import become_virtual
 
@@ -51,6 +45,7 @@ if TYPE_CHECKING:
 
     from breakeven.gateway.desk import Desk
     from breakeven.gateway.snapshot import LedgerPlan
+    from breakeven.gateway.supervisor import Beside
     from breakeven.ledger.spool import Spool
     from breakeven.wiring.reread import Origin
 
@@ -86,7 +81,7 @@ def hand_over(snapshot: Snapshot, origin: Origin) -> NoReturn:
 
 def serve(handle: int, origin: str) -> int:
     """Run the gateway whose snapshot is in that memory file; ``origin`` is where its settings are.  Return the code."""
-    from breakeven.gateway.supervisor import AddressInUseError, Beside, Supervisor
+    from breakeven.gateway.supervisor import AddressInUseError, Supervisor, Watched
 
     with open(handle, "rb") as file:
         file.seek(0)
@@ -115,18 +110,12 @@ def serve(handle: int, origin: str) -> int:
         clock=SystemClock(),
         work=partial(_work, id_floor(_place(snapshot.ledger))),
         move=_move,
-        keys=_StoredKeys(Path(snapshot.ledger.store)),
-        drained=_Drained(Path(snapshot.ledger.folder)),
-        beside=(
-            Beside(plan=lambda settings: settings.control, run=lambda plan: become_control(plan, origin)),
-            Beside(plan=lambda settings: settings.telemetry, run=become_sender, last_s=LAST_S + 1),
-            Beside(
-                plan=lambda settings: settings.batches,
-                run=partial(batches.become_batches, snapshot.behalf, snapshot.host, snapshot.port),
-                last_s=batches.LAST_S,
-            ),
-            Beside(plan=lambda settings: settings.virtual, run=become_virtual),
+        watched=Watched(
+            keys=_StoredKeys(Path(snapshot.ledger.store)),
+            drained=_Drained(Path(snapshot.ledger.folder)),
+            shifts=ShiftsUnderWay(Path(snapshot.ledger.store)),
         ),
+        beside=_beside(snapshot, origin),
         reread=partial(_reread, origin, snapshot.behalf),
     )
     try:
@@ -135,6 +124,28 @@ def serve(handle: int, origin: str) -> int:
         sys.stderr.write(f"breakeven: {error} Another gateway may be running; choose another with --port.\n")
         return 2
     return 0
+
+
+def _beside(snapshot: Snapshot, origin: str) -> tuple[Beside, ...]:
+    """Return what stands beside the data plane, where the settings ask for it."""
+    from breakeven.gateway.supervisor import Beside
+
+    return (
+        Beside(plan=lambda settings: settings.control, run=lambda plan: become_control(plan, origin)),
+        Beside(plan=lambda settings: settings.telemetry, run=become_sender, last_s=LAST_S + 1),
+        Beside(
+            plan=lambda settings: settings.batches,
+            run=partial(batches.become_batches, snapshot.behalf, snapshot.host, snapshot.port),
+            last_s=batches.LAST_S,
+        ),
+        Beside(
+            plan=lambda settings: settings.trials,
+            run=partial(trials.become_trials, snapshot.behalf, snapshot.host, snapshot.port),
+            last_s=trials.LAST_S,
+        ),
+        Beside(plan=lambda settings: settings.virtual, run=become_virtual),
+        Beside(plan=lambda settings: settings.alerts, run=become_alerts),
+    )
 
 
 def _settle_spool(snapshot: Snapshot, stored: StoredKeys) -> None:
@@ -151,6 +162,7 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
     """Run one worker; ids and spool are its own."""
     from breakeven.gateway.worker import Limiting, Worker
     from breakeven.ledger.ids import RequestIds
+    from breakeven.ledger.outcome_spool import OutcomeSpool
     from breakeven.ledger.spool import Spool
     from breakeven.wiring.limits import TrueUp, all_rules, open_limits, used_now
 
@@ -179,6 +191,7 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
             made_good=lambda settings, keys: true_up(settings, keys, clock.now()),
         ),
         say=_Saying(Path(plan.folder), number, clock),
+        outcomes=OutcomeSpool(_place(plan).spool, worker=number),
     ).run(listening, line)
 
 

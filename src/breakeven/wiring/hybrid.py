@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError, Problem
+from breakeven.wiring.clock import current_date
 from breakeven.wiring.kept_code import keep_compiled
-from breakeven.wiring.plan import current_date, find_prices
+from breakeven.wiring.plan import find_prices
 from breakeven.wiring.pool_text import deployment_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from breakeven.errors import InputError, NoPriceError
 from breakeven.ledger.cards import CardSchedule, read_list
 from breakeven.ledger.days import day_files, days_folder
 from breakeven.ledger.mover import Mover
+from breakeven.ledger.outcome_spool import OUTCOME_SUFFIX
 from breakeven.ledger.spool import SUFFIX
 from breakeven.ledger.store import Store, connect, trouble_of
 
@@ -50,11 +50,6 @@ class Spooled:
     size_bytes: int
     is_written: bool
     """A gateway is running: some worker holds its segment."""
-
-
-def current_s() -> float:
-    """Return the time of day as Unix seconds."""
-    return datetime.now(UTC).timestamp()
 
 
 def find_ledger(folder: Path | None = None, config: Path | None = None) -> LedgerPlace:
@@ -130,7 +125,7 @@ def look_into_spool(place: LedgerPlace) -> Spooled:
     with suppress(InputError, sqlite3.Error), closing(connect(place.store, read_only=True)) as connection:
         moved = dict(connection.execute("SELECT segment, moved_bytes FROM spool_position"))
     size_bytes, is_written = 0, False
-    for path in _segments(place):
+    for path in (*_segments(place), *place.spool.glob(f"*{OUTCOME_SUFFIX}")):
         with suppress(OSError):
             size_bytes += max(path.stat().st_size - moved.get(path.name, 0), 0)
             with path.open("rb") as file:

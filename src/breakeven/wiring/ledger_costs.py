@@ -11,7 +11,8 @@ from breakeven.ledger.against import Against
 from breakeven.ledger.allocated import ask_costs
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.costs import Costs, Known
-from breakeven.wiring.ledger import current_s, waiting_note
+from breakeven.wiring.clock import current_s
+from breakeven.wiring.ledger import waiting_note
 from breakeven.wiring.ledger_prices import cards_of
 from breakeven.wiring.pools import closed_hours, declared_pools
 
@@ -55,13 +56,13 @@ def query_costs(
     schedule = CardSchedule(lists.values())
     closed = closed_hours(now_s)
     if so_far:
-        closed, declared = int(now_s // 3600) + 1, tuple(_until(terms, int(now_s * 1e6)) for terms in declared)
+        closed, declared = int(now_s // 3600) + 1, tuple(given_up(terms, int(now_s * 1e6)) for terms in declared)
     known = Known(closed_hours=closed, declared=declared, against=Against(lists, schedule) if lists else None)
     found = ask_costs(place.store, question, known)
     return CostsFound(costs=found, notes=(*_notes(found), *schedule.take_warnings(), *_waiting(place)))
 
 
-def _until(terms: PoolTerms, now_us: int) -> PoolTerms:
+def given_up(terms: PoolTerms, now_us: int) -> PoolTerms:
     """Return the terms of a pool as if all its nodes were given up at a moment."""
     nodes = (
         replace(node, until_us=now_us if node.until_us is None else min(node.until_us, now_us))

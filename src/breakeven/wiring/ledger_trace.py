@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError, Problem
 from breakeven.ledger import rows
+from breakeven.ledger.counterfactual import EVALUATION
 from breakeven.ledger.days import day_files, reading
 from breakeven.ledger.store import connect, trouble_of
 from breakeven.wiring.ledger import find_ledger, move_rest
@@ -34,22 +35,25 @@ _ANSWERED: Final = (rows.OK, rows.CUT, rows.CLIENT_LEFT)
 
 _LABELS: Final = ("model", "target", "key", "task", "tags", "processing", "estimated", "is_answered", "is_first")
 _COUNTS: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
+_ASKED: Final = f"coalesce(d.text, '') NOT IN {EVALUATION}"
+"""Shadows and judges are requests of our own, and no traffic to plan for."""
 
 # ruff: noqa: S608 - names and numbers from here
 _SERIES: Final = f"""
     SELECT s.id, m.text, coalesce(r.text, p.text), k.text, t.text, g.text,
     CASE s.processing {" ".join(f"WHEN {code} THEN '{name}'" for code, name in enumerate(rows.PROCESSINGS))} END,
-    s.flags & 1, s.outcome IN {_ANSWERED}, s.fallback = 0
+    s.flags & 1, s.outcome IN {_ANSWERED} AND {_ASKED}, s.fallback = 0 AND {_ASKED}
     FROM series s LEFT JOIN text m ON m.id = s.model LEFT JOIN text p ON p.id = s.target
     LEFT JOIN text r ON r.id = s.priced_as LEFT JOIN text k ON k.id = s.key
-    LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags"""
+    LEFT JOIN text t ON t.id = s.task LEFT JOIN text g ON g.id = s.tags LEFT JOIN text d ON d.id = s.decision"""
 _ATTEMPTS: Final = f"SELECT received_us, series, {', '.join(_COUNTS)}, episode FROM attempt ORDER BY attempt_id"
 
 _IN_FILES: Final = f"""
     SELECT received_us, {", ".join(_COUNTS)}, episode, model, coalesce(priced_as, target) AS target, key, task, tags,
     processing, CAST(estimated AS BIGINT) AS estimated,
-    CAST(outcome IN {tuple(rows.OUTCOMES[code] for code in _ANSWERED)} AS BIGINT) AS is_answered,
-    CAST(fallback IS NULL AS BIGINT) AS is_first"""
+    CAST(outcome IN {tuple(rows.OUTCOMES[code] for code in _ANSWERED)} AND {_ASKED.replace("d.text", "decision")}
+    AS BIGINT) AS is_answered,
+    CAST(fallback IS NULL AND {_ASKED.replace("d.text", "decision")} AS BIGINT) AS is_first"""
 """Rows of closed days, in the words of the others."""
 
 

@@ -128,7 +128,7 @@ class Upkeep:
 
 def main(arguments: list[str]) -> int:
     """Prune and close the store that is named; say on standard error what went wrong."""
-    from breakeven.wiring.ledger import current_s
+    from breakeven.wiring.clock import current_s
 
     store, *keep = arguments
     try:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breakeven.errors import InputError, MissingExtraError, UnknownNameError
+from breakeven.wiring.clock import current_date, current_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
 
     from breakeven.catalog.book import Book
     from breakeven.catalog.rate_card import PriceList
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from breakeven.studies.claims import ClaimResult
     from breakeven.studies.verdict.context import Targets
     from breakeven.studies.verdict.result import Verdict
+    from breakeven.studies.verdict.shadowed import Shadowed
+    from breakeven.studies.verdict.succeeded import Succeeded
     from breakeven.traffic.trace import Trace
 
 
@@ -42,10 +45,8 @@ class PlanRequest:
     progress: Callable[[float], None] | None = None
     """Told the share of the traffic that is summed up, from another thread too."""
 
-
-def current_date() -> date:
-    """Return today's date, UTC."""
-    return datetime.now(UTC).date()
+    shadow: str | None = None
+    """``ledger:FOLDER`` whose pairs of answers count; None: those of the ledger that is planned for, if it is one."""
 
 
 def require_plan_extra() -> None:
@@ -80,7 +81,8 @@ def run_plan(request: PlanRequest) -> Verdict:
     if trace is not None:
         profile, warnings = _profile(trace, lists, boundaries, request.progress)
     assert profile is not None, "there is either a trace or a stated profile"
-    known = Catalogue(book=book, roofline=load_roofline())
+    known = Catalogue(book=book, roofline=load_roofline(), succeeded=_succeeded(request, targets, book))
+    known = replace(known, shadowed=_shadowed(request, targets, book))
     result = verdict(profile, known, scenario, targets, day_boundaries_s=boundaries, on=on, warnings=warnings)
     rules = judge_rules(facts_of(result, scenario), load_rules(), computed_of(result))
     return replace(result, rules=rules, warnings=(*result.warnings, *_beside_paid(result, trace)))
@@ -224,7 +226,7 @@ def catalogue_rows(section: Section, search: str | None) -> tuple[CatalogueRow, 
     if section != "prices":
         return rows(section, load_book(), current_date(), search)
     wanted = [name for name in genai.known_targets() if search is None or search.lower() in name.lower()]
-    return priced_rows((genai.exact_price_list(name) for name in wanted), datetime.now(UTC), None)
+    return priced_rows((genai.exact_price_list(name) for name in wanted), current_moment(), None)
 
 
 def two_weeks() -> tuple[Path, ...]:
@@ -252,6 +254,29 @@ def _is_ledger(request: PlanRequest) -> bool:
     from breakeven.wiring.ledger_trace import is_ledger
 
     return any(is_ledger(item) for item in request.files)
+
+
+def _succeeded(request: PlanRequest, targets: Targets, book: Book) -> tuple[Succeeded, ...] | None:
+    """Return what a ledger knows of outcomes, by model; None where the traffic is from elsewhere."""
+    if not _is_ledger(request):
+        return None
+    from breakeven.wiring.plan_success import ledger_success
+
+    return ledger_success(request.files[0], targets, book)
+
+
+def _shadowed(request: PlanRequest, targets: Targets, book: Book) -> tuple[Shadowed, ...]:
+    """Return what pairs of answers say of other models: of the ledger that is named for that, or planned for."""
+    from breakeven.wiring.ledger_trace import is_ledger
+
+    if request.shadow is not None and not is_ledger(request.shadow):
+        raise InputError(f"--shadow {request.shadow[:80]}: name a ledger with pairs of answers, as ledger:FOLDER.")
+    name = request.shadow or (request.files[0] if _is_ledger(request) else None)
+    if name is None:
+        return ()
+    from breakeven.wiring.plan_shadow import ledger_shadowed
+
+    return ledger_shadowed(name, targets, book)
 
 
 def _read(request: PlanRequest) -> Trace:

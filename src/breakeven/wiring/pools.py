@@ -234,7 +234,7 @@ def _values(entry: PoolEntry, folder: Path) -> tuple[Values, Book]:
     book = load_book()
     if entry.scenario is not None:
         from breakeven.sources.scenario import own_assumptions, read_scenario
-        from breakeven.wiring.plan import current_date
+        from breakeven.wiring.clock import current_date
 
         scenario, document = read_scenario(folder / entry.scenario)
         book = book.with_assumptions(own_assumptions(scenario, document, book, scenario.as_of or current_date()))

@@ -33,7 +33,7 @@ from breakeven.studies.proof.outlook import (
 )
 from breakeven.wiring.clock import current_s
 from breakeven.wiring.ledger import waiting_note
-from breakeven.wiring.pools import closed_hours, declared_pools
+from breakeven.wiring.pools import closed_hours, declared_entries, declared_pools
 from breakeven.wiring.proof_savings import TODAY, SavingsQuestion, savings
 from breakeven.wiring.virtual_hours import ask_virtual
 
@@ -213,10 +213,13 @@ def _pool_facts(
 
 
 def _virtual_facts(place: LedgerPlace, config: Path | None, today: date, now_s: float) -> Iterator[PoolFacts]:
-    """Yield virtual pools as the ledger has their hours, whole days alone."""
+    """Yield virtual pools as the ledger has their hours, whole days alone; none that settings have no longer."""
     if not stored_virtual_pools(place.store) and config is None:
         return
+    declared = None if config is None else {name for name, pool in declared_entries(config).items() if pool.virtual}
     for answer, _ in ask_virtual(place, config, (None, None), "day", now_s).answers:
+        if declared is not None and answer.terms.name not in declared:
+            continue
         yield _facts(answer.terms, now_s, is_virtual=True, days=list(_virtual_days(answer, today)))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
-from breakeven.wiring.plan import current_date, require_plan_extra
+from breakeven.wiring.clock import current_date
+from breakeven.wiring.plan import require_plan_extra
 from breakeven.wiring.route import PairsRequest, check_margin, read_pairs
 
 if TYPE_CHECKING:

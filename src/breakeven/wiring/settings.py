@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from breakeven.errors import NoPriceError
+from breakeven.wiring.clock import current_moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from breakeven.catalog.rate_card import RateCard
@@ -34,7 +35,7 @@ def load_settings(path: Path | None, overrides: Overrides | None = None) -> Sett
 
 def cards_now(settings: Settings) -> tuple[CardNow, ...]:
     """Return the card in force now for every price that can be known before a request comes."""
-    now = datetime.now(UTC)
+    now = current_moment()
     return tuple(_card_now(found, now) for found in settings.prices)
 
 

@@ -9,7 +9,8 @@ from breakeven.capacity.estimate import basis_of
 from breakeven.errors import InputError
 from breakeven.quantities import SECONDS_PER_HOUR
 from breakeven.sources.calibration import read_calibration
-from breakeven.wiring.plan import current_date, find_prices
+from breakeven.wiring.clock import current_date
+from breakeven.wiring.plan import find_prices
 from breakeven.wiring.pool_text import deployment_of
 from breakeven.wiring.simulate_check import overflow_values, week_of
 

@@ -24,6 +24,7 @@ from breakeven.routing.health import Breaker
 from breakeven.settings.check_tasks import tables_of
 from breakeven.settings.prices import priced_as
 from breakeven.sources.genai import exact_price_list, known_targets
+from breakeven.wiring.alert_plan import alerts_plan
 from breakeven.wiring.batches import batches_plan
 from breakeven.wiring.console import control_plan
 from breakeven.wiring.limits import rules_of_entry, rules_of_quotas, shared_state_of
@@ -31,6 +32,7 @@ from breakeven.wiring.pools import gateway_pools
 from breakeven.wiring.routes import route_of, tasks_plan
 from breakeven.wiring.targets import target_of
 from breakeven.wiring.telemetry import telemetry_plan
+from breakeven.wiring.trials import copy_rules, trials_plan
 from breakeven.wiring.virtual import virtual_plan
 
 if TYPE_CHECKING:
@@ -76,6 +78,11 @@ def build_snapshot(settings: Settings, warn: Callable[[str], None] = _unheard) -
         ledger=_ledger(settings, pools),
         price_lists=_price_lists(settings, pools),
     )
+    if file.trials is not None:
+        trials = msgspec.msgpack.encode(trials_plan(file.trials, settings, snapshot))
+        snapshot = replace(snapshot, trials=trials, copies=copy_rules(file.trials))
+    if file.alerts is not None:
+        snapshot = replace(snapshot, alerts=msgspec.msgpack.encode(alerts_plan(settings, file.alerts, snapshot)))
     if file.batches is None:
         return snapshot
     return replace(snapshot, batches=msgspec.msgpack.encode(batches_plan(file.batches, snapshot)))

@@ -25,7 +25,7 @@ def verify_plan(entry: VerifyEntry, settings: Settings) -> VerifyPlan:
             json_schema=schema_text(entry, settings.folder),
             own_schema=entry.json_schema == OF_REQUEST,
         ),
-        http=_http(entry.http, settings) if entry.http is not None else None,
+        http=http_check(entry.http, settings) if entry.http is not None else None,
         tasks=entry.tasks or (),
         most_bytes=entry.most_bytes,
         passes_unverifiable=entry.unverifiable == "pass",
@@ -33,7 +33,8 @@ def verify_plan(entry: VerifyEntry, settings: Settings) -> VerifyPlan:
     )
 
 
-def _http(entry: HttpCheckEntry, settings: Settings) -> HttpCheck:
+def http_check(entry: HttpCheckEntry, settings: Settings) -> HttpCheck:
+    """Return a user's own check, as those know it who ask it."""
     url = settings.secrets[entry.url].reveal() if is_reference(entry.url) else entry.url
     address = read_address(url)
     key = (("authorization", f"Bearer {settings.secrets[entry.key].reveal()}"),) if entry.key is not None else ()

@@ -30,7 +30,7 @@ from breakeven.ledger.virtual import (
 )
 from breakeven.studies.virtual.plan import VirtualPlan, VirtualPool, as_if_there, digest_of, paid_hours
 from breakeven.studies.virtual.report import virtual_answer
-from breakeven.wiring.ledger import current_s
+from breakeven.wiring.clock import current_s
 from breakeven.wiring.pools import closed_hours, declared_entries, pool_terms
 
 if TYPE_CHECKING:

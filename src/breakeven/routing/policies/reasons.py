@@ -9,7 +9,8 @@ from typing import Final
     LEAST_BUSY, LOWEST_LATENCY, LATENCY_UNKNOWN, CHEAPEST,
     LESS_BUSY_OF_TWO, PAID_CAPACITY, OVERFLOW, FULL_ANYWAY,
     SAME_PREFIX, PREFIX_SPILLED, WITHIN_PRICE, IN_HOURS, OUT_OF_HOURS, BUDGET_AMPLE,
-) = range(20)  # fmt: skip
+    SHIFTED, SHADOW, JUDGE,
+) = range(23)  # fmt: skip
 REASONS: Final = (
     "none_eligible",
     "first_choice",
@@ -31,6 +32,9 @@ REASONS: Final = (
     "in_hours",
     "out_of_hours",
     "budget_ample",
+    "shifted",
+    "shadow",
+    "judge",
 )
 """By code: nothing may be tried; the first of the order; a later one, since those before it may not serve; what comes
 after a failed attempt; a draw by weight; the only one with weight that may serve; the one with the fewest requests;
@@ -39,4 +43,7 @@ one of those that begin soonest; one of which that is not known, so that it beco
 The less busy of two that were drawn; a node that is paid whether used or not; an API, since no node has room; a node
 that has none, since no API may take it; where requests that begin alike go; where they go when that one has more than
 its share; the first whose price is within the route's limit; the first that is open now; the first in order, since none
-is open; the first whose price is small beside what is left of the budget."""
+is open; the first whose price is small beside what is left of the budget; the target of a shift that is under way.
+
+A candidate that is asked what a client asked another target; a model that compares the two answers.  Both are requests
+of the gateway's own."""

@@ -196,8 +196,9 @@ def _terms(candidates: list[Candidate], values: list[dict[str, float]]) -> tuple
 
 def token_ratios(context: Context, model: str, values: dict[str, float]) -> TokenRatios:
     """Return how counts change at the pool's model and at the overflow; ``targets.others`` names one that differs."""
-    pool_in, pool_out = transfer_ratios(values, same_model=context.same_model(model))
-    over_in, over_out = transfer_ratios(values, same_model=not context.targets.others)
+    pool_in, pool_out = transfer_ratios(values, same_model=context.same_model(model), model=model)
+    others = context.targets.others
+    over_in, over_out = transfer_ratios(values, same_model=not others, model=others[0] if others else "")
     return TokenRatios(
         pool_input_ratio=float(pool_in),
         pool_output_ratio=float(pool_out),

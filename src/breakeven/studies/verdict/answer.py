@@ -61,13 +61,18 @@ def _breaks_even(result: BreakEven) -> str:
 
 
 def _gain_fraction(today: OptionResult, best: OptionResult) -> float:
-    before_usd = today.usd_per_month.likely
-    return 1 - best.usd_per_month.likely / before_usd if before_usd else 0.0
+    before_usd = today.ranking_usd
+    return 1 - best.ranking_usd / before_usd if before_usd else 0.0
 
 
 def usd(value: float) -> str:
     """Format dollars for a sentence: cents only where they matter."""
     return f"{value:,.0f} USD" if abs(value) >= 100 else f"{value:,.2f} USD"
+
+
+def success_usd(value: float) -> str:
+    """Format what one success costs: three digits that count, however little it is."""
+    return usd(value) if value >= 1 or not value else f"{value:.3g} USD"
 
 
 def volume_text(mtok: float) -> str:
@@ -102,10 +107,24 @@ def _opening(today: OptionResult, best: OptionResult, volume: float) -> str:
     )
     if today.excluded_by:
         return f"{base}, but it is excluded: {today.excluded_by[0]}. The best option left is {_named(best)}."
+    if today.success is not None:
+        base += f", and {_success(today)}"
+    what = "cheaper" if today.success is None else "cheaper per success"
     if best.id == today.id:
-        return f"{base}. Nothing that may be recommended is cheaper by {WORTH_A_CHANGE_FRACTION:.0%} or more: stay."
+        return f"{base}. Nothing that may be recommended is {what} by {WORTH_A_CHANGE_FRACTION:.0%} or more: stay."
     saved = today.usd_per_month.likely - best.usd_per_month.likely
-    return f"{base}. The cheapest option that may be recommended is {_named(best)}, {usd(saved)} less."
+    less = f"{usd(saved)} less" if saved >= 0 or best.success is None else f"{usd(-saved)} more"
+    if best.success is not None:
+        return f"{base}. Per success the cheapest that may be recommended is {_named(best)}, {less}; {_success(best)}."
+    return f"{base}. The cheapest option that may be recommended is {_named(best)}, {less}."
+
+
+def _success(item: OptionResult) -> str:
+    """Say what a success costs, and how often there is one."""
+    assert item.success is not None
+    known, share = item.success, item.success.fraction
+    count = f" of {known.known_count:,} known" if known.known_count else f": {known.basis}"
+    return f"{success_usd(known.usd_per_success.likely)} a success ({share.likely:.1%}{count})"
 
 
 def _named(item: OptionResult) -> str:
@@ -198,6 +217,7 @@ def _if_good_enough(options: Sequence[OptionResult], best: OptionResult) -> str:
         if item.quality.standing == "no evidence"
         and not item.excluded_by
         and item.usd_per_month.likely < best.usd_per_month.likely
+        and (item.success is None or item.success.basis == "as today's")
     ]
     if not cheaper:
         return ""

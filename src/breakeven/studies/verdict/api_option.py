@@ -10,6 +10,7 @@ import numpy as np
 from breakeven.economics.stack import CostStack, StackLine, line
 from breakeven.studies.verdict.lines import engineering_lines, one_off_lines, reliability_lines
 from breakeven.studies.verdict.savings import saving_lines
+from breakeven.studies.verdict.shadowed import named_ratios
 from breakeven.studies.verdict.token_price import TrafficPrice, transfer_ratios
 from breakeven.studies.verdict.tuning import UNPRICED, api_tuning_lines, dearer_tokens
 
@@ -55,8 +56,8 @@ class ApiOption:
     def token_lines(self, values: Values) -> tuple[StackLine, ...]:
         """Return the token bill of a month by type."""
         ratio = self.workload.month_ratio(values)
-        into, out = transfer_ratios(values, same_model=self.same_model)
-        named = {} if self.same_model else {"tokeniser_ratio": into, "verbosity_ratio": out}
+        into, out = transfer_ratios(values, same_model=self.same_model, model=self.model)
+        named = {} if self.same_model else named_ratios(values, self.model)
         price = self.standard
         parts: tuple[tuple[str, float, Number, Mapping[str, Number]], ...] = (
             ("input tokens", price.plain_input_usd, into, named),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from breakeven.catalog.roofline import Roofline
     from breakeven.quantities import Interval
     from breakeven.sources.scenario import Scenario
+    from breakeven.studies.verdict.shadowed import Shadowed
+    from breakeven.studies.verdict.succeeded import Succeeded
     from breakeven.studies.verdict.token_price import PricingDay
     from breakeven.studies.verdict.workload import Workload
 
@@ -39,6 +41,11 @@ class Catalogue:
 
     book: Book
     roofline: Roofline
+    shadowed: tuple[Shadowed, ...] = ()
+    """What pairs of answers showed of other models."""
+
+    succeeded: tuple[Succeeded, ...] | None = None
+    """What is known of outcomes, by model; None: nobody looked for any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,11 @@ class Context:
     scenario: Scenario
     targets: Targets
     day: PricingDay
+    shadowed: tuple[Shadowed, ...] = ()
+    """What pairs of answers showed of other models."""
+
+    succeeded: tuple[Succeeded, ...] | None = None
+    """What is known of outcomes, by model; None: nobody looked for any."""
 
     @property
     def on(self) -> date:

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from breakeven.studies.verdict.result import QualityEvidence, Standing
+from breakeven.studies.verdict.shadowed import shadow_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from breakeven.catalog.book import Book
     from breakeven.catalog.models import Score
     from breakeven.sources.scenario import Constraints, Quality
+    from breakeven.studies.verdict.shadowed import Shadowed
 
 GOOD_ENOUGH_RATIO: Final = 0.95
 """001: "Can an open-source model reach 95% of the required accuracy?"."""
@@ -28,13 +30,17 @@ _NARROW: Final = ("HHEM",)
 """Benchmarks of one narrow trait; they do not speak for general quality."""
 
 
-def evidence(model: str, today: str, book: Book, stated: Sequence[Quality]) -> QualityEvidence:
-    """Return what is known of ``model`` beside ``today``: the user's evidence first, then public scores."""
+def evidence(
+    model: str, today: str, book: Book, stated: Sequence[Quality], shadowed: Sequence[Shadowed] = ()
+) -> QualityEvidence:
+    """Return what is known of ``model`` beside ``today``: the user's evidence, then their pairs, then public scores."""
     if model == today:
         return QualityEvidence(standing="same model", reason="the model that serves the traffic today")
     own = next((item for item in stated if item.model.lower() == model.lower()), None)
     if own is not None:
         return _stated(own)
+    if (shown := shadow_evidence(model, shadowed, GOOD_ENOUGH_RATIO)) is not None:
+        return shown
     ratios = _shared_ratios(_scores(model, book), _scores(today, book))
     if len(ratios) < MIN_SHARED_SCORES:
         return QualityEvidence(

@@ -114,7 +114,7 @@ class PoolOption:
         if self.workload.tables is None:
             needed, sized_by = mean / values["target_utilisation_fraction"], "target utilisation"
         else:
-            into, out = transfer_ratios(values, same_model=self.same_model)
+            into, out = transfer_ratios(values, same_model=self.same_model, model=self.model)
             seen = self.workload.tables.peak_nodes(
                 self.service,
                 quantile_fraction=values["peak_quantile_fraction"],
@@ -203,7 +203,7 @@ class PoolOption:
 
     def mean_busy_nodes(self, values: Values) -> Number:
         """Return the nodes that the month's work keeps busy on average, at the capacity that keeps the SLO."""
-        into, out = transfer_ratios(values, same_model=self.same_model)
+        into, out = transfer_ratios(values, same_model=self.same_model, model=self.model)
         month = self.workload.month(values, input_ratio=into, output_ratio=out)
         work = self.service.node_seconds(
             input_tokens=month.input_tokens,

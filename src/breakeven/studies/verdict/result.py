@@ -21,6 +21,7 @@ OptionKind = Literal[
     "today", "today-optimised", "api", "open-model-api", "serverless", "self-hosted", "owned", "hybrid", "provisioned"
 ]
 Standing = Literal["same model", "evidence", "no evidence"]
+SuccessBasis = Literal["your outcomes", "your word", "your shadow comparison", "as today's"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,21 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """How often an option's answers do their job, and what one that does costs.
+
+    Outcomes are of episodes, and of requests that belong to none; intervals hold 80 % of the draws.
+    """
+
+    fraction: Interval
+    basis: SuccessBasis
+    known_count: int
+    """Known outcomes behind it; 0 where it is assumed."""
+
+    usd_per_success: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptionResult:
     """One way to serve the traffic and everything known of its cost."""
 
@@ -172,6 +188,13 @@ class OptionResult:
     swings: tuple[Swing, ...]
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
+    success: Success | None = None
+    """None where nothing is known of how often today's model succeeds: options then rank on cost."""
+
+    @property
+    def ranking_usd(self) -> float:
+        """What it is ranked by: what a success costs where that is known of today's model, else its bill a month."""
+        return self.usd_per_month.likely if self.success is None else self.success.usd_per_success.likely
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,8 @@ from breakeven.studies.verdict.observed import with_observed
 from breakeven.studies.verdict.outlook import Contender, outlook
 from breakeven.studies.verdict.result import CrossingResult, Fact, OptionKind, OptionResult, Verdict
 from breakeven.studies.verdict.select import pool_options, priced_apis
+from breakeven.studies.verdict.shadowed import with_shadowed
+from breakeven.studies.verdict.success import SuccessRates, success_notes, weights_of
 from breakeven.studies.verdict.token_price import PricingDay
 from breakeven.studies.verdict.tuning import UNPRICED
 from breakeven.studies.verdict.turning import turning_points
@@ -81,19 +83,18 @@ def verdict(
     bought = [worlds.case(api) for api in apis]
     run = _running(context, worlds, pools, hybrids, bought)
     results = [*(_api_result(context, case) for case in bought), *(result for _, result in run)]
-    ranked = tuple(sorted((_with_quality_loss(item, results[0].usd_per_month.likely) for item in results), key=_rank))
     cases = {case.option.id: case for case in (*bought, *(case for case, _ in run))}
-    contenders = [
-        Contender(case=cases[item.id], result=item, allowed=may_be_recommended(item))
-        for item in ranked
-        if not item.excluded_by and not item.partial
-    ]
+    rates = SuccessRates.drawn(context, chance)
+    ranked = _ranked(results, cases, rates, context)
+    contenders = _contenders(ranked, cases, rates)
     own = {item.option.id: item.own for item in pools} | {item.option.id: item.nodes.own for item in hybrids}
     turns = turning_points(
-        [(item.case.option, context.with_own(own.get(item.result.id, ()))) for item in contenders if item.allowed]
+        [(item.case.option, context.with_own(own.get(item.result.id, ()))) for item in contenders if item.allowed],
+        weights_of(ranked),
     )
     seen = outlook(contenders, bought[0], context.workload, seed=chance.seed)
     said = answer(ranked, context, turns, seen)
+    told = success_notes(rates, ranked, context)
     ahead = dict.fromkeys((bought[0].option.id, said.recommended, seen.leading_pool))
     month, months = context.workload.month(worlds.likely), context.workload.month(worlds.shared)
     return Verdict(
@@ -109,7 +110,7 @@ def verdict(
         turning_points=turns,
         assumptions=shown_assumptions(context.book, ranked, on, stale_days=STALE_DAYS),
         limits=limits_of(context.workload, context.book),
-        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured, *unheld, *_unpriced_tuning(ranked)),
+        warnings=(*warnings, *_backdated(apis, on), *unpriced, *unmeasured, *unheld, *_unpriced_tuning(ranked), *told),
     )
 
 
@@ -117,13 +118,41 @@ def _context(
     profile: TrafficProfile, catalogue: Catalogue, scenario: Scenario, targets: Targets, day: PricingDay
 ) -> Context:
     return Context(
-        book=with_observed(catalogue.book, profile),
+        book=with_observed(with_shadowed(catalogue.book, catalogue.shadowed), profile),
         roofline=catalogue.roofline,
         workload=Workload(profile=profile, total_tokens_per_month=scenario.traffic.total_tokens_per_month),
         scenario=scenario,
         targets=targets,
         day=day,
+        shadowed=catalogue.shadowed,
+        succeeded=catalogue.succeeded,
     )
+
+
+def _ranked(
+    results: Sequence[OptionResult], cases: Mapping[str, Case], rates: SuccessRates | None, context: Context
+) -> tuple[OptionResult, ...]:
+    """Return results from the best down, with what a success costs where that is known; today's comes first here."""
+    today_usd = results[0].usd_per_month.likely
+    found = (_with_quality_loss(item, today_usd) for item in results)
+    if rates is not None:
+        found = (rates.with_success(cases[item.id], item, context) for item in found)
+    return tuple(sorted(found, key=_rank))
+
+
+def _contenders(
+    ranked: Sequence[OptionResult], cases: Mapping[str, Case], rates: SuccessRates | None
+) -> list[Contender]:
+    return [
+        Contender(
+            case=cases[item.id],
+            result=item,
+            allowed=may_be_recommended(item),
+            success_fraction=1.0 if rates is None else rates.of(cases[item.id].option).drawn,
+        )
+        for item in ranked
+        if not item.excluded_by and not item.partial
+    ]
 
 
 def _running(
@@ -307,7 +336,9 @@ def _result(
         lines=line_results(likely, drawn),
         nodes=None if isinstance(option, ApiOption) else nodes_of(option, case),
         overflow=overflow_of(option, case) if isinstance(option, HybridOption) else None,
-        quality=weaker([evidence(model, context.targets.today_model, context.book, stated) for model in models]),
+        quality=weaker(
+            [evidence(model, context.targets.today_model, context.book, stated, context.shadowed) for model in models]
+        ),
         excluded_by=excluded,
         partial=likely.partial,
         paying_quality_loss_fraction=None,
@@ -328,7 +359,7 @@ def _with_quality_loss(item: OptionResult, today_usd: float) -> OptionResult:
 
 def _rank(item: OptionResult) -> tuple[bool, bool, bool, float]:
     unproven = item.quality.standing == "no evidence"
-    return bool(item.excluded_by), unproven, bool(item.partial), item.usd_per_month.likely
+    return bool(item.excluded_by), unproven, bool(item.partial), item.ranking_usd
 
 
 def _unpriced_tuning(results: Sequence[OptionResult]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from breakeven.catalog.rate_card import PROCESSINGS
 from breakeven.errors import NoPriceError
 from breakeven.quantities import SECONDS_PER_DAY
+from breakeven.studies.verdict.shadowed import TOKENISER, VERBOSITY, model_ratio
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
@@ -137,9 +138,14 @@ def _cell_prices(cell: PriceCell, card: RateCard) -> dict[str, Decimal | None]:
     return prices | {"requests": card.prices.request_usd * cell.requests}
 
 
-def transfer_ratios(values: Values, *, same_model: bool) -> tuple[Number, Number]:
-    """Return what input and output counts become on another model: counts do not transfer."""
-    return (1.0, 1.0) if same_model else (values["tokeniser_ratio"], values["verbosity_ratio"])
+def transfer_ratios(values: Values, *, same_model: bool, model: str = "") -> tuple[Number, Number]:
+    """Return what input and output counts become on another model: counts do not transfer.
+
+    Those that were measured for ``model`` go before those that are assumed for any.
+    """
+    if same_model:
+        return 1.0, 1.0
+    return model_ratio(values, TOKENISER, model), model_ratio(values, VERBOSITY, model)
 
 
 def _usage(**counts: int) -> TokenUsage:

@@ -28,20 +28,25 @@ class _Move:
     usd_per_month: Array
 
 
-def turning_points(eligible: Sequence[tuple[Option, Mapping[str, Interval]]]) -> tuple[TurningPoint, ...]:
+def turning_points(
+    eligible: Sequence[tuple[Option, Mapping[str, Interval]]], weights: Mapping[str, float]
+) -> tuple[TurningPoint, ...]:
     """Move one assumption at a time to each end and see which eligible option is then the cheapest.
 
     Each option comes with the assumptions it answers to, the price of its own nodes among them; a
-    shared assumption moves all options together.  The changes that turn the ranking come back.
+    shared assumption moves all options together.  ``weights`` are the shares of successes by which bills are divided
+    before they are ranked.  The changes that turn the ranking come back.
     """
     if not eligible:
         return ()
     bills = np.array([_moved(option, own, ())[0] for option, own in eligible])
-    winner = int(bills.argmin())
+    shares = np.array([weights[option.id] for option, _ in eligible])
+    winner = int((bills / shares).argmin())
     found: list[TurningPoint] = []
     for move in _moves(eligible, bills):
-        best = int(move.usd_per_month.argmin())
-        if best != winner and move.usd_per_month[best] < move.usd_per_month[winner]:
+        weighed = move.usd_per_month / shares
+        best = int(weighed.argmin())
+        if best != winner and weighed[best] < weighed[winner]:
             option = eligible[best][0]
             found.append(
                 TurningPoint(
