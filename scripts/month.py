@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 KEY: Final = "sk-be-of-the-month"
 START: Final = datetime(2026, 10, 1, tzinfo=UTC)
 NODE_USD_PER_HOUR: Final = "2.50"
+GPU_TIME: Final = {"prefill_s_per_mtok": 30, "decode_s_per_mtok": 2000}
+"""Of a node that is full with prompts as long as these: the memory of nine of them fills it."""
+
 METERED_DAYS: Final = 7
 SHORT_METERED_DAYS: Final = 2
 SHORT_DAYS: Final = 10
@@ -276,7 +279,7 @@ class Story:
         node = _price() | {"name": "a", "url": f"{self._month.url}/node/v1", "since": self._now.isoformat()}
         shadow = {"model": "chat", "candidate": "own/a", "share": 0.25}
         self._month.change(
-            pools={"own": _pool() | {"model": "m", "nodes": [node]}},
+            pools={"own": _pool() | {"model": "m", "nodes": [node], "gpu_time": GPU_TIME}},
             models={"chat": {"targets": ["api"]}, "night": {"targets": ["own"]}},
             trials={"shadows": [shadow], "check": {"url": f"{self._month.url}/check"}, "budget_day_usd": 1000},
             batches={"slots": 8, "hours": 8},
@@ -332,11 +335,11 @@ class Story:
         _title(f"The month is over; the API's bill is {charged_usd} USD")
         first, last = f"{START:%Y-%m-%d}", f"{self._now:%Y-%m-%d}"
         self._show("statement", f"{START:%Y-%m}", "--invoice", "invoice.json", first=1)
-        self._show("savings", "--from", first, "--to", last, *AGAINST, first=1)
+        self._show("savings", "--since", first, "--until", last, *AGAINST, first=1)
         self._show("outcomes", "cost", "--by", "task,target", first=7)
         if not self._short:
             self._show("advise")
-        ours = month.record("savings", "--from", first, "--to", last, *AGAINST)
+        ours = month.record("savings", "--since", first, "--until", last, *AGAINST)
         return self._agree(charged_usd, ours)
 
     def _agree(self, charged_usd: Decimal, ours: dict[str, Any]) -> int:

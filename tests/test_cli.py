@@ -171,3 +171,14 @@ def test_a_bill_of_bad_rows_only_gets_the_message_of_its_rows(tmp_path: Path) ->
     assert done.returncode == 2
     assert "5000" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["advise", "outlook"])
+def test_without_the_packages_for_planning_it_says_what_to_install(command: str, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.modules['numpy'] = None; sys.argv[1:] = [{command!r}]\nfrom breakeven.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("breakeven: This command needs numpy")
+    assert "pip install 'breakeven[plan]'" in done.stderr

@@ -116,3 +116,11 @@ def test_what_cannot_be_written_is_said_and_leaves_no_file(
     with pytest.raises((InputError, BreakevenError), match=told):
         run(store, "export", tmp_path / words[0], *words[1:])
     assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_was_charged_it_says_so(store: Path, tmp_path: Path) -> None:
+    found = json.loads(
+        run(store, "export", tmp_path / "none.csv", "--format", "focus", "--until", "2020-01-01", "--json")
+    )
+    assert found["rows"] == 0
+    assert found["notes"] == ["Nothing was charged in hours that are over, so there is no row."]

@@ -11,6 +11,7 @@ import pytest
 from breakeven.cli import main
 from breakeven.ledger.pairs import SERVED, SHIFT, Pair, PairCheck, Side, keep
 from breakeven.ledger.shifts import shift_events, stored_shifts
+from breakeven.trials.counts import TrialsState, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,6 +174,22 @@ def test_without_a_gateway_that_compares_it_is_said_that_nothing_will_move(run: 
     assert "Note: No gateway compares answers here now" in run("status")[1]
     (note,) = json.loads(run("status", "--json")[1])["notes"]
     assert "breakeven config reload" in note
+
+
+def test_where_the_budget_of_the_day_is_spent_it_is_said_that_no_pairs_come(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breakeven.trials.intake.is_listened_on", lambda _: True)
+    run("start", "chat", "--to", "new")
+    for spent_usd, notes in (("18.99", []), ("19.97", ["19.97 of 20.00 USD"])):
+        state = TrialsState(
+            at_s=2, started_s=1, received_count=0, waiting_count=0, dropped_count=0, pairs_count=0, outcomes_count=0,
+            skipped={}, spent_usd=spent_usd, budget_usd="20", trouble="",
+        )  # fmt: skip
+        write_state(store.parent, state)
+        found = json.loads(run("status", "--json")[1])["notes"]
+        assert len(found) == len(notes)
+        assert all(note in told for note, told in zip(notes, found, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_what_is_known_how_sure_and_how_many_more_is_said_in_words() -> None:
     found = said(NEW.after([0.0, 0.0, 1.0, 0.0, -1.0] * 60))
     assert found.words == (
         "Held at 1 %: over 300 pairs (40 % differ) the candidate scores +0.0 points against the incumbent (95 %, "
-        "however often one looks: -12.3 to +12.8). A bet that it is not 3 points worse stands at 1.1 times its "
+        "however often one looks: -13.4 to +13.4). A bet that it is not 3 points worse stands at 1.1 times its "
         "stake; 20 times is needed for a risk of 5 %. About 1,900 pairs more if they are like these (4 in 5 times at "
         "most 3,600)."
     )

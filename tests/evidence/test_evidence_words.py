@@ -17,7 +17,7 @@ def test_a_candidate_that_is_good_enough_is_called_so() -> None:
     betting = NEW.after([1.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0] * 60)
     assert pairs_words(betting) == (
         "over 480 pairs (37.5 % differ) the candidate scores +12.5 points against the incumbent (95 %, however often "
-        "one looks: +2.9 to +22.1). It is not 3 points worse: a bet on that grew to 25,759 times its stake; 20 times "
+        "one looks: +2.2 to +22.8). It is not 3 points worse: a bet on that grew to 25,759 times its stake; 20 times "
         "suffices for a risk of 5 %."
     )
     assert needed_words(betting) == ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +110,55 @@ def test_a_receiver_that_is_away_is_told_when_it_is_back_and_the_others_meanwhil
         assert kinds(receiver) == [("unknown_price", "raised")]
         assert len(mail.mails) == 1
     assert gateway.said().count("Alerts cannot tell ops") == 1
+
+
+def watchers(gateway: Gateway) -> list[int]:
+    """The processes that look at the ledger for alerts."""
+    found = []
+    for pid in gateway.alive():
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if b"wiring.alerts" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def reload(gateway: Gateway, plan: Settings, until: str = "in force") -> None:
+    """Let the running gateway take these settings, and wait until it says that it has."""
+    seen = gateway.said().count(until)
+    gateway.configure(plan)
+    command = [sys.executable, "-m", "breakeven", "config", "reload", str(gateway.folder / "breakeven.yaml")]
+    subprocess.run(command, check=True, capture_output=True)
+    wait_for(lambda: gateway.said().count(until) > seen, f"the gateway does not say {until!r}", gateway.said)
+
+
+def test_a_reload_starts_and_changes_and_stops_what_tells(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream, receiver: HttpReceiver
+) -> None:
+    upstream.script("a", answers.whole())
+    plan = configured(upstream, {"ops": {"webhook": f"{receiver.url}/first"}})
+    without = {name: value for name, value in plan.items() if name != "alerts"}
+    gateway = start_gateway(without)
+    ask(gateway, "unpriced")
+    assert (watchers(gateway), receiver.sent) == ([], [])
+
+    reload(gateway, plan)
+    receiver.wait_for(1)
+    (first,) = watchers(gateway)
+
+    other = configured(upstream, {"new": {"webhook": f"{receiver.url}/second"}})
+    reload(gateway, other)
+    receiver.wait_for(2)
+    assert [sent.path for sent in receiver.sent] == ["/first", "/second"], "each receiver is told once"
+    reload(gateway, other | {"models": plan["models"] | {"more": {"targets": ["priced"]}}})
+    ask(gateway, "more")
+    wait_for(lambda: len(watchers(gateway)) == 1, "one process looks", gateway.said)
+    assert watchers(gateway) != [first], "what was told to stop has stopped"
+
+    reload(gateway, without)
+    wait_for(lambda: not watchers(gateway), "the process does not end", gateway.said)
+    ask(gateway, "unpriced")
+    assert len(receiver.sent) == 2
+    assert gateway.stop() == 0
 
 
 def test_a_budget_is_told_and_an_alertmanager_is_kept_up_to_date(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import answers, payloads
-from gateway.gateway import TIMEOUTS, settings, wait_for
+from gateway.gateway import TIMEOUTS, settings, target, wait_for
+from gateway.scripted import scripted_upstream
 from gateway.wire import chat_bytes
 
 if TYPE_CHECKING:
@@ -122,6 +126,49 @@ def test_the_urgent_go_first_and_keys_in_turn(start_gateway: Start, upstream: Sc
     assert node.order == ["first", "second", "urgent", "plain 1", "plain 2", "low"]
 
 
+def made_key(gateway: Gateway, name: str, *options: str) -> str:
+    """Make a key with the command, and wait until the running gateway knows it."""
+    command = [sys.executable, "-m", "breakeven", "keys", "create", name, *options, "--json"]
+    done = subprocess.run(
+        [*command, "--config", str(gateway.folder / "breakeven.yaml")],
+        cwd=gateway.folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    secret: str = json.loads(done.stdout)["key"]
+
+    def known() -> bool:
+        with gateway.line() as line:
+            return line.ask("GET", "/v1/models", authorization=f"Bearer {secret}").status == 200
+
+    wait_for(known, f"the gateway does not know the key {name}", gateway.said)
+    return secret
+
+
+def test_keys_of_the_store_wait_by_the_priority_they_were_made_with(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
+) -> None:
+    gateway = start(start_gateway, upstream)
+    keys = {
+        name: f"Bearer {made_key(gateway, name, *options)}"
+        for name, options in {"high": ("--priority", "7"), "low": ("--priority", "-7"), "plain": ()}.items()
+    }
+    asked = fill(gateway, node)
+    for name in ("low", "plain", "high"):
+        asked.append(Asking(gateway, name, authorization=keys[name]))
+        settle()
+    asked.append(Asking(gateway, "low that asks for more", authorization=keys["low"], x_breakeven_priority="90"))
+    settle()
+    asked.append(Asking(gateway, "high that asks for less", authorization=keys["high"], x_breakeven_priority="3"))
+    settle()
+    assert node.order == ["first", "second"]
+    for count in range(3, 8):
+        node.end_one()
+        wait_for(lambda count=count: len(node.order) == count, "nobody takes the free place")  # type: ignore[misc]
+    for _ in range(2):
+        node.end_one()
+    assert [client.status for client in asked] == [200] * 7
+    assert node.order[2:] == ["high", "high that asks for less", "plain", "low", "low that asks for more"]
+
+
 def test_who_would_come_too_late_is_told_so(start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode) -> None:
     gateway = start(start_gateway, upstream, longest_s=0.5)
     asked = fill(gateway, node)
@@ -170,3 +217,40 @@ def test_a_client_that_leaves_gives_its_place_up(
         node.end_one()
     assert [client.status for client in (*asked, after)] == [200] * 3
     assert node.order == ["first", "second", "after"]
+
+
+@pytest.mark.parametrize("way", ["header", "key", "tag"])
+def test_marked_requests_wait_for_what_is_inside_while_others_go_outside(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode, way: str
+) -> None:
+    """The only node inside is full: an API outside has room, and must not see what is marked, however long it waits."""
+    with scripted_upstream() as outside:
+        outside.script("api", SERVES)
+        own = {"slots": 1, "full": {"waiting": 1, "back": 1}, "timeouts": TIMEOUTS | {"first_token_s": 15}}
+        own |= {"nodes": [{"name": "a", "url": upstream.url("a")}], "sensitivities": ["local-only"]}
+        models = {"chat": {"targets": ["own", "api"], "policy": "overflow", "waiting": {"longest_s": 3}}}
+        plan = settings({"api": target(outside.url("api"))}, models, pools={"own": own})
+        plan["sensitivity_of_tags"] = {"data=patient": "local-only"}
+        plan["keys"].append(
+            {"name": "ward", "sha256": hashlib.sha256(URGENT_KEY.encode()).hexdigest(), "sensitivity": "local-only"}
+        )
+        gateway = start_gateway(plan)
+        asked = fill(gateway, node)
+        mark = {
+            "header": {"x_breakeven_sensitivity": "local-only"},
+            "key": {"authorization": f"Bearer {URGENT_KEY}"},
+            "tag": {"x_breakeven_tags": "data=patient"},
+        }[way]
+        waits = Asking(gateway, "waits", **mark)
+        settle()
+        assert (outside.connection_count, node.order) == (0, ["first", "second"])
+        assert Asking(gateway, "open").status == 200
+        assert [call.json["user"] for call in outside.calls("api")] == ["open"], "there is room outside"
+        node.end_one()
+        wait_for(lambda: "waits" in node.order, "it does not get the place that is free", gateway.said)
+        late = Asking(gateway, "late", **mark)
+        assert late.status == 503, "rather none than one outside"
+        for _ in range(2):
+            node.end_one()
+        assert [client.status for client in (*asked, waits)] == [200] * 3
+        assert [call.json["user"] for call in outside.calls("api")] == ["open"]

@@ -158,7 +158,6 @@ def test_evaluations_are_read_from_log_records_and_from_events_of_spans(tmp_path
         (langfuse.read, [3], "no object with fields"),
         (langfuse.read, b'{"name": "n"}\nnonsense', "no JSON"),
     ],
-    ids=str,
 )
 def test_a_record_that_says_nothing_is_told_and_never_lost_silently(
     tmp_path: Path, reader: Read, record: object, why: str

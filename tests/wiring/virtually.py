@@ -85,8 +85,8 @@ def plan(store: Path, *pools: VirtualPool) -> VirtualPlan:
     return VirtualPlan(store=str(store), pools=pools or (pool(),))
 
 
-def put(folder: Path, many: Sequence[dict[str, Any]]) -> Path:
-    """Write rows, each with ``at_us``, to a spool, and move them."""
+def put(folder: Path, many: Sequence[dict[str, Any]], schedule: CardSchedule | None = None) -> Path:
+    """Write rows, each with ``at_us``, to a spool, and move them; at ``prices()`` where no others are said."""
     folder.mkdir(exist_ok=True)
     worker = sum(1 for _ in folder.iterdir())
     spool = Spool(folder / "spool", worker=worker)
@@ -116,7 +116,7 @@ def put(folder: Path, many: Sequence[dict[str, Any]]) -> Path:
         spool.add(row._replace(**labels))
     assert spool.flush()
     spool.close()
-    mover = Mover(folder / "spool", Store(folder / "ledger.sqlite"), prices())
+    mover = Mover(folder / "spool", Store(folder / "ledger.sqlite"), schedule or prices())
     mover.drain()
     assert not mover.trouble
     mover.close()

@@ -38,6 +38,7 @@ MAX_BATCHES_LISTED: Final = 100
 MIN_KEPT_S: Final = 3600
 MAX_KEPT_S: Final = 2_592_000
 LABELS: Final = "x-breakeven-"
+SENSITIVITY: Final = "x-breakeven-sensitivity"
 OURS: Final = frozenset({"x-breakeven-episode", "x-breakeven-priority", "x-breakeven-batch"})
 """Labels that each line gets from us."""
 
@@ -137,6 +138,7 @@ class Api:
             size_bytes=size_bytes,
             created_s=now_s,
             expires_s=now_s + kept_s,
+            sensitivities=caller.sensitivities,
         )
 
     def _refuse_full(self, caller: Caller, more_bytes: int) -> None:
@@ -201,8 +203,8 @@ class Api:
             owner=caller.owner,
             key=caller.key,
             models=caller.models,
-            sensitivities=caller.sensitivities,
-            labels=_labels(request),
+            sensitivities=tuple(sorted({*caller.sensitivities, *file.sensitivities})),
+            labels=_labels(request, file.sensitivities),
             endpoint=endpoint,
             input_file=name,
             window=given["completion_window"],
@@ -325,6 +327,14 @@ def _kept_s(given: Any, default_s: float, param: str) -> int:
     return min(int(text), int(default_s))
 
 
-def _labels(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return what the client says about its batch, for each of its lines: what kind of data it is, above all."""
-    return tuple(item for item in request.headers.items() if item[0].startswith(LABELS) and item[0] not in OURS)
+def _labels(request: Request, marks: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return what the client says about its batch, for each of its lines: what kind of data it is, above all.
+
+    ``marks`` are those of its file, which hold beside what is said now.
+    """
+    said = [item for item in request.headers.items() if item[0].startswith(LABELS) and item[0] not in OURS]
+    if marks:
+        own = [value for name, value in said if name == SENSITIVITY]
+        said = [item for item in said if item[0] != SENSITIVITY]
+        said.append((SENSITIVITY, ",".join((*own, ",".join(marks).encode().decode("latin-1")))))  # as headers are read
+    return tuple(said)

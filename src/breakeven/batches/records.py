@@ -43,6 +43,8 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     created_s: int
     expires_s: int
+    sensitivities: tuple[str, ...] = ()
+    """Kinds of data that it was marked with when it came; every batch of it is marked with them too."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -69,7 +71,7 @@ class Batch(msgspec.Struct, kw_only=True):
     key: str
     models: tuple[str, ...]
     sensitivities: tuple[str, ...]
-    """Kinds of data that it was marked with when it was made."""
+    """Kinds of data that it, or its file, was marked with when it was made."""
 
     labels: tuple[tuple[str, str], ...]
     """Headers that its client sent, for every line of it."""

@@ -23,7 +23,8 @@ BUSY_S: Final = 30.0
 _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS file (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, filename TEXT NOT NULL,
-        purpose TEXT NOT NULL, size_bytes INTEGER NOT NULL, created_s INTEGER NOT NULL, expires_s INTEGER NOT NULL
+        purpose TEXT NOT NULL, size_bytes INTEGER NOT NULL, created_s INTEGER NOT NULL, expires_s INTEGER NOT NULL,
+        sensitivities TEXT NOT NULL DEFAULT ''
     )""",
     "CREATE INDEX IF NOT EXISTS file_owner ON file (owner, number)",
     """CREATE TABLE IF NOT EXISTS batch (
@@ -46,7 +47,10 @@ _TABLES: Final = (
         size_bytes INTEGER NOT NULL, PRIMARY KEY (job, digest)
     ) WITHOUT ROWID""",
 )
-_FILE: Final = "id, owner, filename, purpose, size_bytes, created_s, expires_s"
+_FILE: Final = "id, owner, filename, purpose, size_bytes, created_s, expires_s, sensitivities"
+_MARKED: Final = "ALTER TABLE file ADD COLUMN sensitivities TEXT NOT NULL DEFAULT ''"
+"""What stores lack that were made before files kept their marks."""
+
 # ruff: noqa: S608 - the names in these statements stand in this module, and values are bound
 
 
@@ -63,6 +67,8 @@ class Store:
         )
         for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", *_TABLES):
             self.connection.execute(statement)
+        if "sensitivities" not in {row[1] for row in self.connection.execute("PRAGMA table_info(file)")}:
+            self.connection.execute(_MARKED)
 
     def close(self) -> None:
         """Let go of it."""
@@ -88,7 +94,8 @@ class Store:
     def add_file(self, file: StoredFile) -> None:
         """Note a file whose content is there."""
         self.connection.execute(
-            f"INSERT OR IGNORE INTO file ({_FILE}) VALUES (?,?,?,?,?,?,?)", msgspec.structs.astuple(file)
+            f"INSERT OR IGNORE INTO file ({_FILE}) VALUES (?,?,?,?,?,?,?,?)",
+            (*msgspec.structs.astuple(file)[:-1], ",".join(file.sensitivities)),
         )
 
     def file(self, name: str, owner: str) -> StoredFile | None:
@@ -194,7 +201,9 @@ def _page(table: str, owner: str, after: str | None, *, newest: bool) -> tuple[s
 
 
 def _file(row: tuple[Any, ...]) -> StoredFile:
-    return StoredFile(**dict(zip(_FILE.split(", "), row, strict=True)))
+    *told, marks = row
+    names = _FILE.split(", ")[:-1]
+    return StoredFile(**dict(zip(names, told, strict=True)), sensitivities=tuple(marks.split(",")) if marks else ())
 
 
 def _batch(content: bytes) -> Batch:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from breakeven.cli.ledger_options import Config, Json, Ledger  # noqa: TC001 - typer reads these at run time
+from breakeven.reports.words import day
 
 if TYPE_CHECKING:
     from breakeven.studies.advice import Advice, Given
@@ -27,15 +28,16 @@ def advise(
     as_json: Json = False,
 ) -> None:
     """Say what to do: nodes, GPUs, tasks, batches at night, prices, or back to the API; each with its evidence."""
+    from breakeven.wiring.plan import require_plan_extra
+
+    require_plan_extra()  # before what is imported next, which needs it
     from breakeven.cli.output import working
     from breakeven.studies.advice import Edges
     from breakeven.wiring.advise import advise as weigh
     from breakeven.wiring.ledger import find_ledger
     from breakeven.wiring.ledger_prices import settings_path
-    from breakeven.wiring.plan import require_plan_extra
     from breakeven.wiring.proof_savings import today_of
 
-    require_plan_extra()
     place, settings = find_ledger(ledger, config), settings_path(ledger, config)
     with working("Weighing what could be done"):
         edges, named = Edges(least_usd_per_month=least), tuple(map(today_of, today or ()))
@@ -62,7 +64,7 @@ def _show(found: Advised, *, every: bool) -> None:
     if len(given) > 1:
         typer.echo("Each is reckoned alone, as things are now: what they save does not add up.")
     for item in withdrawn:
-        typer.echo(f"withdrawn {_day(item.since_s)}: {item.advice.kind.replace('_', ' ')}, {item.advice.subject}")
+        typer.echo(f"withdrawn {day(item.since_s)}: {item.advice.kind.replace('_', ' ')}, {item.advice.subject}")
     if every:
         names = {item.name for item in given}
         for advice in found.weighed:
@@ -82,13 +84,7 @@ def _show_one(mark: str, advice: Advice, since: Given | None = None) -> None:
         typer.echo(f"   - {line}")
     if since is not None:
         typer.echo(f"   do: {advice.todo}")
-        typer.echo(f"   advised since {_day(since.since_s)}")
-
-
-def _day(at_s: float) -> str:
-    from datetime import UTC, datetime
-
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d}"
+        typer.echo(f"   advised since {day(since.since_s)}")
 
 
 def _record(found: Advised) -> dict[str, object]:
@@ -97,7 +93,7 @@ def _record(found: Advised) -> dict[str, object]:
         "to": f"{found.ends:%Y-%m-%d}",
         "paid_usd_per_month": found.paid_usd_per_month,
         "least_usd_per_month": found.least_usd_per_month,
-        "advice": [_one(item.advice) | {"state": item.state, "since": _day(item.since_s)} for item in found.given],
+        "advice": [_one(item.advice) | {"state": item.state, "since": day(item.since_s)} for item in found.given],
         "weighed": [_one(advice) for advice in found.weighed],
         "notes": found.notes,
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from breakeven.errors import InputError
+from breakeven.reports.words import day, moment
 
 if TYPE_CHECKING:
     from breakeven.ledger.keys import KeyLimits, StoredKey
@@ -104,7 +105,7 @@ def rotate(
 
     place, overlap_s, now_s = find_ledger(ledger, config), _duration_s(overlap), current_s()
     secret = rotate_key(place.store, name, now_s=now_s, overlap_s=overlap_s)
-    until = _moment(now_s + overlap_s)
+    until = moment(now_s + overlap_s)
     if as_json:
         from breakeven.reports.as_json import to_json
 
@@ -141,11 +142,11 @@ def list_(ledger: Ledger = None, config: Config = None, as_json: Json = False) -
     headings = ("key", "shown as", "state", "team", "models", "tags", "sensitivity", "limits", "made", "until")
     table = Table(*headings, box=None, pad_edge=False)
     for key in keys:
-        until = _day(key.expires_s) if key.expires_s is not None else ""
+        until = day(key.expires_s) if key.expires_s is not None else ""
         models = ", ".join(key.models) or "all"
         state, limits = _state(key, now_s), _limits_in_words(key.limits)
         said = key.team, models, key.tags, key.limits.sensitivity, limits
-        table.add_row(key.name, key.shown, state, *said, _day(key.created_s), until)
+        table.add_row(key.name, key.shown, state, *said, day(key.created_s), until)
     console().print(table)
 
 
@@ -182,10 +183,10 @@ def _record(key: StoredKey, now_s: float) -> dict[str, object]:
         "priority": key.limits.priority,
         "team": key.team,
         "limits": _limits_record(key.limits),
-        "former_until": _moment(key.former_until_s) if key.former_until_s > now_s else None,
-        "created": _day(key.created_s),
-        "expires": _day(key.expires_s) if key.expires_s is not None else None,
-        "revoked": _day(key.revoked_s) if key.revoked_s is not None else None,
+        "former_until": moment(key.former_until_s) if key.former_until_s > now_s else None,
+        "created": day(key.created_s),
+        "expires": day(key.expires_s) if key.expires_s is not None else None,
+        "revoked": day(key.revoked_s) if key.revoked_s is not None else None,
     }
 
 
@@ -214,14 +215,6 @@ def _state(key: StoredKey, now_s: float) -> str:
     if key.revoked_s is not None:
         return "revoked"
     return "expired" if key.expires_s is not None and key.expires_s <= now_s else "valid"
-
-
-def _day(moment_s: float) -> str:
-    return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d}"
-
-
-def _moment(moment_s: float) -> str:
-    return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _dollars(option: str, text: str | None) -> Decimal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -156,6 +157,7 @@ def _say(done: ImportedOutcomes, *, dry_run: bool) -> None:
     )
     if done.unmatched_count:
         typer.echo("Those are kept under the ids that they bring, and count once the ledger has what they speak of.")
+        _say_what_is_closed(done.unmatched_count)
     if done.verdict_count < done.read_count:
         left = done.read_count - done.verdict_count
         typer.echo(f"{left:,} do not say success or failure; --success 'NAME>=NUMBER' says which scores are one.")
@@ -195,6 +197,15 @@ def _count_up(count: int, counts: dict[str, int]) -> None:
     if counts["of others"]:
         told.append(f"{counts['of others']:,} of other keys' requests, which do not count")
     typer.echo("; ".join(told))
+    _say_what_is_closed(counts["unknown"])
+
+
+def _say_what_is_closed(unknown_count: int) -> None:
+    """Say that closed days cannot be looked into here, where that may be why something is unknown."""
+    if unknown_count and find_spec("pyarrow") is None:
+        typer.echo(
+            "Rows of closed days are not looked up, since that needs pyarrow: pip install 'breakeven[plan]'", err=True
+        )
 
 
 def _shown(text: str) -> str:

@@ -105,6 +105,7 @@ def _show(found: OutcomeCosts, asked: Asked) -> None:
 
     if not found.groups:
         typer.echo("No request in these hours has these labels; nothing to show.")
+        typer.echo("Hours that are not over are left out, unless --so-far takes them in.")
         return
     _show_groups(found, failures=asked.failure_usd is not None)
     for line in _under(found):
@@ -113,7 +114,8 @@ def _show(found: OutcomeCosts, asked: Asked) -> None:
         typer.echo(rivals_text(rivals))
     if found.rivals:
         typer.echo(
-            "As routed, targets may have got different requests; `breakeven shadow report` compares the same ones."
+            "Compared with idle time. As routed, targets may have got different requests; `breakeven shadow report` "
+            "compares the same ones."
         )
     for line in _cheapest(found, asked):
         typer.echo(line)

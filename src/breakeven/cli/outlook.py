@@ -25,17 +25,18 @@ def outlook(
     as_json: Json = False,
 ) -> None:
     """Look ahead: each pool's break-even with the day it is expected, and the month's bill with its interval."""
+    from breakeven.wiring.plan import require_plan_extra
+
+    require_plan_extra()  # before what is imported next, which needs it
     from breakeven.cli.output import working
     from breakeven.reports.as_json import to_json
     from breakeven.reports.outlook import outlook_document, outlook_json
     from breakeven.wiring.ledger import find_ledger
     from breakeven.wiring.ledger_prices import settings_path
-    from breakeven.wiring.plan import require_plan_extra
     from breakeven.wiring.proof_outlook import OutlookQuestion
     from breakeven.wiring.proof_outlook import outlook as work_out
     from breakeven.wiring.proof_savings import today_of
 
-    require_plan_extra()
     question = OutlookQuestion(
         budget_usd=_budget(budget) if budget else None, today=tuple(today_of(text) for text in today or ())
     )

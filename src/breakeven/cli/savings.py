@@ -11,8 +11,8 @@ from breakeven.cli.ledger_options import Config, Json, Ledger, moment
 
 
 def savings(
-    from_: Annotated[str | None, typer.Option("--from", help="From this day or hour (UTC): 2026-11-01.")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Before this day or hour (UTC).")] = None,
+    since: Annotated[str | None, typer.Option(help="From this day or hour (UTC): 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this day or hour (UTC).")] = None,
     against: Annotated[
         str,
         typer.Option(help="What would have been paid, A,B: today, optimised, or prices such as openai:gpt-4o-mini."),
@@ -41,8 +41,8 @@ def savings(
 
     names = tuple(name.strip() for name in against.split(",") if name.strip())
     question = SavingsQuestion(
-        since=moment("--from", from_) if from_ else None,
-        until=moment("--to", to) if to else None,
+        since=moment("--since", since) if since else None,
+        until=moment("--until", until) if until else None,
         against=names,
         today=tuple(today_of(text) for text in today or ()),
         measured_tokens=measured_tokens,

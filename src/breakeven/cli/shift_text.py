@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from breakeven.evidence.words import percent, points
 from breakeven.ledger.shifts import ANY_TASK, FINISHED, PAUSED, ROLLED_BACK
+from breakeven.reports.words import moment
+from breakeven.wiring.shift import task_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from breakeven.ledger.shifts import Shift, ShiftEvent
     from breakeven.wiring.shift import ShiftStatus, Started, TaskStatus
 
+_DONE = {
+    "start": "started",
+    "promote": "promoted",
+    "finish": "finished",
+    "roll_back": "rolled back",
+    "pause": "paused",
+    "resume": "resumed",
+}
 _STATES = {PAUSED: "paused", FINISHED: "finished", ROLLED_BACK: "rolled back"}
 
 
@@ -38,20 +47,19 @@ def started_lines(found: Started) -> Iterator[str]:
 def status_lines(found: ShiftStatus, now_s: float) -> Iterator[str]:
     """Yield how a shift stands."""
     shift = found.shift
-    ended = f", ended {_moment(shift.ended_s)}" if shift.ended_s is not None else ""
-    begun = f"begun {_moment(shift.started_s)}{ended}; check: {shift.terms.check}"
+    ended = f", ended {moment(shift.ended_s)}" if shift.ended_s is not None else ""
+    begun = f"begun {moment(shift.started_s)}{ended}; check: {shift.terms.check}"
     yield f"Shift {shift.id}: {shift.model} to {shift.target}, {begun}."
     for task in found.tasks:
-        name = "all tasks" if task.task == ANY_TASK else task.task
         yield ""
-        yield f"{name}: {_where(task, now_s)}"
+        yield f"{task_named(task.task)}: {_where(task, now_s)}"
         yield f"  {task.words}"
         for guard in ("errors", "ttft", "cost"):
             state = task.evidence.get(f"{guard}_state")
             if state in ("unsure", "broken"):
                 yield f"  guard {guard}: {state}"
         if task.last is not None and task.last.kind != "start":
-            yield f"  Last change: {task.last.kind} by {task.last.said_by}, {_moment(task.last.at_s)}."
+            yield f"  Last change: {_done(task.last)} by {task.last.said_by}, {moment(task.last.at_s)}."
     for note in found.notes:
         yield ""
         yield f"Note: {note}"
@@ -70,10 +78,10 @@ def list_lines(shifts: Sequence[Shift]) -> Iterator[str]:
     for shift in shifts:
         state = "ended" if shift.ended_s is not None else "under way"
         tasks = ", ".join(
-            f"{step.task} {_STATES.get(step.state, '')}".strip() + f" {percent(shift.share_fraction(step))}"
+            f"{task_named(step.task)} {_STATES.get(step.state, '')}".strip() + f" {percent(shift.share_fraction(step))}"
             for step in shift.tasks
         )
-        since = _moment(shift.ended_s or shift.started_s)
+        since = moment(shift.ended_s or shift.started_s)
         yield f"{shift.id}  {shift.model} to {shift.target}  {state} since {since}  {tasks}"
 
 
@@ -81,7 +89,7 @@ def event_lines(events: Sequence[ShiftEvent]) -> Iterator[str]:
     """Yield a line a decision."""
     for event in events:
         words = event.evidence.get("words") or ""
-        yield f"{_moment(event.at_s)}  {event.task}  {event.kind} by {event.said_by}  {words}".rstrip()
+        yield f"{moment(event.at_s)}  {task_named(event.task)}  {_done(event)} by {event.said_by}  {words}".rstrip()
 
 
 def shift_record(shift: Shift) -> dict[str, Any]:
@@ -90,8 +98,8 @@ def shift_record(shift: Shift) -> dict[str, Any]:
         "shift": shift.id,
         "model": shift.model,
         "target": shift.target,
-        "started": _moment(shift.started_s),
-        "ended": None if shift.ended_s is None else _moment(shift.ended_s),
+        "started": moment(shift.started_s),
+        "ended": None if shift.ended_s is None else moment(shift.ended_s),
         "terms": msgspec.to_builtins(shift.terms),
         "tasks": [
             {
@@ -99,7 +107,7 @@ def shift_record(shift: Shift) -> dict[str, Any]:
                 "state": step.state,
                 "step": step.step,
                 "share_fraction": shift.share_fraction(step),
-                "since": _moment(step.since_s),
+                "since": moment(step.since_s),
             }
             for step in shift.tasks
         ],
@@ -123,6 +131,10 @@ def status_record(found: ShiftStatus) -> dict[str, Any]:
     return record
 
 
+def _done(event: ShiftEvent) -> str:
+    return _DONE.get(event.kind, event.kind.replace("_", " "))
+
+
 def _where(task: TaskStatus, now_s: float) -> str:
     state = _STATES.get(task.state, "")
     share = f"{percent(task.share_fraction)} of the traffic for {_lasting(now_s - task.since_s)}"
@@ -135,7 +147,3 @@ def _lasting(seconds: float) -> str:
         if seconds >= unit_s:
             return f"{seconds / unit_s:.1f} {name}"
     return f"{max(seconds, 0):.0f} seconds"
-
-
-def _moment(moment_s: float) -> str:
-    return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -43,7 +43,8 @@ class Gate:
         """Return who calls.  Raises ``RefusedError`` for somebody unknown, and for one who may not.
 
         ``browser`` takes a token as the password of HTTP Basic too, which a browser asks for.  Browsers send that
-        along with requests that another site makes, so it must not be allowed where anything is changed.
+        along with requests that another site makes, so it must not be allowed where anything is changed, unless that
+        takes a form of our own page (``forms``).
         """
         if needed is Role.ANYONE:
             return _NOBODY

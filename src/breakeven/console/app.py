@@ -14,9 +14,10 @@ from starlette.routing import Match
 from starlette.routing import Route as WebRoute
 
 from breakeven.console.access import Gate
-from breakeven.console.call import MAX_BODY_BYTES, Answer, Call, RefusedError
+from breakeven.console.call import JSON, MAX_BODY_BYTES, Answer, Call, RefusedError
+from breakeven.console.forms import MEDIA_TYPE, check_site
 from breakeven.console.page import STYLE_HASH
-from breakeven.console.routes import BROWSER_PATHS, ROUTES
+from breakeven.console.routes import BROWSER_PATHS, FORM_PATHS, ROUTES
 from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
     "Connection": "close",
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "form-action 'self'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -79,8 +80,12 @@ def _web_route(route: Route, console: Console, gate: Gate, threads: Executor) ->
             gate.check_host(headers.get("host", ""))
             browser = route.path in BROWSER_PATHS
             caller = gate.admit(headers.get("authorization", ""), route.role, browser=browser)
+            is_form = route.path in FORM_PATHS
+            if is_form:
+                check_site(headers.get("sec-fetch-site", ""))
             query = tuple(request.query_params.multi_items()[:_FIELDS])
-            call = Call(caller.name, request.path_params, query, await _body(request))
+            body = await _body(request, MEDIA_TYPE if is_form else JSON)
+            call = Call(caller.name, caller.role, request.path_params, query, body)
             work = asyncio.get_running_loop().run_in_executor(threads, _answer, route, console, call)
             return _response(await work)
         except RefusedError as error:
@@ -102,8 +107,8 @@ def _answer(route: Route, console: Console, call: Call) -> Answer:
         raise RefusedError(400, "invalid_request", str(error).replace("--", "")) from error
 
 
-async def _body(request: Request) -> bytes:
-    """Read a body of bounded length, in bounded time.  Raises ``RefusedError``."""
+async def _body(request: Request, media_type: str) -> bytes:
+    """Read a body of that type, of bounded length, in bounded time.  Raises ``RefusedError``."""
     too_large = RefusedError(413, "body_too_large", f"A body has {MAX_BODY_BYTES:,} bytes at most.")
     announced = request.headers.get("content-length", "0")
     if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
@@ -117,8 +122,9 @@ async def _body(request: Request) -> bytes:
                     raise too_large
     except TimeoutError as error:
         raise RefusedError(408, "body_too_slow", f"The body did not come within {BODY_S:g} seconds.") from error
-    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise RefusedError(415, "no_json", "Send a body as Content-Type: application/json.")
+    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        code = "no_json" if media_type == JSON else "no_form"
+        raise RefusedError(415, code, f"Send a body as Content-Type: {media_type}.")
     return bytes(body)
 
 

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from breakeven.clock import Clock
+    from breakeven.console.looks import Looks
     from breakeven.console.metrics import Metrics
-    from breakeven.console.plan import ControlPlan
+    from breakeven.console.plan import ControlPlan, Role
+    from breakeven.evidence.shift import Override
+
+    Change = Callable[[int, Override, str | None, str], tuple[str, ...]]
 
 JSON: Final = "application/json"
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -35,6 +39,15 @@ class Console:
     """Has the gateway read its settings again; returns why not, or nothing."""
 
     metrics: Metrics
+    looks: Looks
+    override: Change
+    """Carries out what a person wants of a shift's task (None: of all): number, what, task, who; returns what was done.
+
+    Raises ``InputError`` and ``UnknownNameError`` as ``breakeven shift`` does.
+    """
+
+    form_secret: bytes
+    """Of this process alone: by it a form of the page is known."""
 
 
 class Call(NamedTuple):
@@ -43,6 +56,7 @@ class Call(NamedTuple):
     caller: str
     """Name of its token; empty for nobody in particular."""
 
+    role: Role
     path: Mapping[str, str]
     """Values of the path's placeholders."""
 

@@ -1,6 +1,6 @@
-"""The one page: how the targets are, today's tokens and cost, the last requests.  Plain HTML, no script, no links out.
+"""The one page: targets, today's tokens and cost, what moved and was proven, the last requests.  Plain HTML, no script.
 
-Names come from clients: every text goes through ``_text``, which leaves nothing that a browser would act on.
+Names come from clients: every text goes through ``shown``, which leaves nothing that a browser would act on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import hashlib
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from breakeven.console.call import Answer
+from breakeven.console.markup import sentence, shown, table
+from breakeven.console.moved_page import alerts_word, moved_section
 from breakeven.console.service import target_records
 from breakeven.console.worker_state import read_states
 from breakeven.errors import InputError
@@ -26,26 +27,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from breakeven.console.call import Call, Console
+    from breakeven.console.markup import Cell
     from breakeven.ledger.query import Total
 
 HTML: Final = "text/html; charset=utf-8"
 LAST_REQUESTS: Final = 20
 MOST_ROWS: Final = 50
 _MOST_ATTEMPTS: Final = 16
-_MAX_CHARACTERS: Final = 80
-_MAX_SENTENCE: Final = 1_000
 
 STYLE: Final = """
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
+h3{font-size:1rem;margin:1.5rem 0 .25rem}h4{font-size:.95rem;font-weight:500;margin:.75rem 0 .25rem}
 div{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8886;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums}
+td{vertical-align:top}td.w{white-space:normal;min-width:11rem}
+form{display:flex;gap:.25rem;margin:0}button{font:inherit;font-size:.85rem;padding:0 .5rem;cursor:pointer}
 .open,.failed,.drained{font-weight:600;color:#b3261e}
 @media (prefers-color-scheme:dark){.open,.failed,.drained{color:#ff8a80}}
-p{color:GrayText}
+p{color:GrayText;margin:.25rem 0}p.said{color:CanvasText}.age{font-size:.85rem}
 """
 STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 """By which the page's policy lets this style in, and no other."""
@@ -55,29 +58,28 @@ _LAST: Final = """
         input_tokens, output_tokens
     FROM attempt_said ORDER BY attempt_id DESC LIMIT ?"""
 
-Cell = tuple[str, str]
-"""Text of a cell, and the class of its looks."""
 
-
-def page(console: Console, call: Call) -> Answer:
-    """Render the page."""
-    del call
+def page(console: Console, call: Call, *, above: str = "", is_asked: bool = False) -> Answer:
+    """Render the page; ``above``: HTML that comes first.  Where something ``is_asked``, it waits for the answer."""
     now_s = console.clock.now()
     states = read_states(console.folder, now_s)
     parts = [
-        _table(
+        table(
             "Targets", ("target", "state", "in flight", "tried again in"), map(_target, target_records(console, states))
         ),
         *_today(console.store, now_s),
+        moved_section(console, call),
         _last(console.store),
     ]
     workers = f"{len(states)} of {console.plan.workers} workers"
     moment = f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    again = "" if is_asked else '<meta http-equiv=refresh content="15;url=/">'
     return Answer(
         "<!doctype html><html lang=en><head><meta charset=utf-8><title>Breakeven</title>"
-        '<meta name=viewport content="width=device-width"><meta http-equiv=refresh content=15>'
-        f"<style>{STYLE}</style></head><body><h1>Breakeven {_text(console.plan.version)}</h1>"
-        f"<p>{moment} · {workers} · serves at {_text(console.plan.listen)}</p>{''.join(parts)}</body></html>",
+        f'<meta name=viewport content="width=device-width">{again}'
+        f"<style>{STYLE}</style></head><body><h1>Breakeven {shown(console.plan.version)}</h1>"
+        f"<p>{moment} · {workers} · serves at {shown(console.plan.listen)}{alerts_word(console)}</p>"
+        f"{above}{''.join(parts)}</body></html>",
         media_type=HTML,
     )
 
@@ -102,12 +104,12 @@ def _today(store: Path, now_s: float) -> Iterable[str]:
         except StoreMissingError:
             totals = ()
         except InputError as error:
-            yield f"<h2>{title}</h2><p>{_text(str(error), _MAX_SENTENCE)}</p>"
+            yield f"<h2>{title}</h2>{sentence(str(error))}"
             continue
         shown = [_total(total.labels[0] or "–", total) for total in totals[:MOST_ROWS]]
         if len(totals) > 1:
             shown.append(_total(f"all {len(totals)}", sum_of(totals)))
-        yield _table(title, (label, "requests", "input tokens", "output tokens", "cost USD"), shown)
+        yield table(title, (label, "requests", "input tokens", "output tokens", "cost USD"), shown)
 
 
 def _total(name: str, total: Total) -> list[Cell]:
@@ -125,7 +127,7 @@ def _last(store: Path) -> str:
         found = []
     except (InputError, sqlite3.Error) as error:
         said = trouble_of(store, error) if isinstance(error, sqlite3.Error) else str(error)
-        return f"<h2>{title}</h2><p>{_text(said, _MAX_SENTENCE)}</p>"
+        return f"<h2>{title}</h2>{sentence(said)}"
     latest: dict[int, Sequence[object]] = {}
     for row in found:
         latest.setdefault(row[1], row[2:])  # its last attempt comes first
@@ -133,7 +135,7 @@ def _last(store: Path) -> str:
         "request", "received", "key", "task", "model", "target", "outcome", "status", "first byte", "whole", "input",
         "output",
     )  # fmt: skip
-    return _table(title, heads, (_request(number, row) for number, row in [*latest.items()][:LAST_REQUESTS]))
+    return table(title, heads, (_request(number, row) for number, row in [*latest.items()][:LAST_REQUESTS]))
 
 
 def _request(number: int, row: Sequence[object]) -> list[Cell]:
@@ -153,28 +155,3 @@ def _request(number: int, row: Sequence[object]) -> list[Cell]:
 
 def _seconds(duration_us: object) -> str:
     return "–" if duration_us is None else f"{int(str(duration_us)) / 1e6:.2f} s"
-
-
-def _table(title: str, heads: Sequence[str], body: Iterable[list[Cell]]) -> str:
-    rows = list(body)
-    if not rows:
-        return f"<h2>{_text(title)}</h2><p>Nothing yet.</p>"
-    numbers = ["n" if looks == "n" else "" for _, looks in rows[0]]
-    head = "".join(
-        f"<th scope=col{_class(looks)}>{_text(name)}</th>" for name, looks in zip(heads, numbers, strict=True)
-    )
-    lines = ["".join(f"<td{_class(looks)}>{_text(text)}</td>" for text, looks in cells) for cells in rows]
-    return (
-        f"<h2>{_text(title)}</h2><div><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table></div>"
-    )
-
-
-def _class(looks: str) -> str:
-    return f' class="{escape(looks)}"' if looks else ""
-
-
-def _text(text: str, most: int = _MAX_CHARACTERS) -> str:
-    """Return a text as HTML shows it: escaped, of bounded length, without characters that turn others round."""
-    shown = text if len(text) <= most else f"{text[:most]}…"
-    return escape("".join(letter if letter.isprintable() else "�" for letter in shown))

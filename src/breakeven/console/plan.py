@@ -16,7 +16,7 @@ class Role(IntEnum):
     """Read everything but keys."""
 
     OPERATOR = 2
-    """Take targets out of service and back, have the settings read again."""
+    """Take targets out of service and back, hold shifts or take them back, have the settings read again."""
 
     ADMIN = 3
     """Make, rotate and revoke keys."""

@@ -94,10 +94,16 @@ def success_interval(success_count: int, known_count: int, z: float = Z_95) -> E
     """Return the share of successes among the known, with Wilson's interval; None where none is known."""
     if not known_count:
         return None
+    low, high = wilson_ends(success_count, known_count, z)
+    return Estimate(likely=success_count / known_count, low=low, high=high)
+
+
+def wilson_ends(success_count: int, known_count: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the ends of Wilson's interval of a share, of one known or more."""
     share, part = success_count / known_count, z * z / known_count
     middle = (share + part / 2) / (1 + part)
     half = sqrt(part * (share * (1 - share) + part / 4)) / (1 + part)
-    return Estimate(likely=share, low=max(min(middle - half, share), 0.0), high=min(max(middle + half, share), 1.0))
+    return max(min(middle - half, share), 0.0), min(max(middle + half, share), 1.0)
 
 
 def usd_per_known_success(sums: OutcomeSums, z: float = Z_95) -> Estimate | None:

@@ -1,20 +1,25 @@
 """A confidence sequence for the mean of bounded differences: an interval that holds however often one looks.
 
-The empirical Bernstein sequence of Waudby-Smith and Ramdas (2023, https://arxiv.org/abs/2010.09686, theorem 2), with
-their predictable weights, on differences between -1 and 1.  Its state is a handful of sums, so it survives a restart.
+The empirical Bernstein process of Howard, Ramdas, McAuliffe and Sekhon (2021, https://arxiv.org/abs/1810.08240, theorem
+4), on differences between -1 and 1, mixed over a few rates.  It is an interval for the mean of what was expected of the
+pairs so far, each given those before it: where the mix of requests or a model changes on the way, it follows, and lies
+around the mean that is shown.  Its state is two sums, so it survives a restart.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import log, log1p, sqrt
+from math import exp, log, log1p
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_WEIGHT: Final = 0.5
-"""Of one difference: theirs."""
+RATES: Final = tuple(0.5 * 0.4**place for place in range(6))
+"""At which the process is mixed: from tens of pairs to a million, the best is near one of them."""
+
+WEIGHTS: Final = tuple(0.5**place / (2 - 0.5 ** (len(RATES) - 1)) for place in range(len(RATES)))
+"""Of each rate; 1 in sum.  Most is on those that hundreds of pairs want."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,53 +27,66 @@ class MeanSequence:
     """What an interval for the mean rests on; ``low_score`` and ``high_score`` are its ends.
 
     The chance that the interval ever leaves out the mean is at most ``alpha_fraction``.  The sums are of differences
-    brought to the range from 0 to 1, and of their weights.
+    brought to the range from 0 to 1, and of squares of what each differs from the mean before it.
     """
 
     alpha_fraction: float = 0.05
     pairs_count: int = 0
     sum_score: float = 0.0
     spread_sum_score: float = 0.0
-    weights_sum_ratio: float = 0.0
-    weighted_sum_score: float = 0.0
-    penalty_sum_nats: float = 0.0
-    low_score: float = -1.0
-    high_score: float = 1.0
 
     @property
     def mean_score(self) -> float:
         """The mean difference so far, 0 before the first."""
         return 2 * self.sum_score / self.pairs_count - 1 if self.pairs_count else 0.0
 
+    @property
+    def low_score(self) -> float:
+        """The lower end now, -1 or more."""
+        return max(self.mean_score - self._radius_score(), -1.0)
+
+    @property
+    def high_score(self) -> float:
+        """The upper end now, 1 or less."""
+        return min(self.mean_score + self._radius_score(), 1.0)
+
     def after(self, differences: Iterable[float]) -> MeanSequence:
         """Return the sequence after further differences, each between -1 and 1."""
         count, total, spread = self.pairs_count, self.sum_score, self.spread_sum_score
-        weights, weighted, penalty = self.weights_sum_ratio, self.weighted_sum_score, self.penalty_sum_nats
-        low, high = self.low_score, self.high_score
-        mean, variance = (0.5 + total) / (count + 1), (0.25 + spread) / (count + 1)
-        sureness, scale = log(2 / self.alpha_fraction), 2 * log(2 / self.alpha_fraction)
         for difference in differences:
             value = (difference + 1) / 2
-            count += 1
-            weight = min(sqrt(scale / (variance * count * log1p(count))), MOST_WEIGHT)
-            weights += weight
-            weighted += weight * value
-            penalty += (value - mean) ** 2 * (-log1p(-weight) - weight)
-            radius = (sureness + penalty) / weights
-            low = max(low, 2 * (weighted / weights - radius) - 1)
-            high = min(high, 2 * (weighted / weights + radius) - 1)
+            spread += (value - (0.5 + total) / (count + 1)) ** 2
             total += value
-            mean = (0.5 + total) / (count + 1)
-            spread += (value - mean) ** 2
-            variance = (0.25 + spread) / (count + 1)
-        return replace(
-            self,
-            pairs_count=count,
-            sum_score=total,
-            spread_sum_score=spread,
-            weights_sum_ratio=weights,
-            weighted_sum_score=weighted,
-            penalty_sum_nats=penalty,
-            low_score=low,
-            high_score=high,
-        )
+            count += 1
+        return replace(self, pairs_count=count, sum_score=total, spread_sum_score=spread)
+
+    def _radius_score(self) -> float:
+        if not self.pairs_count:
+            return 2.0
+        return 2 * _furthest_sum(self.spread_sum_score, log(2 / self.alpha_fraction)) / self.pairs_count
+
+
+_MIX: Final = tuple((rate, -log1p(-rate) - rate, log(weight)) for rate, weight in zip(RATES, WEIGHTS, strict=True))
+_LEAST_STEP: Final = 1e-12
+_STEPS_COUNT: Final = 60
+
+
+def _furthest_sum(spread: float, sureness_nats: float) -> float:
+    """Return s where the weighted mean of exp(rate s - penalty spread) over the rates comes to exp(sureness).
+
+    That mean is at most 1 on average for s the sum of what differs from the expected one, so that it ever gets there
+    has a chance of at most exp(-sureness).  Its logarithm is convex and rises in s: Newton's steps from beyond the
+    root, the least of what each rate needs alone, come down to it.
+    """
+    found = min((sureness_nats - weight + penalty * spread) / rate for rate, penalty, weight in _MIX)
+    for _ in range(_STEPS_COUNT):
+        nats = [weight + rate * found - penalty * spread for rate, penalty, weight in _MIX]
+        most = max(nats)
+        parts = [exp(value - most) for value in nats]
+        whole = sum(parts)
+        slope = sum(rate * part for rate, part in zip(RATES, parts, strict=True)) / whole
+        step = (most + log(whole) - sureness_nats) / slope
+        found -= step
+        if step <= _LEAST_STEP * found:
+            break
+    return found

@@ -243,7 +243,8 @@ class Supervisor:
             elif pid == self._mover:
                 self._mover = 0
             self._standing = {item: standing for item, standing in self._standing.items() if standing != pid}
-            _log.info("process %d has ended with status %d", pid, os.waitstatus_to_exitcode(status))
+            code = os.waitstatus_to_exitcode(status)
+            _log.log(logging.WARNING if code else logging.INFO, "process %d has ended with status %d", pid, code)
             self._restart_at_s.append(self._clock.monotonic() + RESTART_S)
 
     def _restart(self) -> None:
@@ -252,7 +253,7 @@ class Supervisor:
             return
         self._restart_at_s.pop(0)
         if not self._mover:
-            _log.warning("the mover is started again")
+            _log.info("the mover is started again")
             self._mover = self._start_mover()
         elif len(self._lines) < self._snapshot.workers:
             _log.warning("a worker is started again")

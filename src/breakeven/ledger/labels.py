@@ -109,6 +109,15 @@ def tag_of(tags: str, name: str) -> str | None:
     return None
 
 
+def priced_targets(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return by target the prices (``provider:model``) that it was last metered at."""
+    found = connection.execute(
+        "SELECT t.text, p.text FROM series s JOIN text t ON t.id = s.target JOIN text p ON p.id = s.priced_as "
+        "ORDER BY s.id"
+    )
+    return dict(found.fetchall())
+
+
 def pool_of(target: str) -> str | None:
     """Return the pool of a node's target, ``POOL/NODE``; None for any other."""
     pool, sign, _ = target.partition("/")

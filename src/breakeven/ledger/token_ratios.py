@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.economics.counterfactual import TokenRatios
 from breakeven.errors import InputError
-from breakeven.ledger.labels import pool_of
+from breakeven.ledger.labels import pool_of, priced_targets
 from breakeven.ledger.store import connect, trouble_of
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ _PAIRS: Final = (
     "AND candidate_failure = '' AND incumbent_input_tokens > 0 AND candidate_input_tokens > 0 "
     "AND incumbent_output_tokens IS NOT NULL AND candidate_output_tokens IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"
 )
-_PRICED: Final = (
-    "SELECT t.text, p.text FROM series s JOIN text t ON t.id = s.target JOIN text p ON p.id = s.priced_as ORDER BY s.id"
-)
 
 
 def measured_ratios(store: Path) -> dict[tuple[str, str], TokenRatios]:
@@ -39,7 +36,7 @@ def measured_ratios(store: Path) -> dict[tuple[str, str], TokenRatios]:
     """
     try:
         with closing(connect(store, read_only=True, busy_s=10)) as connection:
-            priced = dict(connection.execute(_PRICED).fetchall())
+            priced = priced_targets(connection)
             pairs = connection.execute(_PAIRS).fetchall()
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error

@@ -47,7 +47,9 @@ for i = 2, #KEYS do
   local fields = redis.call('HGETALL', KEYS[i])
   for j = 1, #fields, 2 do
     if fields[j] ~= mine and counts(KEYS[i], mode, mark, fields[j]) then
-      total = total + math.max(tonumber(fields[j + 1]), 0)
+      local held = tonumber(fields[j + 1])
+      if mode == 'minute' or mode == 'none' then held = math.max(held, 0) end
+      total = total + held
     end
   end
   local room = limit - total - need
@@ -64,6 +66,8 @@ end
 return {{1, grants, totals}}
 """
 """Grant to a worker what it needs of every counter, or nothing of any; and of what remains up to an eighth in advance.
+
+A worker's part of a budget is below 0 where a pool's hour came to less than was charged, and another had charged it.
 
 Returns 1, the grants and what all have, or 0, the place of the counter that refuses, and what all have of that one.
 """

@@ -5,10 +5,11 @@ Nothing of a request's content is in them: names of keys, models and pools, and 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from breakeven.reports.words import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,8 @@ def record_of(notice: Notice) -> dict[str, object]:
         "severity": notice.severity,
         "said": notice.said,
         "do": notice.todo,
-        "since": _time(notice.since_s),
-        "raised": _time(notice.raised_s),
+        "since": moment(notice.since_s),
+        "raised": moment(notice.raised_s),
         "figures": notice.figures,
     }
 
@@ -66,7 +67,7 @@ def email_of(notices: Sequence[Notice], gateway: str) -> tuple[str, str]:
         lines += [f"{word}  {notice.kind.replace('_', ' ')}: {notice.subject}", f"  {notice.said}"]
         if notice.todo and notice.state != _OVER:
             lines.append(f"  {notice.todo}")
-        lines += [f"  Since {_time(notice.since_s)}.", ""]
+        lines += [f"  Since {moment(notice.since_s)}.", ""]
     return subject[:200], "\n".join([*lines, *_rest(notices)])
 
 
@@ -93,8 +94,8 @@ def _alert(notice: Notice, gateway: str, now_s: float, every_s: float) -> dict[s
             "gateway": gateway,
         },
         "annotations": {"summary": notice.said, "description": notice.todo},
-        "startsAt": _time(notice.raised_s),
-        "endsAt": _time(ends_s),
+        "startsAt": moment(notice.raised_s),
+        "endsAt": moment(ends_s),
     }
 
 
@@ -106,7 +107,3 @@ def _quiet(text: str) -> str:
 def _rest(notices: Sequence[Notice]) -> list[str]:
     more = len(notices) - MOST_SHOWN
     return [f"… and {more:,} more: breakeven alerts list"] if more > 0 else []
-
-
-def _time(at_s: float) -> str:
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -47,7 +47,9 @@ def pool_sentence(pool: PoolOutlook) -> str:
     needed, seen = pool.needed_mtok_per_month, _volume(pool.seen_mtok_per_month)
     if needed is None:
         return f"{what}: no volume is known at which it pays. {pool.note}".strip()
-    text = f"{what} pays from {_range(needed)} tokens a month; {seen} are seen{_trend(pool)}. "
+    trend = _trend(pool.trend_per_month)
+    moving = f", {trend} a month" if trend else ""
+    text = f"{what} pays from {_range(needed)} tokens a month; {seen} are seen{moving}. "
     if pool.is_reached:
         word = "Break-even is passed" if pool.reached_fraction >= 0.9 else "It is about at break-even"
         return f"{text}{word} ({percent(pool.reached_fraction)} sure)."
@@ -97,7 +99,7 @@ def _pools(found: Outlook) -> Table:
             "none" if pool.needed_mtok_per_month is None else _range(pool.needed_mtok_per_month),
             _volume(pool.seen_mtok_per_month),
             "unknown" if pool.capacity_mtok_per_month is None else _volume(pool.capacity_mtok_per_month),
-            "" if pool.trend_per_month is None else f"{pool.trend_per_month:+.0%}",
+            _trend(pool.trend_per_month),
             "unknown" if pool.saved_usd_per_month is None else usd(pool.saved_usd_per_month),
         )
         for pool in found.pools
@@ -127,8 +129,11 @@ def _day(day: date | None) -> str:
     return "later" if day is None else f"{day}"
 
 
-def _trend(pool: PoolOutlook) -> str:
-    return "" if pool.trend_per_month is None else f", {pool.trend_per_month:+.0%} a month"
+def _trend(per_month: float | None) -> str:
+    """Return a month's growth, as a multiple where the volume has just begun."""
+    if per_month is None:
+        return ""
+    return f"×{1 + per_month:,.0f}" if per_month >= 1 else f"{per_month:+.0%}"
 
 
 def _range(needed: Interval) -> str:

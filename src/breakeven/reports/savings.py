@@ -18,7 +18,7 @@ def savings_document(found: Savings, *, by_day: bool = False) -> Document:
     """Return what was saved, by counterfactual, with all that was paid; by day too where asked for."""
     days = tuple(_day_table(found, item) for item in found.counterfactuals) if by_day else ()
     return Document(
-        title=f"Savings from {found.begins:%Y-%m-%d %H:%M} to {found.ends:%Y-%m-%d %H:%M} UTC",
+        title=f"Savings {_period(found)}",
         lead=tuple(_sentences(found)),
         tables=(_saved_table(found), _paid_table(found), _would_table(found), *days),
         notes=(*(f"{item.name}: {item.title}." for item in found.counterfactuals), *found.notes),
@@ -49,6 +49,10 @@ def money(amount_usd: Decimal | None) -> str:
     return f"−{text}" if amount_usd < 0 else text
 
 
+def _period(found: Savings) -> str:
+    return f"from {found.begins:%Y-%m-%d %H:%M} to {found.ends:%Y-%m-%d %H:%M} UTC"
+
+
 def _sentences(found: Savings) -> Iterator[str]:
     partial = " (partly known)" if found.is_partial else ""
     for item in found.counterfactuals:
@@ -76,7 +80,7 @@ def _saved_table(found: Savings) -> Table:
         for item in found.counterfactuals
     )
     heads = ("against", "would have cost USD", "of it from memory", "paid USD", "saved USD")
-    return Table(title="Saved", heads=heads, rows=tuple(rows))
+    return Table(title=f"Saved {_period(found)}", heads=heads, rows=tuple(rows))
 
 
 def _paid_table(found: Savings) -> Table:

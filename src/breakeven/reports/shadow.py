@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from breakeven.evidence.words import percent, points
 from breakeven.reports.as_json import plain
-from breakeven.reports.words import number, usd
+from breakeven.reports.words import day, number, usd
 from breakeven.studies.shadow.study import RELATIVE
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def shadow_json(report: ShadowReport) -> dict[str, Any]:
 def _comparison(item: Comparison) -> Iterator[RenderableType]:
     task = "all tasks" if item.task is None else f"task {item.task}" if item.task else "no task named"
     names = f"{item.candidate} beside {item.incumbent}, {task}"
-    days = f"{_day(item.first_at_us)} to {_day(item.last_at_us)}"
+    days = f"{day(item.first_at_us / 1e6)} to {day(item.last_at_us / 1e6)}"
     origins = ", ".join(f"{count:,} {name}" for name, count in item.origins)
     yield f"[bold]{escape(names)}[/bold] ({escape(item.model)}: {origins} pairs, {days})"
     yield f"  {escape(_verdict(item))}"
@@ -194,8 +193,5 @@ def _table(first: str, *names: str) -> Table:
 
 
 def _points(found: Estimate) -> str:
-    return f"{points(found.value)} ({points(found.low)} to {points(found.high)})"
-
-
-def _day(at_us: int) -> str:
-    return f"{datetime.fromtimestamp(at_us / 1e6, UTC):%Y-%m-%d}"
+    """Return a difference of scores, which is at most 1 either way."""
+    return f"{points(found.value)} ({points(max(found.low, -1.0))} to {points(min(found.high, 1.0))})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,6 +76,16 @@ def volume(mtok: float | None) -> str:
 def volume_range(interval: Interval) -> str:
     """Format an interval of millions of tokens."""
     return volume(interval.likely) if interval.is_exact else f"{volume(interval.low)} – {volume(interval.high)}"
+
+
+def moment(at_s: float) -> str:
+    """Format a Unix time to the second: ``2026-11-21T08:00:00Z``."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def day(at_s: float) -> str:
+    """Format the day of a Unix time, UTC: ``2026-11-21``."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d}"
 
 
 def counted(profile: TrafficProfile) -> str:

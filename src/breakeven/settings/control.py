@@ -29,7 +29,8 @@ class TokenEntry(Strict):
     sha256: Digest | None = Field(None, description="SHA-256 of the whole token, in hex; never the token itself.")
     token: Reference | None = Field(None, description="Reference to the token, in its place: env:NAME or file:PATH.")
     role: RoleName = Field(
-        description="viewer: reads; operator: also takes targets out of service and has the settings read again; "
+        description="viewer: reads; operator: also takes targets out of service, holds shifts of traffic or takes them "
+        "back, and has the settings read again; "
         "admin: also makes, rotates and revokes keys."
     )
 

@@ -21,5 +21,5 @@ def read_secret(reference: str, option: str) -> str:
         )
     found = resolve(reference, option, Path(), os.environ)  # noqa: TID251 - settings is the part that reads it
     if isinstance(found, Problem):
-        raise InputError("There is no key to send.", (found,))
+        raise InputError(f"{option} names a secret that cannot be had.", (found,))
     return found.reveal()

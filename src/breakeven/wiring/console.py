@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -23,8 +25,10 @@ import msgspec
 from breakeven.console.plan import ControlPlan, Role, ShownModel, ShownTarget, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from breakeven.console.looks import Look
+    from breakeven.evidence.shift import Override
     from breakeven.settings import Settings
     from breakeven.settings.control import ControlEntry
 
@@ -32,6 +36,9 @@ BACKLOG: Final = 64
 THREADS: Final = 4
 RETRY_S: Final = 5.0
 """How long it waits before it tries again to listen on a port that is taken."""
+
+ENDING_S: Final = 5.0
+"""How long a process that has closed its output may take to end."""
 
 NICENESS: Final = 10
 """On a busy core it may wait: no request for a model does, for it."""
@@ -103,6 +110,7 @@ def serve_control(plan: ControlPlan, origin: str, parent_pid: int) -> None:
 
     from breakeven.console.app import build_app
     from breakeven.console.call import Console
+    from breakeven.console.looks import Looks
     from breakeven.console.metrics import Metrics
     from breakeven.console.server import serve
     from breakeven.wiring.clock import SystemClock
@@ -119,6 +127,7 @@ def serve_control(plan: ControlPlan, origin: str, parent_pid: int) -> None:
     if listening is None:
         return
     clock, folder, store = SystemClock(), Path(plan.folder), Path(plan.store)
+    asking = _Asking(plan, origin)
     console = Console(
         plan=plan,
         store=store,
@@ -126,9 +135,67 @@ def serve_control(plan: ControlPlan, origin: str, parent_pid: int) -> None:
         clock=clock,
         reload=lambda: _reload(origin, parent_pid),
         metrics=Metrics(plan, store, folder, clock),
+        looks=Looks(asking.ask, clock),
+        override=lambda number, wanted, task, said_by: _override(store, number, wanted, task, said_by),
+        form_secret=secrets.token_bytes(32),
     )
-    with listening, ThreadPoolExecutor(THREADS) as threads:
-        asyncio.run(serve(build_app(console, threads), listening, goes_on))
+    try:
+        with listening, ThreadPoolExecutor(THREADS) as threads:
+            asyncio.run(serve(build_app(console, threads), listening, goes_on))
+    finally:
+        asking.end()
+
+
+class _Asking:
+    """Has what takes long worked out in processes of their own, which end with this one."""
+
+    def __init__(self, plan: ControlPlan, origin: str) -> None:
+        self._arguments = [origin, plan.store, plan.folder]
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._has_ended = False
+
+    def ask(self, looks: Sequence[Look]) -> Iterator[bytes]:
+        """Yield a line of JSON a look, as each is done.  Raises ``OSError`` where no process can be started."""
+        command = [sys.executable, "-P", "-m", "breakeven.wiring.console_looks", *self._arguments, ",".join(looks)]
+        with self._lock:
+            if self._has_ended:
+                return
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603 - our own
+            self._children.add(child)
+        try:
+            assert child.stdout is not None
+            yield from child.stdout
+        finally:
+            self._finish(child)
+
+    def end(self) -> None:
+        """End those under way, and start none any more."""
+        with self._lock:
+            self._has_ended = True
+            for child in self._children:
+                child.kill()
+
+    def _finish(self, child: subprocess.Popen[bytes]) -> None:
+        """Wait for its end, which is near: it has said all, or nobody listens any more."""
+        assert child.stdout is not None
+        child.stdout.close()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(ENDING_S)
+        child.kill()
+        child.wait()
+        with self._lock:
+            self._children.discard(child)
+        if child.returncode and not self._has_ended:
+            why = "it took too long" if child.returncode == -signal.SIGALRM else f"exit code {child.returncode}"
+            _log.error("What moves and what it brought could not all be worked out: %s.", why)
+
+
+def _override(store: Path, number: int, wanted: Override, task: str | None, said_by: str) -> tuple[str, ...]:
+    from breakeven.ledger.shifts import shift_of
+    from breakeven.wiring.shift import run_override
+
+    return run_override(store, shift_of(store, number), wanted, task, said_by)
 
 
 def _listen(host: str, port: int, goes_on: Callable[[], bool]) -> socket.socket | None:

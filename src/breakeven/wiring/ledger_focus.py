@@ -76,7 +76,7 @@ def export_focus(
         raise InputError(f"{to} cannot be written: {error.strerror or error}. Choose another place.") from error
     finally:
         part.unlink(missing_ok=True)
-    return FocusWritten(row_count=count, notes=(*_notes(found), *notes, *_waiting(place)))
+    return FocusWritten(row_count=count, notes=(*_notes(found, count), *notes, *_waiting(place)))
 
 
 def _credits(
@@ -117,7 +117,9 @@ def _titles() -> dict[str, str]:
     return {item.prices: item.title for item in known if item.prices} | {item.id: item.title for item in known}
 
 
-def _notes(found: Charges) -> Iterator[str]:
+def _notes(found: Charges, row_count: int) -> Iterator[str]:
+    if not row_count:
+        yield "Nothing was charged in hours that are over, so there is no row."
     if found.unpriced_count:
         yield (
             f"partial: {found.unpriced_count:,} attempts have no known price, or came to a pool in hours that nobody "

@@ -92,7 +92,7 @@ def savings(place: LedgerPlace, config: Path | None, question: SavingsQuestion, 
         unbilled_count=sum(group.unbilled_count for group in costs.groups),
     )
     unpriced = {item.pool for item in costs.pools if item.unpriced_s}
-    notes = (*_notes(result, today, prices, unpriced), *_token_notes(result, ratios))
+    notes = (*_notes(result, today, prices, unpriced), *_idle_words(result, question), *_token_notes(result, ratios))
     waiting = waiting_note(place)
     return replace(result, notes=(*notes, waiting) if waiting else notes)
 
@@ -202,6 +202,16 @@ def _notes(found: Savings, today: Mapping[str, str], prices: _Prices, unpriced: 
     committed = sorted(name for name, prices_ in prices.used.items() if prices_.committed_usd_per_month)
     if committed:
         yield f"What a commitment leaves unused is in no figure: {', '.join(committed)}."
+
+
+def _idle_words(found: Savings, question: SavingsQuestion) -> Iterator[str]:
+    """Yield what of the question came to nothing."""
+    lines = [line for item in found.counterfactuals for line in item.lines]
+    if not lines and not found.paid:
+        yield f"Nothing was asked or paid in hours that are over, before {found.ends:%Y-%m-%dT%H:00Z}."
+        return
+    for model in sorted({model for model, _ in question.today} - {line.model for line in lines}):
+        yield f"--today {model}: no request in these hours asked for that model."
 
 
 def _token_notes(found: Savings, ratios: Mapping[tuple[str, str], TokenRatios]) -> Iterator[str]:

@@ -37,6 +37,10 @@ def statement(
     """
     now_s = current_s() if now_s is None else now_s
     invoices = [read_invoice(path) for path in files]
+    for number, found in enumerate(invoices):
+        if any(found.lines == other.lines for other in invoices[:number]):
+            twice = f"{files[number]} has the lines of another invoice that was given"
+            raise InputError(f"{twice}, and would count twice. Give each once.")
     over = (datetime.fromtimestamp(closed_hours(now_s) * _HOUR_S, UTC)).date()
     following = (month + timedelta(days=31)).replace(day=1)
     ends = min(following, over)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from breakeven.errors import BreakevenError, InputError, UnknownNameError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import cost_usd
-from breakeven.ledger.labels import pool_of
+from breakeven.ledger.labels import pool_of, priced_targets
 from breakeven.ledger.query import Cards, Question, usage_of
 from breakeven.ledger.store import connect, trouble_of
 from breakeven.studies.shadow.records import SideCost
@@ -160,13 +160,10 @@ def _names_of_targets(store: Path) -> dict[str, str]:
     """Return what each target of the ledger was last priced as, pools by their own name too."""
     try:
         with closing(connect(store, read_only=True, busy_s=10)) as connection:
-            found = connection.execute(
-                "SELECT t.text, p.text FROM series s JOIN text t ON t.id = s.target JOIN text p ON p.id = s.priced_as "
-                "ORDER BY s.id"
-            ).fetchall()
+            found = priced_targets(connection)
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
-    return {name: priced for target, priced in found for name in (target, pool_of(target) or target)}
+    return {name: priced for target, priced in found.items() for name in (target, pool_of(target) or target)}
 
 
 def _by_model(name: str) -> str:

@@ -212,7 +212,7 @@ async def _replay(
         await replay.run(with_labels(iter(lines), place))
     except StoppedError as error:
         kept = f" {tally.compared_count:,} pairs were compared and are kept." if tally.compared_count else ""
-        raise InputError(f"The replay cannot go on: {error}.{kept}") from error
+        raise InputError(f"The replay cannot go on: {str(error).rstrip('.')}.{kept}") from error
     except asyncio.CancelledError:
         tally.stopped_by = "it was stopped; the same command goes on from here"
     finally:

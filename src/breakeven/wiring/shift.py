@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +50,9 @@ SIGNALS: Final = ("schema_valid", "tool_call_parsed", "refusal", "truncated")
 """Names of checks that are signals of both answers."""
 
 _TRIES: Final = 5
+_ALL_BUT_SPENT: Final = Decimal("0.95")
+"""Of a day's budget: what is left has hardly room for another pair."""
+
 _KINDS: Final = {"promote": PROMOTE, "finish": FINISH, "roll_back": ROLL_BACK}
 
 
@@ -200,9 +204,9 @@ def run_override(store: Path, shift: Shift, wanted: Override, task: str | None, 
         if task is not None and step.task != task:
             continue
         try:
-            done.append(f"{step.task}: {_override(store, shift, step.task, wanted, said_by)}")
+            done.append(f"{task_named(step.task)}: {_override(store, shift, step.task, wanted, said_by)}")
         except ValueError as error:
-            refused.append(f"{step.task}: {error}")
+            refused.append(f"{task_named(step.task)}: {error}")
     if not done:
         raise InputError(f"Nothing is changed. {'; '.join(refused)}.")
     return (*done, *(f"{words}; it stays as it is." for words in refused))
@@ -341,10 +345,20 @@ def _former(store: Path, shift: Shift) -> list[str]:
     return notes
 
 
+def task_named(task: str) -> str:
+    """Return a task of a shift as people read it."""
+    return "all tasks" if task == ANY_TASK else task
+
+
 def _unheard(folder: Path) -> list[str]:
-    """Return a note where nobody compares at the moment."""
+    """Return a note where nobody compares at the moment, or hardly anybody will today."""
+    from breakeven.trials.counts import read_state
     from breakeven.trials.intake import is_listened_on
 
     if is_listened_on(folder):
-        return []
+        state = read_state(folder)
+        if state is None or Decimal(state.spent_usd) < _ALL_BUT_SPENT * Decimal(state.budget_usd):
+            return []
+        spent = f"{Decimal(state.spent_usd):.2f} of {Decimal(state.budget_usd):.2f} USD"
+        return [f"Today's budget for comparing is spent ({spent}): few pairs more, or none, before midnight UTC."]
     return ["No gateway compares answers here now: start it, or let it read trials: (breakeven config reload)."]

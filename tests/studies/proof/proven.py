@@ -119,7 +119,7 @@ def put(folder: Path, requests: Iterable[dict[str, Any]], lists: Iterable[PriceL
             rows.Attempt(
                 attempt_id=ids.next(at_us // 1000), received_us=at_us, queued_us=10, first_byte_us=20_000,
                 ended_us=900_000, **codes, status=said.get("status", 200), outcome=said.get("outcome", rows.OK),
-                processing=said.get("processing", 0), flags=0, input_tokens=said["input_tokens"],
+                processing=said.get("processing", 0), flags=said.get("flags", 0), input_tokens=said["input_tokens"],
                 cached_input_tokens=said.get("cached_input_tokens", 0), cache_write_tokens=0,
                 output_tokens=said["output_tokens"], episode="",
             )

@@ -100,6 +100,11 @@ def test_growing_traffic_reaches_it_later_the_slower_it_grows() -> None:
     assert slow is None or slow > fast
 
 
+def test_how_a_pool_was_taken_up_is_no_trend() -> None:
+    taken_up = pool_outlook(facts([0.0] * 10 + [0.1] + [5.0] * 17), CHANCE)
+    assert taken_up.trend_per_month == pytest.approx(0)
+
+
 def test_a_virtual_pool_is_judged_by_all_that_it_watches() -> None:
     found = pool_outlook(facts([5.0] * 28, is_virtual=True), CHANCE)
     assert found.seen_mtok_per_month == pytest.approx(1.5 * 5 * DAYS_PER_MONTH)

@@ -237,7 +237,7 @@ def test_the_command_tells_people_and_programs_the_same(place: LedgerPlace, tmp_
     folder = str(place.store.parent)
     files = ("--html", str(tmp_path / "s.html"), "--markdown", str(tmp_path / "s.md"))
     run = CliRunner().invoke(
-        app, ["savings", "--ledger", folder, "--to", "2026-11-04", "--against", "today", "--json", *files]
+        app, ["savings", "--ledger", folder, "--until", "2026-11-04", "--against", "today", "--json", *files]
     )
     assert run.exit_code == 0, run.output
     found = json.loads(run.stdout)
@@ -246,7 +246,7 @@ def test_the_command_tells_people_and_programs_the_same(place: LedgerPlace, tmp_
     (today,) = found["counterfactuals"]
     assert Decimal(today["would_usd"]) == sum(Decimal(line["usd"]) for line in today["lines"])
     assert Decimal(today["saved_usd"]) == Decimal(today["would_usd"]) - Decimal(found["paid_usd"])
-    shown = CliRunner().invoke(app, ["savings", "--ledger", folder, "--to", "2026-11-04", "--by-day"])
+    shown = CliRunner().invoke(app, ["savings", "--ledger", folder, "--until", "2026-11-04", "--by-day"])
     assert shown.exit_code == 0, shown.output
     saved = whole.saved_usd(whole.counterfactuals[0])
     assert saved is not None
@@ -256,6 +256,17 @@ def test_the_command_tells_people_and_programs_the_same(place: LedgerPlace, tmp_
     assert "By day, against optimised" in shown.stdout
     for path in (tmp_path / "s.html", tmp_path / "s.md"):
         assert f"{abs(saved):,.2f}" in path.read_text(encoding="utf-8")
+
+
+def test_a_today_of_a_model_that_nobody_asked_for_is_told(place: LedgerPlace) -> None:
+    found = savings(place, None, SavingsQuestion(today=(("fats", "openai:gpt-4o"),)), AFTER_S)
+    assert "--today fats: no request in these hours asked for that model." in found.notes
+
+
+def test_before_the_first_hour_is_over_it_says_that_nothing_is_counted(place: LedgerPlace) -> None:
+    found = savings(place, None, SavingsQuestion(), BEGINS.timestamp())
+    assert not found.paid
+    assert found.notes[0] == "Nothing was asked or paid in hours that are over, before 2026-11-01T23:00Z."
 
 
 @pytest.mark.parametrize("text", ["fast", "=openai:gpt-4o", "fast=gpt-4o"])

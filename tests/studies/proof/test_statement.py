@@ -11,11 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proven import AFTER_S, BEGINS, FIXED_USD_PER_HOUR, NODE_USD_PER_HOUR, pool, put, traffic, two_days
+from proven import (
+    AFTER_S,
+    BEGIN_US,
+    BEGINS,
+    DAY_US,
+    FIXED_USD_PER_HOUR,
+    NODE_USD_PER_HOUR,
+    pool,
+    put,
+    traffic,
+    two_days,
+)
 from typer.testing import CliRunner
 
 from breakeven.cli import app
-from breakeven.errors import BreakevenError
+from breakeven.errors import BreakevenError, InputError
 from breakeven.ledger import rows
 from breakeven.ledger.allocated import ask_costs
 from breakeven.ledger.costs import Known
@@ -172,6 +183,12 @@ def test_a_missing_invoice_is_said_and_nothing_reconciles_without(place: LedgerP
     assert found.missing_usd == sum(amounts("anthropic").values())
 
 
+def test_an_invoice_that_is_given_twice_is_refused(place: LedgerPlace, tmp_path: Path) -> None:
+    file = openai_file(tmp_path, amounts("openai"))
+    with pytest.raises(InputError, match="would count twice"):
+        statement(place, None, MONTH, [file, file], AFTER_S)
+
+
 def test_days_that_are_cut_elsewhere_cancel_over_the_month(place: LedgerPlace, tmp_path: Path) -> None:
     first, second = date(2026, 11, 2), date(2026, 11, 3)
     found_ = amounts("openai")
@@ -236,6 +253,80 @@ def test_attempts_without_a_price_are_the_reason_for_what_only_the_invoice_has(t
     assert not found.reconciles
     assert found.unpriced_count == len([item for item in requests if item.get("outcome") != rows.CACHED])
     assert all("no known price" in reason for reason in seller(found).reasons)
+
+
+def two_days_of(folder: Path, **at: dict[str, Any]) -> tuple[LedgerPlace, Amounts]:
+    """A ledger of ten requests on each of two days, with fields of its own for some, and what they cost by hand."""
+    requests = [
+        {
+            "at_us": BEGIN_US + number * DAY_US // 10, "model": "fast", "target": "big-api",
+            "priced_as": "openai:big", "input_tokens": 400_000, "output_tokens": 100_000, **at.get(f"at_{number}", {}),
+        }
+        for number in range(20)
+    ]  # fmt: skip
+    found: Amounts = defaultdict(Decimal)
+    for number in range(20):
+        day = (BEGINS + timedelta(days=number // 10)).date()
+        found[day, "input"] += Decimal(1)
+        found[day, "output"] += Decimal(1)
+    return put(folder, requests), found
+
+
+CUT = "answers were cut off or left by their client"
+ESTIMATES = "attempts have estimated token counts"
+SECOND = date(2026, 11, 3)
+
+
+def reasons(place: LedgerPlace, folder: Path, found: Amounts, **more: Decimal) -> str:
+    """Say why an invoice differs that has so much more of some kinds on the second day."""
+    billed = {key: usd + (more.get(key[1], Decimal(0)) if key[0] == SECOND else 0) for key, usd in found.items()}
+    told = seller(stated(place, openai_file(folder, billed)))
+    assert {(line.day, line.kind, line.difference_usd) for line in told.differences} == {
+        (SECOND, kind, usd) for kind, usd in more.items()
+    }
+    return "\n".join(told.reasons)
+
+
+def test_answers_that_were_cut_or_left_may_have_been_counted_on(tmp_path: Path) -> None:
+    place, found = two_days_of(
+        tmp_path, at_12={"outcome": rows.CUT}, at_13={"outcome": rows.CLIENT_LEFT}, at_14={"outcome": rows.CUT}
+    )
+    assert f"3 {CUT}" in reasons(place, tmp_path, found, output=Decimal("0.4"))
+    assert CUT not in reasons(place, tmp_path, found, output=Decimal("-0.4")), "nobody counted less for it"
+    assert CUT not in reasons(place, tmp_path, found, input=Decimal("0.4")), "what was asked had come whole"
+
+
+def test_answers_that_all_came_whole_are_no_reason(tmp_path: Path) -> None:
+    place, found = two_days_of(tmp_path)
+    told = reasons(place, tmp_path, found, output=Decimal("0.4"))
+    assert CUT not in told
+    assert ESTIMATES not in told
+    assert told == UNSEEN
+
+
+@pytest.mark.parametrize("outcome", [rows.CUT, rows.CLIENT_LEFT])
+def test_what_was_cut_on_another_day_is_no_reason_for_this_one(tmp_path: Path, outcome: int) -> None:
+    place, found = two_days_of(tmp_path, at_2={"outcome": outcome})
+    assert CUT not in reasons(place, tmp_path, found, output=Decimal("0.4"))
+
+
+def test_estimated_counts_are_the_reason_for_a_small_difference_and_not_for_a_large_one(tmp_path: Path) -> None:
+    """A day comes to 10 dollars of output: 0.15 are a fiftieth at most, 0.25 are more."""
+    place, found = two_days_of(tmp_path, at_11={"flags": rows.ESTIMATED}, at_12={"flags": rows.ESTIMATED})
+    for usd in ("0.15", "-0.15"):
+        assert f"2 {ESTIMATES}" in reasons(place, tmp_path, found, output=Decimal(usd))
+        assert f"2 {ESTIMATES}" in reasons(place, tmp_path, found, input=Decimal(usd))
+    assert ESTIMATES not in reasons(place, tmp_path, found, output=Decimal("0.25"))
+
+
+def test_estimated_counts_of_another_seller_are_no_reason(tmp_path: Path) -> None:
+    small = {"target": "small-api", "priced_as": "anthropic:small", "flags": rows.ESTIMATED, "outcome": rows.CUT}
+    place, found = two_days_of(tmp_path, at_12=small)
+    for kind in ("input", "output"):
+        found[SECOND, kind] -= 1
+    told = reasons(place, tmp_path, found, output=Decimal("0.1"))
+    assert ESTIMATES not in told
+    assert CUT not in told
 
 
 def test_an_invoice_without_models_is_compared_by_day(place: LedgerPlace, tmp_path: Path) -> None:

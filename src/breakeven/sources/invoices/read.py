@@ -51,7 +51,7 @@ def _json(name: str, text: str) -> Invoice:
     pages = list(_pages(name, text))
     first = next((page for page in pages if page.get("data")), None)
     if first is None:
-        raise InputError(f"{name} has no costs in it. Ask for the whole month; {_KNOWN}")
+        raise InputError(f"{name} has no costs in it. {_KNOWN} Ask for the whole month.")
     for knows, read in (
         (openai_costs.is_costs, openai_costs.costs_json),
         (anthropic_costs.is_report, anthropic_costs.report_json),

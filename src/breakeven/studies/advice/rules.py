@@ -170,10 +170,15 @@ def _of_nights(pool: PoolSeen, rests: tuple[str, ...], *, pays: bool) -> Iterato
 
 
 def of_hardware(pool: PoolSeen, offers: Sequence[Hardware]) -> Iterator[Advice]:
-    """Yield the hardware on which the pool would cost least, with as many nodes as pay there."""
+    """Yield the hardware on which the pool would cost least, with as many nodes as pay there.
+
+    It is set against as many nodes of what there is as would cost least: what dropping one of them saves is no merit of
+    other hardware.  Where the API is cheaper than either, it is not worth saying.
+    """
     if len(pool.hours.served_s) < _LEAST_DAYS or not pool.nodes.count:
         return
-    now = with_nodes(pool.hours, pool.nodes, pool.nodes.count)
+    own = min(range(1, pool.nodes.count + 2), key=lambda n: float(with_nodes(pool.hours, pool.nodes, n).sum()))
+    now = with_nodes(pool.hours, pool.nodes, own)
     best: tuple[float, Hardware, int, Gain] | None = None
     for item in offers:
         hours = pool.hours._replace(
@@ -188,15 +193,17 @@ def of_hardware(pool: PoolSeen, offers: Sequence[Hardware]) -> Iterator[Advice]:
                 best = float(then.sum()), item, count, gain_of(now - then)
     if best is None:
         return
-    _, item, count, gain = best
+    usd, item, count, gain = best
+    beside = () if own == pool.nodes.count else (f"beside {own} of the nodes that there are, which would do",)
+    api_is_cheaper = float(with_nodes(pool.hours, pool.nodes, 0).sum()) <= usd
     yield Advice(
         kind="change_gpu",
         subject=pool.name,
-        gain=gain,
+        gain=gain._replace(sure_fraction=0.0) if api_is_cheaper else gain,
         said=f"Move the pool {pool.name} to {count} x {item.name} at {item.usd_per_hour:,.2f} USD an hour each: "
         f"the same tokens take {item.time_ratio:.0%} of the node time there, by the estimate.",
         todo=f"Measure first: breakeven bench, or a virtual pool with hardware: {item.name}",
-        evidence=(*_rests_on(pool), f"price: {item.source}; speed: estimated on both, not measured"),
+        evidence=(*_rests_on(pool), *beside, f"price: {item.source}; speed: estimated on both, not measured"),
         figures={"hardware": item.name, "advised_nodes": count, "time_ratio": item.time_ratio},
     )
 

@@ -7,8 +7,10 @@ that hovers at one of them does not come and go.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import sqrt
+from math import hypot
 from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from breakeven.economics.outcome_costs import wilson_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -243,8 +245,8 @@ def of_quality(found: Iterable[Quality], *, drop_fraction: float, least_outcomes
             yield Condition(kind="quality", subject=item.subject, side="between", said="Too few outcomes are known.")
             continue
         now, before = (good / count for count, good in (item.now, item.before))
-        low, high = _wilson(*item.before)[0], _wilson(*item.now)[1]
-        least_drop = (before - now) - sqrt((before - low) ** 2 + (high - now) ** 2)
+        low, high = wilson_ends(item.before[1], item.before[0], _Z)[0], wilson_ends(item.now[1], item.now[0], _Z)[1]
+        least_drop = (before - now) - hypot(before - low, high - now)
         drop = before - now
         bad = drop >= drop_fraction and least_drop > 0
         yield Condition(
@@ -306,12 +308,3 @@ def _side(value: float, bad_from: float, good_below: float) -> Side:
     if value >= bad_from:
         return "bad"
     return "good" if value < good_below else "between"
-
-
-def _wilson(count: int, good: int) -> tuple[float, float]:
-    """Return Wilson's interval of a proportion, one-sided 1 % each."""
-    share = good / count
-    middle = share + _Z**2 / (2 * count)
-    spread = _Z * sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    whole = 1 + _Z**2 / count
-    return (middle - spread) / whole, (middle + spread) / whole

@@ -228,6 +228,11 @@ def _month_end(payments: Payments, left: int, chance: Chance) -> Array | None:
     return month_end_usd(*known, float(daily.mean()), ratios, left_days=left)
 
 
+def _once_begun(daily: Array) -> Array:
+    """Return the days from the first on with half of the mean: how a pool was taken up is a step, and no trend."""
+    return daily[int(np.argmax(daily >= daily.mean() / 2)) :] if len(daily) else daily
+
+
 def pool_outlook(facts: PoolFacts, chance: Chance) -> PoolOutlook:
     """Return where one pool stands, from its last ``RECENT_DAYS`` whole days and the trend of all."""
     recent = facts.days[-RECENT_DAYS:]
@@ -255,7 +260,7 @@ def pool_outlook(facts: PoolFacts, chance: Chance) -> PoolOutlook:
         else None,
         seen_mtok_per_month=seen,
         watched_mtok_per_month=watched * DAYS_PER_MONTH,
-        trend_per_month=monthly_trend_fraction(volume[-RECENT_DAYS:]),
+        trend_per_month=monthly_trend_fraction(_once_begun(volume[-RECENT_DAYS:])),
         reached_fraction=float((seen >= needed).mean()),
         crossing=_crossing(facts, volume, needed, chance) if served and paying.any() else None,
         saved_usd_per_month=None if price is None else price * many - bill_usd,

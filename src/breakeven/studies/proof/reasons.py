@@ -5,7 +5,7 @@ A reason is a guess that the figures bear out, never a correction: what differs 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -67,8 +67,15 @@ class Entry(NamedTuple):
     found: Compared
 
 
+class Placed(NamedTuple):
+    """What the ledger has of a day and a price list, with the model as the lines name it; empty: they name none."""
+
+    model: str
+    charged: Charged
+
+
 def reasons_of(
-    entries: Sequence[Entry], charges: Sequence[Charged], *, is_rounded: bool
+    entries: Sequence[Entry], charges: Sequence[Placed], *, is_rounded: bool
 ) -> list[tuple[Entry, tuple[str, ...]]]:
     """Return the lines that differ by more than a float's last digits, each with what it is likely to come from."""
     whole = _Whole(entries, charges)
@@ -82,7 +89,7 @@ def reasons_of(
 class _Whole:
     """What the lines of a seller come to together."""
 
-    def __init__(self, entries: Sequence[Entry], charges: Sequence[Charged]) -> None:
+    def __init__(self, entries: Sequence[Entry], charges: Sequence[Placed]) -> None:
         self.by_kind: dict[tuple[str, str], Compared] = defaultdict(Compared)
         self.by_model: dict[str, Compared] = defaultdict(Compared)
         self.days: dict[tuple[str, str], list[Compared]] = defaultdict(list)
@@ -92,9 +99,14 @@ class _Whole:
                 whole.ledger_usd += found.ledger_usd
                 whole.lines += found.lines
             self.days[key.model, key.kind].append(found)
-        self.unpriced_count = sum(item.unpriced_count for item in charges)
-        self.estimated_count = sum(item.estimated_count for item in charges)
-        self.cut_count = sum(item.cut_count for item in charges)
+        self.unpriced_count = sum(item.charged.unpriced_count for item in charges)
+        self.estimated: Counter[tuple[date, str]] = Counter()
+        """Attempts by day and model; likewise the next."""
+
+        self.cut: Counter[tuple[date, str]] = Counter()
+        for model, item in charges:
+            self.estimated[item.day, model] += item.estimated_count
+            self.cut[item.day, model] += item.cut_count
 
     def ratio(self, key: Key) -> Decimal | None:
         """Return invoice over ledger where it is one and the same on every day, and not 1; else None."""
@@ -148,13 +160,14 @@ def _of_amounts(key: Key, found: Compared, whole: _Whole) -> Iterator[str]:
         )
     if whole.unpriced_count:
         yield _unpriced(whole)
-    if found.difference_usd > 0 and key.kind in ("output", "") and whole.cut_count:
+    cut_count, estimated_count = (counts[key.day, key.model] for counts in (whole.cut, whole.estimated))
+    if found.difference_usd > 0 and key.kind in ("output", "") and cut_count:
         yield (
-            f"{whole.cut_count:,} answers were cut off or left by their client: the provider may have counted on "
+            f"{cut_count:,} answers were cut off or left by their client: the provider may have counted on "
             "after the last byte that came."
         )
-    if whole.estimated_count and abs(found.difference_usd) <= _SMALL_SHARE * max(found.ledger_usd, found.invoice_usd):
-        yield f"{whole.estimated_count:,} attempts have estimated token counts: the target told none."
+    if estimated_count and abs(found.difference_usd) <= _SMALL_SHARE * max(found.ledger_usd, found.invoice_usd):
+        yield f"{estimated_count:,} attempts have estimated token counts: the target told none."
     if found.difference_usd > 0 and not whole.unpriced_count and ratio is None:
         yield UNSEEN
     if found.difference_usd < 0 and ratio is None:

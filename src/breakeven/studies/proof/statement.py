@@ -13,7 +13,7 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
-from breakeven.studies.proof.reasons import Compared, Entry, Key, reasons_of
+from breakeven.studies.proof.reasons import Compared, Entry, Key, Placed, reasons_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -209,13 +209,12 @@ def _seller(name: str, lines: Sequence[InvoiceLine], charges: Sequence[Charged],
     both: dict[Key, Compared] = {}
     shown: dict[str, str] = {}
 
+    def named(model: str) -> str:
+        return same_model(model) if detail in ("kind", "model") else ""
+
     def at(day: date, model: str, kind: str) -> Compared:
         shown.setdefault(same_model(model), model)
-        key = Key(
-            day=day,
-            model=same_model(model) if detail in ("kind", "model") else "",
-            kind=kind if detail == "kind" else "",
-        )
+        key = Key(day=day, model=named(model), kind=kind if detail == "kind" else "")
         return both.setdefault(key, Compared())
 
     for line in lines:
@@ -228,7 +227,8 @@ def _seller(name: str, lines: Sequence[InvoiceLine], charges: Sequence[Charged],
             at(item.day, model, kind).ledger_usd += amount_usd
     entries = [Entry(key, found) for key, found in sorted(both.items())]
     has_invoice = bool(lines)
-    differing = reasons_of(entries, charges, is_rounded=is_rounded) if has_invoice else []
+    placed = [Placed(named(item.priced_as.partition(":")[2]), item) for item in charges]
+    differing = reasons_of(entries, placed, is_rounded=is_rounded) if has_invoice else []
     return Seller(
         name=name,
         is_pool=False,
