@@ -203,6 +203,7 @@ def test_a_key_is_shown_once_and_listed_without_its_secret(tmp_path: Path) -> No
         "name": "search", "shown": f"{secret[:8]}…{secret[-4:]}", "state": "valid", "models": ["fast", "deep"],
         "tags": "team=search", "expires": "2999-01-01", "revoked": None, "team": "", "former_until": None,
         "sensitivity": "",
+        "priority": 0,
         "limits": dict.fromkeys(
             ("requests_per_minute", "tokens_per_minute", "parallel", "budget_day_usd", "budget_month_usd")
         ),

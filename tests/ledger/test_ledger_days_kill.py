@@ -96,7 +96,7 @@ def killed(ledger: Path, run: str) -> list[Path]:
     )
     assert done.returncode == 0, done.stderr
     kills = json.loads(done.stdout)["kills"]
-    assert kills > 20
+    assert kills > 15
     return [ledger.with_name(f"killed-{number}") for number in range(1, kills + 2)]
 
 

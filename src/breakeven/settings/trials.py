@@ -1,25 +1,16 @@
 """``trials:`` of ``breakeven.yaml``: candidates that are shown a share of the requests, and what is looked at."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from breakeven.settings.fields import Label, Reference
 from breakeven.settings.verify import HttpCheckEntry
-from breakeven.sources.written import IsNumber, Strict
+from breakeven.sources.written import Dollars, IsNumber, Strict
 
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), IsNumber]
 Labels = Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)]
-
-
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Dollars = Annotated[
-    Decimal, BeforeValidator(_as_text, json_schema_input_type=float | str), Field(ge=0, le=1_000_000_000)
-]
 
 
 class JudgeEntry(Strict):

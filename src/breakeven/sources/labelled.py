@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from breakeven.errors import InputError
+from breakeven.sources.long_cells import long_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
-_LONGEST_CELL: Final = 1 << 30
 _FIRST_ROWS: Final = 1000
 """Rows of a JSON file whose keys are its columns."""
 
@@ -117,16 +117,13 @@ def _csv(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str])
     head = first + text.readline()
     lines = chain([head], text)
     counts = {sign: head.count(sign) for sign in ",;\t|"}
-    before = csv.field_size_limit(_LONGEST_CELL)  # of all readers in the process
-    try:
+    with long_cells():
         rows = csv.reader(lines, delimiter=max(counts, key=counts.__getitem__) if any(counts.values()) else ",")
         header = [name.strip() for name in next(rows)]
         places = [_place(path, header, name) for name in columns]
         for number, row in enumerate((row for row in rows if row), start=1):
             wide = len(row)
             yield Row(number, tuple(row[place] if place < wide else None for place in places))
-    finally:
-        csv.field_size_limit(before)
 
 
 def _json_lines(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:

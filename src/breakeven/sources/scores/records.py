@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from breakeven.errors import InputError, Problem
+from breakeven.sources.long_cells import long_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,11 +81,11 @@ def _of_lines(path: Path, lines: Iterator[bytes]) -> Iterator[Record | Problem]:
 
 
 def _of_table(path: Path, lines: Iterator[bytes]) -> Iterator[Record | Problem]:
-    csv.field_size_limit(1 << 24)
     try:
-        for number, row in enumerate(csv.DictReader(line.decode() for line in lines), 2):
-            fields = {name: value for name, value in row.items() if name is not None and value not in (None, "")}
-            yield f"{path}:{number}", fields
+        with long_cells():
+            for number, row in enumerate(csv.DictReader(line.decode() for line in lines), 2):
+                fields = {name: value for name, value in row.items() if name is not None and value not in (None, "")}
+                yield f"{path}:{number}", fields
     except csv.Error as error:
         raise InputError(f"{path} is neither JSON, nor JSON lines, nor CSV: {error}.") from error
 
