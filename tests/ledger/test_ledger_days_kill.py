@@ -88,7 +88,7 @@ def states(folder: Path) -> tuple[list[Any], list[Any]]:
     )
 
 
-def killed(ledger: Path, run: str) -> list[Path]:
+def killed(ledger: Path, run: str, *, more_than: int = 20) -> list[Path]:
     """Run it again and again, killed one step later each time; return what each left, the last one whole."""
     here = str(Path(__file__).parent)
     done = subprocess.run(
@@ -96,7 +96,7 @@ def killed(ledger: Path, run: str) -> list[Path]:
     )
     assert done.returncode == 0, done.stderr
     kills = json.loads(done.stdout)["kills"]
-    assert kills > 15
+    assert kills > more_than
     return [ledger.with_name(f"killed-{number}") for number in range(1, kills + 2)]
 
 
@@ -144,7 +144,7 @@ def test_repricing_that_is_killed_at_any_step_keeps_rows_and_sums_of_one_mind(le
 
 def test_pruning_that_is_killed_at_any_step_keeps_all_sums(ledger: Path) -> None:
     rows, sums = states(ledger)
-    for folder in killed(ledger, "prune"):
+    for folder in killed(ledger, "prune", more_than=17):  # a sync opens only the log: fewer steps
         found = states(folder)
         assert found[1] == sums
         kept = [row for row in rows if row in found[0]]
