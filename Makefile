@@ -44,9 +44,12 @@ browser:
 redis:
 	@command -v valkey-server >/dev/null || command -v redis-server >/dev/null || { echo "Redis is missing; trying to install it"; apt-get update -q && apt-get install -qy redis-server; }
 
+# Many tests wait for processes that they started, so one more at a time than there are cores; at most four.
+TESTERS := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
+
 .PHONY: test
 test: $(STAMP) $(SPARK) browser redis  ## Run the tests
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile
 
 .PHONY: check
 check: format-check lint types imports docs test  ## Format, lint, types, import contract, docs, tests

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import ledger
-from gateway.wire import Line
+from gateway.wire import CutOffError, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,7 +229,7 @@ class Gateway:
         try:
             with self.line() as line:
                 return line.ask("GET", "/health").status == 200
-        except OSError:
+        except (OSError, CutOffError):  # not yet, or a worker of the one that was killed before, on its way out
             return False
 
     def _why(self) -> str:

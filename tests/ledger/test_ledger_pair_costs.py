@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 from pooled import CLOSED, FIRST, cards, fill, terms
@@ -20,6 +21,9 @@ from breakeven.usage import TokenUsage
 from breakeven.wiring.clock import current_s
 from breakeven.wiring.ledger import LedgerPlace
 from breakeven.wiring.shadow_prices import TargetPrices, costs_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +88,23 @@ def test_what_has_no_price_has_no_cost(place: LedgerPlace) -> None:
     found, notes = costs_of([told], place, None, TargetPrices(place, None))
     assert found[told.request_id, "nobody-knows-this"][1].price_usd is None
     assert any("No price is known for nobody-knows-this" in note for note in notes)
+
+
+def test_a_target_whose_rows_are_still_on_their_way_is_priced_as_the_settings_say(tmp_path: Path) -> None:
+    config = tmp_path / "breakeven.yaml"
+    config.write_text(
+        "targets:\n"
+        "  today: {url: 'http://127.0.0.1:9/v1', prices: 'openai:gpt-4o'}\n"
+        "  any: {url: 'http://127.0.0.1:9/v1', prices: 'openai:*'}\n"
+    )
+    prices = TargetPrices(LedgerPlace(store=tmp_path / "none.db", spool=tmp_path / "spool"), config)
+    cost_usd = prices.usd("today", TokenUsage(input_tokens=1_000_000, output_tokens=0), 1_767_225_600_000_000)
+    assert cost_usd == Decimal("2.5")
+    assert prices.notes == []
+    assert prices.name_of("any") == ""  # whatever model is asked for there: no one price
+
+
+def test_what_the_ledger_was_paid_at_goes_before_the_settings(place: LedgerPlace, tmp_path: Path) -> None:
+    config = tmp_path / "breakeven.yaml"
+    config.write_text("targets:\n  api: {url: 'http://127.0.0.1:9/v1', prices: 'openai:gpt-4o'}\n")
+    assert TargetPrices(place, config).name_of("api") == TargetPrices(place, None).name_of("api") == "p:m"

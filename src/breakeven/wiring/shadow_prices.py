@@ -40,12 +40,17 @@ POOL: Final = "pool:"
 
 
 class TargetPrices:
-    """Prices by the name of a target, as the ledger knows it, or by ``provider:model``, or by a model's bare name."""
+    """Prices by the name of a target, as ledger or settings have it, by ``provider:model``, or by a model's bare name.
+
+    What the ledger has goes first, since that is what was paid; a target whose first rows are still on their way
+    there is priced as the settings say.
+    """
 
     def __init__(self, place: LedgerPlace, config: Path | None, cards: Sequence[Path] = ()) -> None:
         """Take the ledger, which need not be there yet, the settings and further rate cards."""
         self._schedule = price_schedule(place, config, cards)
-        self._priced_as = _names_of_targets(place.store) if place.store.is_file() else {}
+        declared = _names_in_settings(config) if config is not None else {}
+        self._priced_as = declared | (_names_of_targets(place.store) if place.store.is_file() else {})
         self._guessed: dict[str, str] = {}
 
     def name_of(self, target: str) -> str:
@@ -164,6 +169,18 @@ def _names_of_targets(store: Path) -> dict[str, str]:
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
     return {name: priced for target, priced in found.items() for name in (target, pool_of(target) or target)}
+
+
+def _names_in_settings(config: Path) -> dict[str, str]:
+    """Return what each target of the settings is priced as, where that is one name whatever model is asked for."""
+    from breakeven.settings.parts import parts_of
+    from breakeven.settings.prices import ANY, priced_as
+    from breakeven.sources.yaml_file import need_mapping, read_yaml
+
+    document = read_yaml(config)
+    need_mapping(document, "settings are a mapping of keys to values")
+    named = {name: priced_as(entry)[0] for name, entry in parts_of(document.data).targets.items()}
+    return {name: priced for name, priced in named.items() if priced and not priced.endswith(f":{ANY}")}
 
 
 def _by_model(name: str) -> str:
