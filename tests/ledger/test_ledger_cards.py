@@ -175,6 +175,20 @@ def test_a_name_is_asked_for_once_and_its_absence_told_once(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_a_pools_own_price_is_neither_looked_up_nor_missed() -> None:
+    """Its hours say what it cost; a catalogue cannot know it, and asking takes a process."""
+    asked: list[str] = []
+
+    def resolve(name: str) -> PriceList | None:
+        asked.append(name)
+        return None
+
+    cards = CardSchedule(resolve=resolve)
+    assert cards.window("pool:llama", 0, 5).known is None
+    assert asked == []
+    assert cards.take_warnings() == []
+
+
 def test_a_failed_attempt_without_tokens_costs_nothing_where_the_price_is_known(tmp_path: Path) -> None:
     nothing = {"input_tokens": 0, "output_tokens": 0, "outcome": rows.FAILED}
     write(tmp_path, [{**nothing, "priced_as": NAME}, {**nothing, "priced_as": "x:y"}])

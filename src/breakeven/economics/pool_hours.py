@@ -196,6 +196,11 @@ def pool_price_list(
     )
 
 
+def is_pool_price(priced_as: str) -> bool:
+    """Whether a name of prices is that of a pool's own, ``pool:NAME``, which no catalogue knows."""
+    return priced_as.startswith(f"{POOL}:")
+
+
 def _days(terms: PoolTerms) -> list[date | None]:
     """Return the days on which the mean price may change; None is the beginning of all times."""
     moments = {price.since_us for price in terms.prices} | {node.since_us for node in terms.nodes}

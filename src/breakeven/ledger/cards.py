@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from breakeven.catalog.rate_card import PROCESSINGS, PriceList, RateCard
+from breakeven.economics.pool_hours import is_pool_price
 from breakeven.errors import NoPriceError
 
 if TYPE_CHECKING:
@@ -167,9 +168,10 @@ class CardSchedule:
         if not priced_as:
             return None
         if priced_as not in self._lists:
-            found = self._resolve(priced_as) if self._resolve is not None else None
+            own = is_pool_price(priced_as)  # that is not here: the pool's hours alone say what it cost
+            found = self._resolve(priced_as) if self._resolve is not None and not own else None
             self._lists[priced_as] = found
-            if found is None:
+            if found is None and not own:
                 self._warn(priced_as, f"No price is known for {priced_as}: its attempts are kept without one.")
         return self._lists[priced_as]
 

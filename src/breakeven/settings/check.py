@@ -10,10 +10,11 @@ import ssl
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
+from breakeven.economics.pool_hours import is_pool_price
 from breakeven.errors import InputError, Problem
 from breakeven.settings.address import is_loopback, reaches_itself
 from breakeven.settings.headers import HEADER_NAME, HEADER_VALUE, OURS, looks_secret
-from breakeven.settings.pools import POOL_PRICES, pool_of
+from breakeven.settings.pools import pool_of
 from breakeven.settings.prices import ANY, PriceFound, nearest_names, prices_of
 from breakeven.settings.providers import load_providers
 from breakeven.settings.reach import UNKNOWN_URL, reach
@@ -329,7 +330,7 @@ def _check_prices(parts: Parts, findings: Findings) -> None:
     findings.prices = prices_of(parts.targets, parts.models, findings.cards)
     for found in findings.prices:
         place: Place = ("targets", found.target, "prices")
-        if found.priced_as.startswith(f"{POOL_PRICES}:") and pool_of(found.target) in parts.pools:
+        if is_pool_price(found.priced_as) and pool_of(found.target) in parts.pools:
             continue  # its hours say what it costs
         if found.prices is not None or found.priced_as.endswith(f":{ANY}"):
             _check_one_price_for_many(found, parts, findings)

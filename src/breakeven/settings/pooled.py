@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from breakeven.economics.pool_hours import POOL
 from breakeven.errors import UnknownNameError
-from breakeven.settings.pools import POOL_PRICES, PoolEntry, node_target
+from breakeven.settings.pools import PoolEntry, node_target
 from breakeven.settings.providers import load_providers
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _targets_of(pool: str, raw: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         shared["provider"] = engine
     for name, node in zip(entry.node_names(), entry.nodes, strict=True):
         if node.url is not None:
-            yield node_target(pool, name), {**shared, "url": node.url, "prices": f"{POOL_PRICES}:{pool}"}
+            yield node_target(pool, name), {**shared, "url": node.url, "prices": f"{POOL}:{pool}"}
 
 
 def _models(models: Any, by_pool: Mapping[str, list[str]]) -> Any:

@@ -21,10 +21,6 @@ NodeSeconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), IsNumbe
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), IsNumber]
 
 
-POOL_PRICES: Final = "pool"
-"""Seller of a pool's own tokens in the name of its prices: ``pool:NAME``."""
-
-
 class NodeEntry(Strict):
     """A node of a pool: where it is reached, and what it costs from when to when."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from breakeven.economics.pool_hours import is_pool_price
 from breakeven.errors import UnknownNameError
 from breakeven.settings.reach import reach
 
@@ -69,6 +70,8 @@ def named_price_list(name: str, cards: Mapping[str, PriceList]) -> PriceList | N
     """
     if name in cards:
         return cards[name]
+    if is_pool_price(name):
+        return None
     from breakeven.sources.genai import price_list  # noqa: PLC0415 - 55 MB, needed only where a name is looked up
 
     provider, _, model = name.partition(":")

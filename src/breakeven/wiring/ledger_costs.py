@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from breakeven.economics.pool_hours import POOL, pool_price_list
+from breakeven.economics.pool_hours import is_pool_price, pool_price_list
 from breakeven.errors import UnknownNameError
 from breakeven.ledger.against import Against
 from breakeven.ledger.allocated import ask_costs
@@ -87,7 +87,7 @@ def _lists(names: Iterable[str], config: Path | None, declared: Iterable[PoolTer
         prices = named_price_list(name, cards) if ":" in name else None
         if prices is None:
             what = "no price is known for it" if ":" in name else "it should read provider:model"
-            fix = "A pool's own needs gpu_time." if name.startswith(f"{POOL}:") else nearest_names(name, cards)
+            fix = "A pool's own needs gpu_time." if is_pool_price(name) else nearest_names(name, cards)
             raise UnknownNameError(f"--against {name[:80]}: {what}. {fix}")
         found[prices.target] = prices
     return found

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from breakeven.economics.counterfactual import BetterUse, TokenRatios
-from breakeven.economics.pool_hours import POOL, pool_price_list
+from breakeven.economics.pool_hours import is_pool_price, pool_price_list
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.ledger.allocated import ask_costs
 from breakeven.ledger.cards import CardSchedule
@@ -129,7 +129,7 @@ class _Prices:
                     f"{option} {name[:80]}: it should be {TODAY}, {OPTIMISED} or a price list, PROVIDER:MODEL. "
                     f"{nearest_names(name, self._cards)}"
                 )
-            fix = "A pool's own needs gpu_time." if name.startswith(f"{POOL}:") else nearest_names(name, self._cards)
+            fix = "A pool's own needs gpu_time." if is_pool_price(name) else nearest_names(name, self._cards)
             raise UnknownNameError(f"{option} {name[:80]}: no price is known for it. {fix}")
         return name
 

@@ -40,13 +40,13 @@ def cards_now(settings: Settings) -> tuple[CardNow, ...]:
 
 
 def _card_now(found: PriceFound, now: datetime) -> CardNow:
-    from breakeven.settings.pools import POOL_PRICES
+    from breakeven.economics.pool_hours import is_pool_price
 
     if found.prices is None:
         why = "no price is known: recorded without cost"
         if found.priced_as.endswith(":*"):
             why = "priced when a model is first asked for"
-        elif found.priced_as.startswith(f"{POOL_PRICES}:"):
+        elif is_pool_price(found.priced_as):
             why = "paid by the hour of its nodes (`breakeven ledger query --costs`)"
         return CardNow(found=found, card=None, why=why)
     try:

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from breakeven.economics.pool_hours import is_pool_price
 from breakeven.errors import BreakevenError, InputError, UnknownNameError
 from breakeven.ledger import rows
 from breakeven.ledger.cards import cost_usd
@@ -33,8 +34,6 @@ _ATTEMPTS: Final = 15
 
 _BATCH: Final = 400
 _HOUR_S: Final = 3600
-POOL: Final = "pool:"
-"""How the names of pools' own prices begin."""
 
 # ruff: noqa: S608 - the names in these statements stand in this module, and values are bound
 
@@ -93,7 +92,7 @@ def costs_of(
     sides = [(pair, side) for pair in pairs for side in (pair.of_incumbent, pair.of_candidate)]
     ledgered = _by_request(place.store, [side.request_id for _, side in sides if side.request_id is not None])
     named = {name for pair in pairs for name in (pair.incumbent, pair.candidate)}
-    pools = {pool_of(name) or name for name in named if prices.name_of(name).startswith(POOL)}
+    pools = {pool_of(name) or name for name in named if is_pool_price(prices.name_of(name))}
     ratios, notes = _loaded_ratios(pools, pairs, place, config) if pools else ({}, [])
 
     def side_cost(target: str, side: Side, at_us: int) -> SideCost:
@@ -103,7 +102,7 @@ def costs_of(
             price = prices.usd(target, usage, at_us)
         if price is None:
             return SideCost(None, None)
-        ratio = ratios.get(pool_of(target) or target, None if prices.name_of(target).startswith(POOL) else 1.0)
+        ratio = ratios.get(pool_of(target) or target, None if is_pool_price(prices.name_of(target)) else 1.0)
         return SideCost(float(price), None if ratio is None else float(price) * ratio)
 
     found = {}
