@@ -178,6 +178,15 @@ class StreamedAnswer:
         elif data:
             self._client.write(self._head() + framed(self._client, data))
 
+    def chunk(self, data: bytes, chunk: bytes) -> None:
+        """Pass on the next bytes, which came as this one chunk: as they came, where nothing in them changes."""
+        passed = self._meter.feed(data)
+        if passed is data and self._chunks and self.started:
+            self._write(chunk)
+        elif passed:
+            head = b"" if self.started else self._head()
+            self._client.write(head + framed(self._client, passed))
+
     @property
     def skipped_events(self) -> int:
         """Events that were no JSON and did not go on."""

@@ -294,9 +294,12 @@ class Relay(Account):
         assert self.answer is not None  # the head has come
         self.phase = FLOWING
         self._note_first_byte()
-        if self.upstream is not None:
-            self.upstream.sink = self.answer.body
-        self.answer.body(data)
+        upstream, answer = self.upstream, self.answer
+        if upstream is not None:
+            upstream.sink = answer.body
+            if self.crossing is None and isinstance(answer, StreamedAnswer):
+                upstream.chunk_sink = answer.chunk
+        answer.body(data)
 
     def _note_first_byte(self) -> None:
         now_s = self.first_byte_s = self.quiet_since_s = self.shared.clock.monotonic()

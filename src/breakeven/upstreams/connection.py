@@ -86,6 +86,10 @@ def _nowhere(data: bytes) -> None:
     """Take the bytes of an answer that nobody has asked for."""
 
 
+_MOST_SIZE_LINE_BYTES: Final = 8
+"""Longest line of a chunk's size, with its end, that is read here: chunks below 16 MiB."""
+
+
 _ENDED: Final = httptools.HttpResponseParser(None)
 """In place of the parser of a connection that has ended, which knows it: together they would wait for the collector."""
 
@@ -95,6 +99,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     Headers and body pieces are collected by C functions (``dict.__setitem__``, ``list.append``) instead
     of methods: that saves 1 µs an answer.
+
+    A packet that is one whole chunk, where one may begin, needs no parser: its size line says so, and the parser, which
+    stands between two chunks, need not know.  It goes to ``chunk_sink`` with its framing, which is that of HTTP on
+    the client's side too.
     """
 
     def __init__(self, pool: Keeper) -> None:
@@ -108,6 +116,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether it was idle when the pool was last swept, and has been since."""
 
         self.sink: Callable[[bytes], None] = _nowhere
+        self.chunk_sink: Callable[[bytes, bytes], None] | None = None
+        """Takes what is in a chunk, and the chunk; None: ``sink`` takes all."""
+
         self.arrived = False
         """Whether bytes of a body have come since whoever watches the clock last set it to False."""
 
@@ -119,6 +130,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._status = 0
         self._head_told = False
         self._whole = False
+        self._after_chunk = False
+        """Whether the parser has read the end of a chunk, and not the size of another since."""
+
+        self._between_chunks = False
+        """Whether what comes next begins with the size of a chunk."""
+
         self._stays_open = False
         self._head_bytes = 0
         self._answers = 0
@@ -132,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.rested = False
         self._headers.clear()
         self._status = self._head_bytes = self._answers = 0
-        self._head_told = self._whole = False
+        self._head_told = self._whole = self._after_chunk = self._between_chunks = False
         cast("asyncio.Transport", self.transport).write(request)
 
     def send_more(self, data: bytes) -> None:
@@ -169,7 +186,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Leave the pool; an answer without a length ends here, any other is cut."""
         self.pool.gone(self)
         self.transport = None
-        self.sink, self._parser = _nowhere, _ENDED
+        self.sink, self.chunk_sink, self._parser = _nowhere, None, _ENDED
         answering, self.answering = self.answering, None
         if answering is None:
             return
@@ -190,6 +207,13 @@ class UpstreamConnection(asyncio.Protocol):
                 self._keep()
                 answering.whole(known.status, known.headers, data[body_at:])
                 return
+        elif self._between_chunks and self.chunk_sink is not None:
+            at = data.find(b"\r\n", 1, _MOST_SIZE_LINE_BYTES) + 2
+            size = len(data) - at - 2
+            if size > 0 and data[:at] == b"%x\r\n" % size and data[-2:] == b"\r\n":
+                self.arrived = True
+                self.chunk_sink(data[at:-2], data)
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -198,6 +222,7 @@ class UpstreamConnection(asyncio.Protocol):
         pieces = self._pieces
         body = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
+        self._between_chunks = self._after_chunk and data[-2:] == b"\r\n"
         if self._head_told or self._tell_head(answering, data, body):
             if body:
                 self.arrived = True
@@ -239,6 +264,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._whole = True
             self._stays_open = self._parser.should_keep_alive()  # the parser forgets it after this call
 
+    def on_chunk_header(self) -> None:
+        """Note that a chunk has begun."""
+        self._after_chunk = False
+
+    def on_chunk_complete(self) -> None:
+        """Note that it has ended, with the line end behind it."""
+        self._after_chunk = True
+
     # Its own affairs
 
     def _give_back(self) -> None:
@@ -251,7 +284,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _keep(self) -> None:
         """Be ready for another request, unless this one was answered before it was read."""
         self.answering = None
-        self.sink = _nowhere
+        self.sink, self.chunk_sink = _nowhere, None
         if self.transport is None or self.transport.get_write_buffer_size():
             self._close()
             return
