@@ -9,7 +9,7 @@ from breakeven.capacity.sizing import Work
 from breakeven.economics.forecast import DailyPrior
 from breakeven.quantities import Interval
 from breakeven.studies.hybrid.backtest import Costs, judge
-from breakeven.studies.hybrid.demand import shape_to_come
+from breakeven.studies.hybrid.demand import shape_to_come, with_the_seen_again
 
 PRIOR = DailyPrior(day_spread_ratio=0.2, growth_per_month_fraction=Interval(low=-0.05, likely=0.0, high=0.05))
 DAY = 24
@@ -68,3 +68,10 @@ def test_fixed_lines_leave_no_nodes_and_no_regret() -> None:
     assert found.held_usd_per_hour == pytest.approx(10.5)
     assert not found.hybrid_can_win
     assert found.all_pool_usd_per_hour == pytest.approx(18 * 0.4 + 8)
+
+
+def test_the_days_seen_count_as_much_as_the_forecast() -> None:
+    forecast = np.array([1.5, 2.0, 2.5])
+    both = with_the_seen_again(forecast)
+    assert sorted(both.tolist()) == [1.0, 1.0, 1.0, 1.5, 2.0, 2.5]
+    assert both.mean() == pytest.approx((1.0 + forecast.mean()) / 2)

@@ -1,8 +1,9 @@
 """Judges a sizing on days that it had not seen: against all API, against nodes for the peak, and against hindsight.
 
 Three rules are judged beside hindsight's best fixed number of nodes.  *Plain*: the marginal rule on the days seen, as
-if they came again.  *Held*: on the expected cost over a forecast from the days seen, nodes held throughout.  *Revised*:
-the same anew each midnight for the day that follows, from all days by then; it needs nodes to be rented by the day.
+if they came again.  *Held*: on the expected cost over the forecast and the days seen, weighed alike
+(``with_the_seen_again``), nodes held throughout.  *Revised*: the same anew each midnight for the day that follows, from
+all days by then; it needs nodes to be rented by the day.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from breakeven.capacity.sizing import NOT_IN_DOUBT, representative_ratios, staircase
-from breakeven.studies.hybrid.demand import ratios_from_windows, shape_to_come
+from breakeven.studies.hybrid.demand import ratios_from_windows, shape_to_come, with_the_seen_again
 
 if TYPE_CHECKING:
     from breakeven.capacity.sizing import Staircase, Work
@@ -112,7 +113,7 @@ def _for_next_day(known: Work, windows_per_day: int, costs: Costs, prior: DailyP
 
 def _ratios(seen: Work, windows_per_day: int, prior: DailyPrior, *, horizon_days: int) -> Array:
     drawn = ratios_from_windows(seen.busy_nodes, windows_per_day, prior, horizon_days=horizon_days)
-    return representative_ratios(drawn, DEMANDS)
+    return representative_ratios(with_the_seen_again(drawn), DEMANDS)
 
 
 def _stairs(work: Work, ratios: Array, costs: Costs) -> Staircase:

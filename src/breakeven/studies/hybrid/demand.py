@@ -154,6 +154,23 @@ def ratios_to_come(
     return later * draw({said.key: said}, count=DRAWS, generator=generator)[said.key] if short else later
 
 
+def is_forecast(profile: TrafficProfile, assumptions: Mapping[str, Assumption]) -> bool:
+    """Whether the demand to come is told from days that were seen, and nobody has stated it or its growth."""
+    times = profile.times
+    stated = any(assumptions[key].basis == "user" for key in (DAYS_RATIO, GROWTH))
+    return times is not None and times.span_days >= 1 and not stated
+
+
+def with_the_seen_again(ratios: Array) -> Array:
+    """Return the demands to size for: as likely as the forecast, that the days seen come again at their level.
+
+    Two forecasts weighed alike err less than either by itself, and weights that were fitted seldom do better (Bates and
+    Granger, "The Combination of Forecasts", Operational Research Quarterly 20, 1969; Clemen, International Journal of
+    Forecasting 5, 1989).  What it does out of sample: docs/model.md, "Sizing".
+    """
+    return np.concatenate([ratios, np.ones(len(ratios))])
+
+
 def ratios_from_windows(busy_nodes: Array, windows_per_day: int, prior: DailyPrior, *, horizon_days: int) -> Array:
     """Draw the next days' mean work over that of the windows seen, which are whole days."""
     count = len(busy_nodes) // windows_per_day

@@ -21,7 +21,7 @@ from breakeven.studies.hybrid.joint_words import joint_reasons, joint_warnings
 from breakeven.studies.hybrid.pools import TrafficPools, programme_of
 from breakeven.studies.hybrid.result import BillLine, JointLimit, JointSize, JointTraffic, MixedPools, MoreGpus
 from breakeven.studies.hybrid.sides import WORLDS
-from breakeven.studies.hybrid.study import ALL_API, ALL_POOL, quantiles
+from breakeven.studies.hybrid.study import ALL_API, ALL_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -179,7 +179,7 @@ def _traffic(programme: Programme, found: Mix, number: int) -> JointTraffic:
         overflow=first.question.overflow.target,
         held=held,
         overflow_fraction=overflow / everything if everything else 0.0,
-        demand_ratio=quantiles(first.ratios),
+        demand_ratio=first.demand_ratio,
         ways=(
             way(first, ALL_API, 0, lambda world: own_lines(api_use(traffic, world))),
             way(first, ALL_POOL, peak, lambda world: own_lines(nodes_use(traffic, world, pool))),

@@ -9,8 +9,15 @@ import numpy as np
 
 from breakeven.capacity.sizing import representative_ratios, staircase
 from breakeven.errors import InputError
-from breakeven.quantities import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from breakeven.studies.hybrid.demand import HORIZON_DAYS, OverflowPrice, ratios_to_come, shape_to_come
+from breakeven.quantities import SECONDS_PER_DAY, SECONDS_PER_HOUR, Interval
+from breakeven.studies.hybrid.demand import (
+    HORIZON_DAYS,
+    OverflowPrice,
+    is_forecast,
+    ratios_to_come,
+    shape_to_come,
+    with_the_seen_again,
+)
 from breakeven.studies.hybrid.sides import WORLDS, Sided, World, candidates_of, sided
 from breakeven.studies.verdict.token_price import price_traffic
 
@@ -52,6 +59,14 @@ class Sizing:
     price: OverflowPrice
     worlds: Mapping[World, Sided]
     ratios: Array
+    """Demands over that observed, equally likely, for which it is sized."""
+
+    demand_ratio: Interval
+    """The forecast alone: its middle, and four fifths around it."""
+
+    seen_again: bool
+    """Whether it counts but half, and that the days seen come again the other half."""
+
     capacity_fraction: float | None
     partial: tuple[str, ...]
 
@@ -102,16 +117,25 @@ def prepare(question: Question, context: Context, *, capacity_fraction: float | 
     if ratios is None:
         service = candidates[0].option.service
         ratios = ratios_to_come(profile, service, assumptions, generator, horizon_days=days)
+    seen_again = len(ratios) > 1 and is_forecast(profile, assumptions)
     return Sizing(
         question=question,
         context=context,
         candidates=candidates,
         price=price,
         worlds=worlds,
-        ratios=representative_ratios(ratios, DEMANDS),
+        ratios=representative_ratios(with_the_seen_again(ratios) if seen_again else ratios, DEMANDS),
+        demand_ratio=_quantiles(ratios),
+        seen_again=seen_again,
         capacity_fraction=capacity_fraction,
         partial=paid.partial,
     )
+
+
+def _quantiles(ratios: Array) -> Interval:
+    """Return the middle of the demands to come and four fifths around it."""
+    low, likely, high = np.quantile(ratios, (0.1, 0.5, 0.9)).tolist()
+    return Interval(low=low, likely=likely, high=high)
 
 
 def _stated_ratio(context: Context) -> Array | None:

@@ -53,7 +53,7 @@ def requests_of(found: Sizing, trace: Trace, *, seed: int = 1) -> Requests:
     """
     times = found.context.workload.profile.times
     assert times is not None, "refused before"
-    ratio = float(np.median(found.ratios))
+    ratio = found.demand_ratio.likely
     work = seen_work(found, times).scaled(ratio)
     if trace.kind == "trace":
         total = found.context.workload.profile.moments.requests

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from breakeven.capacity.sizing import breakeven_utilisation_fraction, node_savings_usd_per_hour, node_utilisations
-from breakeven.quantities import Interval
 from breakeven.studies.hybrid.bills import by_worlds, peak_nodes, pool_lines, stairs_lines, way
 from breakeven.studies.hybrid.patience import patience_of, patient_staircase
 from breakeven.studies.hybrid.result import HybridSize, Step
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from breakeven.capacity.sizing import Staircase
-    from breakeven.quantities import Array
+    from breakeven.quantities import Interval
     from breakeven.studies.hybrid.prepared import Sizing
     from breakeven.studies.hybrid.result import MixedPools, SloRun, Way
     from breakeven.studies.hybrid.sides import Sided, World
@@ -50,7 +47,7 @@ def sized(
         least_count=min(*counts, nodes),
         most_count=max(*counts, nodes),
         busy_nodes=_interval(found, lambda item: item.work.mean_nodes * float(found.ratios.mean())),
-        demand_ratio=quantiles(found.ratios),
+        demand_ratio=found.demand_ratio,
         node_usd_per_hour=_interval(found, lambda item: item.node_usd_per_hour),
         overflow_node_hour_usd=_interval(found, lambda item: item.work.mean_node_hour_usd),
         breakeven_utilisation_fraction=_interval(found, _u_star),
@@ -121,9 +118,3 @@ def _with_slo(nodes: int, slo: Sequence[SloRun]) -> int:
 
 def _interval(found: Sizing, figure: Callable[[Sided], float]) -> Interval:
     return by_worlds([figure(found.worlds[world]) for world in WORLDS])
-
-
-def quantiles(ratios: Array) -> Interval:
-    """Return the middle of the demands to come and four fifths around it."""
-    low, likely, high = np.quantile(ratios, (0.1, 0.5, 0.9)).tolist()
-    return Interval(low=low, likely=likely, high=high)

@@ -18,7 +18,7 @@ def reasons_of(result: HybridSize, found: Sizing) -> tuple[str, ...]:
         *_rule(result, saved),
         *_fixed(result, found, held, saved),
         *_best(result),
-        *_demand(result, found.question.horizon_days),
+        *_demand(result, found),
         *_slo(result),
     )
 
@@ -109,14 +109,16 @@ def _best(result: HybridSize) -> list[str]:
     return [f"Cheapest: {best.name}, {best.usd_per_month.likely:,.0f} USD a month; {told}."]
 
 
-def _demand(result: HybridSize, horizon_days: int) -> list[str]:
+def _demand(result: HybridSize, found: Sizing) -> list[str]:
     ratio = result.demand_ratio
     if ratio.is_exact:
         return [f"Sized for {ratio.likely:.2f} times the load observed, as stated."]
-    when = "next month" if horizon_days == HORIZON_DAYS else f"the next {horizon_days} day(s)"
+    days = found.question.horizon_days
+    when = "next month" if days == HORIZON_DAYS else f"the next {days} day(s)"
+    again = ", and over that load again, as likely" if found.seen_again else ""
     told = (
         f"Sized on the expected cost over {ratio.low:.2f} to {ratio.high:.2f} times the load observed (10th to 90th "
-        f"percentile of {when}); with nodes slow and dear or fast and cheap it is {result.least_count} to "
+        f"percentile of {when}){again}; with nodes slow and dear or fast and cheap it is {result.least_count} to "
         f"{result.most_count} nodes."
     )
     return [told]
