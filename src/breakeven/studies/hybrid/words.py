@@ -115,10 +115,10 @@ def _demand(result: HybridSize, found: Sizing) -> list[str]:
         return [f"Sized for {ratio.likely:.2f} times the load observed, as stated."]
     days = found.question.horizon_days
     when = "next month" if days == HORIZON_DAYS else f"the next {days} day(s)"
-    again = ", and over that load again, as likely" if found.seen_again else ""
+    over = ", half over the load observed, half over a forecast of" if found.seen_again else " over"
     told = (
-        f"Sized on the expected cost over {ratio.low:.2f} to {ratio.high:.2f} times the load observed (10th to 90th "
-        f"percentile of {when}){again}; with nodes slow and dear or fast and cheap it is {result.least_count} to "
+        f"Sized on the expected cost{over} {ratio.low:.2f} to {ratio.high:.2f} times the load observed (10th to 90th "
+        f"percentile of {when}); with nodes slow and dear or fast and cheap it is {result.least_count} to "
         f"{result.most_count} nodes."
     )
     return [told]
