@@ -87,7 +87,11 @@ def shift_views(console: Console) -> tuple[tuple[ShiftView, ...], Found | None]:
 
 def open_alerts(console: Console) -> tuple[Notice, ...]:
     """Return what is raised now, newest first.  Raises ``InputError`` for a store that cannot be read."""
-    notices = (msgspec.json.decode(row.detail, type=Notice) for row in read_notices(console.store, KINDS))
+    try:
+        stored = read_notices(console.store, KINDS)
+    except StoreMissingError:
+        return ()
+    notices = (msgspec.json.decode(row.detail, type=Notice) for row in stored)
     return tuple(sorted((item for item in notices if item.state == "raised"), key=lambda item: -item.since_s))
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.errors import InputError
-from breakeven.ledger.store import StoreMissingError, connect, trouble_of
+from breakeven.ledger.store import connect, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,15 +30,13 @@ class StoredNotice(NamedTuple):
 
 
 def read_notices(store: Path, kinds: Iterable[str]) -> tuple[StoredNotice, ...]:
-    """Return what is known of some kinds; nothing where there is no store yet.  Raises ``InputError``."""
+    """Return what is known of some kinds.  Raises ``StoreMissingError``, or ``InputError`` for a store of no use."""
     wanted = list(kinds)
     marks = ", ".join("?" * len(wanted))
     question = f"SELECT * FROM notice WHERE kind IN ({marks}) ORDER BY kind, subject"  # noqa: S608 - marks alone
     try:
         with closing(connect(store, read_only=True, busy_s=BUSY_S)) as connection:
             return tuple(map(StoredNotice._make, connection.execute(question, wanted)))
-    except StoreMissingError:
-        return ()
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
 
