@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 CHAT = "/v1/chat/completions"
 
 
-def says(text: str, **fields: Any) -> Answer:
-    """Answer with a text, whole or as events, as the client asks."""
+def says(text: str, *, gap_s: float = 0.0, **fields: Any) -> Answer:
+    """Answer with a text, whole or as events so far apart, as the client asks."""
     size = max(4, len(text) // 8)
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     first, *rest = payloads.stream(0, payloads.TOLD)
     streamed = [first, *(payloads.event(payloads.chunk({"content": piece})) for piece in pieces), *rest]
-    return answers.either(answers.whole(payloads.completion(text, **fields)), answers.stream(streamed))
+    return answers.either(answers.whole(payloads.completion(text, **fields)), answers.stream(streamed, gap_s=gap_s))
 
 
 def prefers(text: str) -> Answer:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 EVERY = ["chat", "completions", "responses", "messages"]
 
 
-def message(text: str) -> Answer:
+def message(text: str, gap_s: float = 0.0) -> Answer:
     """An answer as Anthropic's API gives it."""
     began, opened, _, _, closed, delta, stop = messages_payloads.stream(1)
     piece = messages_payloads.event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-    streamed = answers.stream([began, opened, piece, closed, delta, stop])
+    streamed = answers.stream([began, opened, piece, closed, delta, stop], gap_s=gap_s)
     whole = answers.whole(messages_payloads.message(content=[{"type": "text", "text": text}]))
     return answers.either(whole, streamed)
 
@@ -105,6 +105,19 @@ def test_both_answers_are_read_whatever_is_spoken(
     if model == "plain":
         crossed = pair_of(gateway, reply.request_id, "claude-candidate")
         assert (crossed["candidate_failure"], crossed["candidate_characters"]) == ("", 7)
+
+
+@pytest.mark.parametrize("model", ["plain", "crossed", "pair", "verified"])
+def test_events_that_come_one_by_one_are_copied_too(gateway: Gateway, upstream: ScriptedUpstream, model: str) -> None:
+    """Each is then a packet and a chunk, which goes past the parser."""
+    text = "as many words as make eight pieces"
+    upstream.script("native", says(text, gap_s=0.02))
+    upstream.script("claude", message(text, gap_s=0.02))
+    upstream.script("first", says("WRONG") if model == "verified" else answers.failure(500))
+    upstream.script("second", says(text, gap_s=0.02))
+    reply = ask(gateway, model=model, stream=True)
+    assert reply.status == 200
+    assert pair_of(gateway, reply.request_id)["incumbent_characters"] == len(text)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -65,8 +65,7 @@ class Taker:
 
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         assert (status, b"transfer-encoding" in headers) == (200, True)
-        self.connection.sink = self.take
-        self.connection.chunk_sink = self.take_chunk
+        self.connection.pass_to(self.take, self.take_chunk)
 
     def take(self, data: bytes) -> None:
         self.body += data
@@ -171,6 +170,17 @@ class Reader:
 
     def write(self, data: bytes) -> None:
         self.transport.write(data)
+
+
+def test_who_takes_the_body_anew_takes_its_chunks_too() -> None:
+    connection, _ = open_connection()
+    taker = asked(connection)
+    later: list[bytes] = []
+    for packet in (HEAD, b"1\r\na\r\n", b"1\r\nb\r\n"):
+        connection.data_received(packet)
+    connection.pass_to(later.append)
+    connection.data_received(b"1\r\nc\r\n")
+    assert (taker.body, later) == (b"ab", [b"c"])
 
 
 @pytest.mark.parametrize("takes_chunks", [True, False])

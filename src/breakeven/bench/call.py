@@ -115,7 +115,7 @@ class Call:
         """Take what follows as a stream, or as what an error says."""
         assert self.connection is not None
         self._status = status if status != 200 or _is_stream(headers) else -1
-        self.connection.sink = self._take if self._status == 200 else self._listen
+        self.connection.pass_to(self._take if self._status == 200 else self._listen)
 
     def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         """Take an answer that came at once."""

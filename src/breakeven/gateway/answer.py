@@ -101,6 +101,11 @@ class WholeAnswer:
         if self._held_bytes > HELD_BYTES or self.started:
             self._flow()
 
+    def chunk(self, data: bytes, chunk: bytes) -> None:
+        """Take the next bytes, which came as this one chunk."""
+        del chunk  # it is framed anew, if it flows
+        self.body(data)
+
     def end(self) -> str:
         """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
         return ""

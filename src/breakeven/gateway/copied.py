@@ -153,7 +153,7 @@ class _Copied(Exchange):
         self._collect(data)
         super()._first_bytes(data)
         if self.upstream is not None:
-            self.upstream.sink = self._see
+            self.upstream.pass_to(self._see, self._see_chunk)
 
     def _begin(self, status: int) -> None:
         """Collect anew: another attempt has begun to answer."""
@@ -169,6 +169,12 @@ class _Copied(Exchange):
         self._collect(data)
         assert self.answer is not None  # it has begun
         self.answer.body(data)
+
+    def _see_chunk(self, data: bytes, chunk: bytes) -> None:
+        """See them where they come as a chunk."""
+        self._collect(data)
+        assert self.answer is not None  # as above
+        self.answer.chunk(data, chunk)
 
 
 class CopiedExchange(_Copied):

@@ -129,6 +129,11 @@ class TranslatedStream(StreamedAnswer):
             head = b"" if self.started else self._head()
             self._client.write(head + framed(self._client, data))
 
+    def chunk(self, data: bytes, chunk: bytes) -> None:
+        """Pass on what the next bytes mean; the chunk that they came as is none of the client's."""
+        del chunk
+        self.body(data)
+
     def end(self) -> str:
         """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
         why = super().end()

@@ -203,7 +203,7 @@ class Relay(Account):
         """Prepare for what comes."""
         self._prepare(status, headers)
         assert self.upstream is not None  # it is what speaks
-        self.upstream.sink = self._first_bytes
+        self.upstream.pass_to(self._first_bytes)
 
     def complete(self) -> None:
         """Keep the row, then let the last bytes go; or go on with another target when this one failed."""
@@ -296,9 +296,7 @@ class Relay(Account):
         self._note_first_byte()
         upstream, answer = self.upstream, self.answer
         if upstream is not None:
-            upstream.sink = answer.body
-            if self.crossing is None and isinstance(answer, StreamedAnswer):
-                upstream.chunk_sink = answer.chunk
+            upstream.pass_to(answer.body, answer.chunk)
         answer.body(data)
 
     def _note_first_byte(self) -> None:

@@ -124,7 +124,7 @@ class _Asking:
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         assert self._connection is not None
         self._take_head(status, headers)
-        self._connection.sink = self._take
+        self._connection.pass_to(self._take)
 
     def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
         self._take_head(status, headers)

@@ -45,7 +45,7 @@ class Answering(Protocol):
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         """Take the head of any other; header names as the target wrote them, valid during this call only.
 
-        The bytes of the body, without the framing of HTTP, go to the connection's ``sink``, set here.
+        Where the bytes of the body go is told here, to the connection's ``pass_to``.
         """
 
     def complete(self) -> None:
@@ -101,8 +101,7 @@ class UpstreamConnection(asyncio.Protocol):
     of methods: that saves 1 µs an answer.
 
     A packet that is one whole chunk, where one may begin, needs no parser: its size line says so, and the parser, which
-    stands between two chunks, need not know.  It goes to ``chunk_sink`` with its framing, which is that of HTTP on
-    the client's side too.
+    stands between two chunks, need not know.
     """
 
     def __init__(self, pool: Keeper) -> None:
@@ -115,10 +114,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.rested = False
         """Whether it was idle when the pool was last swept, and has been since."""
 
-        self.sink: Callable[[bytes], None] = _nowhere
-        self.chunk_sink: Callable[[bytes, bytes], None] | None = None
-        """Takes what is in a chunk, and the chunk; None: ``sink`` takes all."""
-
+        self._sink: Callable[[bytes], None] = _nowhere
+        self._chunk_sink: Callable[[bytes, bytes], None] | None = None
         self.arrived = False
         """Whether bytes of a body have come since whoever watches the clock last set it to False."""
 
@@ -157,6 +154,14 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.write(data)
 
+    def pass_to(self, sink: Callable[[bytes], None], chunk_sink: Callable[[bytes, bytes], None] | None = None) -> None:
+        """Pass the bytes of the body, without the framing of HTTP, on to ``sink`` from now on.
+
+        Where there is a ``chunk_sink``, it takes packets that are one whole chunk: what is in it, and the chunk itself,
+        whose framing is that of HTTP on the client's side too.
+        """
+        self._sink, self._chunk_sink = sink, chunk_sink
+
     def pause(self) -> None:
         """Read no more until ``resume``: the client is slower than the target."""
         if self.transport is not None and not self.transport.is_closing():
@@ -186,7 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Leave the pool; an answer without a length ends here, any other is cut."""
         self.pool.gone(self)
         self.transport = None
-        self.sink, self.chunk_sink, self._parser = _nowhere, None, _ENDED
+        self._sink, self._chunk_sink, self._parser = _nowhere, None, _ENDED
         answering, self.answering = self.answering, None
         if answering is None:
             return
@@ -207,12 +212,12 @@ class UpstreamConnection(asyncio.Protocol):
                 self._keep()
                 answering.whole(known.status, known.headers, data[body_at:])
                 return
-        elif self._between_chunks and self.chunk_sink is not None:
+        elif self._between_chunks and self._chunk_sink is not None:
             at = data.find(b"\r\n", 1, _MOST_SIZE_LINE_BYTES) + 2
             size = len(data) - at - 2
             if size > 0 and data[:at] == b"%x\r\n" % size and data[-2:] == b"\r\n":
                 self.arrived = True
-                self.chunk_sink(data[at:-2], data)
+                self._chunk_sink(data[at:-2], data)
                 return
         try:
             self._parser.feed_data(data)
@@ -226,7 +231,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_told or self._tell_head(answering, data, body):
             if body:
                 self.arrived = True
-                self.sink(body)
+                self._sink(body)
             if self._whole and self.answering is not None:  # not dropped while it was told of the body
                 self._give_back()
                 answering.complete()
@@ -284,7 +289,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _keep(self) -> None:
         """Be ready for another request, unless this one was answered before it was read."""
         self.answering = None
-        self.sink, self.chunk_sink = _nowhere, None
+        self.pass_to(_nowhere)
         if self.transport is None or self.transport.get_write_buffer_size():
             self._close()
             return
