@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -233,15 +234,76 @@ def test_settings_without_trials_are_told_exactly_what_to_add(run: Run, tmp_path
     assert run("start", "chat", "--to", "new", "--check", "exact")[0] == 0
 
 
-def test_a_pool_of_one_node_stands_for_its_node(run: Run, tmp_path: Path, store: Path) -> None:
-    nodes = [{"url": "http://127.0.0.1:9004/v1"}, {"url": "http://127.0.0.1:9005/v1"}]
-    pool = {"engine": "vllm", "nodes": nodes[:1]}
-    settle(tmp_path, pools={"own": pool, "two": {**pool, "nodes": nodes}})
-    assert run("start", "chat", "--to", "own")[0] == 0
-    assert stored_shifts(store)[0].target.startswith("own/")
+NODES: list[dict[str, Any]] = [
+    {"name": name, "url": f"http://127.0.0.1:{port}/v1"} for name, port in (("a", 9004), ("b", 9005))
+]
+POOLS: dict[str, Any] = {
+    "own": {"engine": "vllm", "nodes": NODES[:1]},
+    "two": {"engine": "vllm", "nodes": NODES},
+    "thought": {"virtual": True, "runs": "llama-3.3-70b", "hardware": "2xH100", "nodes": [{}]},
+}
+
+
+@pytest.mark.parametrize("pool", ["own", "two"])
+def test_a_pool_is_a_target_by_its_own_name(run: Run, tmp_path: Path, store: Path, pool: str) -> None:
+    settle(tmp_path, pools=POOLS)
+    assert run("start", "chat", "--to", pool)[1].startswith(f"Shift 1: chat goes to {pool}, ")
+    (shift,) = stored_shifts(store)
+    assert (shift.target, shift.terms.to_pool) == (pool, True)
+    assert f"Shift 1: chat to {pool}, begun" in run("status")[1]
+    assert f"1  chat to {pool}  under way since" in run("list")[1]
+    (record,) = json.loads(run("list", "--json")[1])
+    assert (record["target"], record["terms"]["to_pool"]) == (pool, True)
+    run("promote", "*")
     run("rollback")
-    code, _, err = run("start", "chat", "--to", "two")
-    assert (code, "A shift goes to one target, and the pool 'two' has 2:" in err) == (2, True)
+    out = run("start", "chat", "--to", f"{pool}/a")[1]
+    assert f"Shift 1 of the task '*' to {pool} was rolled back" in out
+    assert not stored_shifts(store)[-1].terms.to_pool
+
+
+def test_a_shift_that_an_earlier_version_began_goes_on_to_the_one_node(run: Run, tmp_path: Path, store: Path) -> None:
+    settle(tmp_path, pools=POOLS)
+    run("start", "chat", "--to", "two/b")
+    with sqlite3.connect(store) as connection:
+        (plan,) = connection.execute("SELECT plan FROM shift").fetchone()
+        terms = {name: value for name, value in json.loads(plan).items() if name != "to_pool"}
+        connection.execute("UPDATE shift SET plan = ?", (json.dumps(terms),))
+    (shift,) = stored_shifts(store)
+    assert [shift.goes_to(name) for name in ("two/b", "two/a", "two")] == [True, False, False]
+    assert run("promote", "*")[0] == 0
+
+
+def test_a_shadow_of_a_node_says_how_answers_of_its_pool_are_compared(run: Run, tmp_path: Path, store: Path) -> None:
+    shadow = {"model": "chat", "candidate": "two/b", "share": 0.1, "judge": {"model": "referee", "share": 0.5}}
+    settle(tmp_path, pools=POOLS, trials={"shadows": [shadow]})
+    out = run("start", "chat", "--to", "two", "--with-shadow")[1]
+    assert "The judge sees 50% of the pairs" in out
+    assert stored_shifts(store)[0].terms.check == "judge"
+    run("rollback")
+    assert "Nothing in the settings says which of two answers is better." in run("start", "chat", "--to", "own")[2]
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("thought", "The pool 'thought' is virtual: it is only simulated, and serves nobody. Name a target, or a pool"),
+        ("thoughts", "The settings have no target 'thoughts'. There are new, old, own, own/a, strong, two, two/a, two"),
+        ("two/c", "The settings have no target 'two/c'."),
+        ("two", "All traffic of 'chat' goes to 'two' already"),
+    ],
+)
+def test_pools_that_make_no_sense_are_refused(run: Run, tmp_path: Path, store: Path, to: str, said: str) -> None:
+    models = SETTINGS["models"] | ({"chat": {"targets": ["two"]}} if to == "two" else {})
+    settle(tmp_path, pools=POOLS, models=models)
+    code, out, err = run("start", "chat", "--to", to)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not store.exists()
+
+
+def test_a_pool_that_has_a_part_of_the_traffic_may_get_all_of_it(run: Run, tmp_path: Path) -> None:
+    settle(tmp_path, pools=POOLS, models=SETTINGS["models"] | {"chat": {"targets": ["old", "two"]}})
+    assert run("start", "chat", "--to", "two")[0] == 0
 
 
 def test_unknown_numbers_and_tasks_are_refused(run: Run) -> None:

@@ -88,6 +88,15 @@ def test_only_pairs_that_are_asked_for_come(store: Path, which: Which, numbers: 
     assert [found.request_id for found in stored_pairs(store, which)] == numbers
 
 
+def test_pairs_with_nodes_of_a_pool_come_under_its_name_where_that_is_asked_for(store: Path) -> None:
+    two_nodes = pair(80, candidate="own/b")._replace(incumbent="own/a")
+    others = [pair(48, candidate="own/a"), pair(64, candidate="owned/a"), two_nodes, pair(96, candidate="own_/a")]
+    keep(store, [pair(16), pair(32, candidate="own"), *others])
+    numbers = [found.request_id for found in stored_pairs(store, Which(candidate="own", with_nodes=True))]
+    assert numbers == [32, 48]
+    assert [found.request_id for found in stored_pairs(store, Which(candidate="own"))] == [32]
+
+
 def test_checks_come_in_the_order_of_writing_and_can_be_gone_on_from(store: Path) -> None:
     keep(store, [pair(16), pair(32, at_us=1)], [check(32, JUDGE, 7), check(32, SERVED, 7), check(16, JUDGE, 9, 0.25)])
     found = stored_checks(store, name=JUDGE)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from breakeven.errors import InputError
+from breakeven.trials.plan import TrialsPlan
 from breakeven.wiring.settings import load_settings
 from breakeven.wiring.snapshot import build_snapshot
 
@@ -84,3 +86,23 @@ def test_a_budget_is_exact(tmp_path: Path) -> None:
         entry = loaded(tmp_path, f"trials: {{budget_day_usd: {written}}}").file.trials
         assert entry is not None
         assert entry.budget_day_usd == Decimal("0.1")
+
+
+def test_pairs_of_a_shift_to_a_pool_are_judged_as_the_first_shadow_of_its_nodes_says(tmp_path: Path) -> None:
+    pools = "pools: {own: {nodes: [{url: 'http://127.0.0.1:3/v1'}, {url: 'http://127.0.0.1:4/v1'}]}}\n"
+    said = [
+        "{model: m, candidate: other, share: 1}",
+        "{model: m, candidate: own/n2, share: 1, judge: {model: n, criteria: brief}}",
+        "{model: m, candidate: own/n1, share: 1, judge: {model: n, criteria: polite}}",
+        "{model: n, candidate: own/n1, share: 1}",
+    ]
+    snapshot = build_snapshot(loaded(tmp_path, pools + f"trials: {{shadows: [{', '.join(said)}]}}"))
+    plan = msgspec.msgpack.decode(snapshot.trials, type=TrialsPlan)
+    assert {(item.model, item.candidate): item.judge and item.judge.criteria for item in plan.shadows} == {
+        ("m", "other"): None,
+        ("m", "own/n2"): "brief",
+        ("m", "own"): "brief",
+        ("m", "own/n1"): "polite",
+        ("n", "own/n1"): None,
+        ("n", "own"): None,
+    }

@@ -39,14 +39,14 @@ TERMS: Final = ShiftTerms(
 class Shifted:
     """A store with one shift, and a clock that goes on as it is told."""
 
-    def __init__(self, folder: Path, terms: ShiftTerms = TERMS) -> None:
+    def __init__(self, folder: Path, terms: ShiftTerms = TERMS, target: str = "new") -> None:
         self.folder = folder
         self.store = folder / "ledger.sqlite"
         self.now_s = START_S
         self._next = 0
         self._rows = 0
         self.serve(200, "old", before_s=3600.0)
-        self.number = start_shift(self.store, "chat", "new", terms, now_s=self.now_s, said_by="tests")
+        self.number = start_shift(self.store, "chat", target, terms, now_s=self.now_s, said_by="tests")
         self.controller = ShiftController(self.store)
 
     @property
@@ -59,8 +59,19 @@ class Shifted:
         step = next(item for item in self.shift.tasks if item.task == task)
         return step.state, step.step
 
-    def judge(self, differences: Iterable[int], task: str = "sort", version: str = "j 1", name: str = "judge") -> None:
-        """Write down pairs, judged so (1: the candidate's answer is better), a tenth of a second apart."""
+    def judge(
+        self,
+        differences: Iterable[int],
+        task: str = "sort",
+        version: str = "j 1",
+        name: str = "judge",
+        sides: tuple[str, str] = ("old", ""),
+    ) -> None:
+        """Write down pairs, judged so (1: the candidate's answer is better), a tenth of a second apart.
+
+        ``sides``: incumbent and candidate; empty: the shift's target.
+        """
+        incumbent, candidate = sides[0], sides[1] or self.shift.target
         pairs, checks = [], []
         for difference in differences:
             self._next += 1
@@ -68,10 +79,10 @@ class Shifted:
             at_us = int(self.now_s * 1e6)
             side = Side(None, 1, 1, None, 1, 1, "")
             number = self._next << 4
-            pairs.append(Pair(number, "new", "old", "chat", "k", task, "", at_us, side, side, SHIFT))
+            pairs.append(Pair(number, candidate, incumbent, "chat", "k", task, "", at_us, side, side, SHIFT))
             said = (0.5, 0.5) if not difference else (float(difference < 0), float(difference > 0))
-            checks.append(PairCheck(number, "new", SERVED, "", 1.0, 1.0, "", at_us))
-            checks.append(PairCheck(number, "new", name, version, *said, "", at_us))
+            checks.append(PairCheck(number, candidate, SERVED, "", 1.0, 1.0, "", at_us))
+            checks.append(PairCheck(number, candidate, name, version, *said, "", at_us))
         keep(self.store, pairs, checks)
 
     def unanswered(self, count: int, task: str = "sort") -> None:
@@ -90,7 +101,7 @@ class Shifted:
         spool = Spool(self.folder / "spool", worker=0)
         for target in targets * count:
             self._rows += 1
-            decision = "shifted" if target == "new" else "first_choice"
+            decision = "first_choice" if target == "old" else "shifted"
             said: dict[str, Any] = {
                 "model": "chat",
                 "task": task,
@@ -110,7 +121,7 @@ class Shifted:
             spool.add(row._replace(**said))
         assert spool.flush()
         spool.close()
-        mover = Mover(self.folder / "spool", Store(self.store), CardSchedule([_prices("old", 2), _prices("new", 1)]))
+        mover = Mover(self.folder / "spool", Store(self.store), CardSchedule(PRICES))
         assert mover.drain() == count * len(targets)
         mover.close()
 
@@ -128,3 +139,6 @@ def _prices(target: str, usd: int) -> PriceList:
     each = TokenPrice(usd_per_mtok=Decimal(usd))
     entry = PriceEntry(prices=TokenPrices(input=each, output=each))
     return PriceList(provider="p", model=target, source="made up", entries=(entry,))
+
+
+PRICES: Final = [_prices("old", 2), *(_prices(name, 1) for name in ("new", "own/a", "own/b", "owned/a"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -220,3 +220,76 @@ def test_a_shift_that_ended_is_moved_no_more(shifted: Shifted) -> None:
     shifted.judge(WORSE * 60)
     assert shifted.look() == ()
     assert shifted.state() == (RUNNING, 0)
+
+
+def to_pool(folder: Path, **fields: Any) -> Shifted:
+    """A shift to a pool that has just begun."""
+    folder.mkdir(exist_ok=True)
+    return Shifted(folder, msgspec.structs.replace(TERMS, to_pool=True, **fields), "own")
+
+
+def looked(shifted: Shifted) -> Progress:
+    progress = Progress(shifted.store, shifted.shift, shifted.shift.tasks[0])
+    progress.look(shifted.now_s + 1)
+    return progress
+
+
+def test_all_nodes_of_a_pool_are_the_one_candidate(tmp_path: Path) -> None:
+    shifted = to_pool(tmp_path)
+    shifted.judge(GOOD * 100)
+    shifted.serve(25, "own/a", "own/b", "old")
+    assert looked(shifted).live_requests == 50
+    shifted.serve(5, "owned/a", "own/c")  # another pool's; one that is gone meanwhile, or new
+    assert looked(shifted).live_requests == 55
+    (said,) = shifted.look(600)
+    assert said.startswith("Shift 1, chat to own, task sort: Promoted from 1 % to 25 %")
+
+
+def test_one_bad_node_of_a_pool_breaks_a_guard_of_the_pool(tmp_path: Path) -> None:
+    shifted = to_pool(tmp_path)
+    shifted.judge(GOOD * 100)
+    for _ in range(10):
+        failed = {"own/b": rows.FAILED, "old": rows.OK}
+        shifted.serve(3, "own/b", "old", outcome=failed, status={"own/b": 500, "old": 200})
+        shifted.serve(7, "own/a", "old")
+    shifted.look()
+    assert shifted.state() == (ROLLED_BACK, 0)
+    last = shift_events(shifted.store, shifted.number)[-1]
+    assert (last.said_by, last.evidence["reason"]) == ("guard", "guard_errors")
+    assert last.evidence["errors_candidate"] == pytest.approx(0.3)
+
+
+def test_what_a_pool_costs_is_what_its_nodes_do(tmp_path: Path) -> None:
+    shifted = to_pool(tmp_path, guard_cost_ratio=1.2)
+    for count in range(10):
+        tokens = {"own/a": 1000 + count, "own/b": 900 + count, "old": 100 + count}
+        shifted.serve(5, "own/a", "own/b", "old", "old", output_tokens=tokens)
+    shifted.look()
+    assert shift_events(shifted.store, shifted.number)[-1].evidence["reason"] == "guard_cost"
+
+
+def test_a_node_before_the_shift_is_no_incumbent_of_its_pool(tmp_path: Path) -> None:
+    shifted = to_pool(tmp_path)
+    shifted.serve(500, "own/a", before_s=60.0, first_byte_us=9_000_000)
+    shifted.serve(100, "own/b", "old", first_byte_us={"own/b": 2_000_000, "old": 200_000})
+    shifted.look()
+    assert shift_events(shifted.store, shifted.number)[-1].evidence["reason"] == "guard_ttft"
+
+
+@pytest.mark.parametrize(("counts", "pairs"), [(False, 10), (True, 40)])
+def test_earlier_shadows_of_the_nodes_count_where_that_is_asked_for(tmp_path: Path, counts: bool, pairs: int) -> None:
+    shifted = to_pool(tmp_path, counts_shadow=counts)
+    began_s = shifted.now_s
+    shifted.now_s = began_s - 100
+    for sides in (("old", "own/a"), ("old", "own/b"), ("old", "own"), ("old", "owned/a"), ("own/b", "own/a")):
+        shifted.judge(GOOD, sides=sides)
+    shifted.now_s = began_s
+    shifted.judge(GOOD)
+    shifted.judge(GOOD, sides=("old", "own/a"), version="of the shadow's own")
+    assert looked(shifted).betting.pairs_count == pairs
+
+
+def test_a_target_is_no_pool_because_others_are_named_like_its_nodes(tmp_path: Path) -> None:
+    shifted = Shifted(tmp_path, TERMS, "own")
+    shifted.serve(20, "own/a", "own")
+    assert looked(shifted).live_requests == 20

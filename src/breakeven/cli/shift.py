@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 @app.command()
 def start(
     model: Annotated[str, typer.Argument(help="The model by the name that clients use.")],
-    to: Annotated[str, typer.Option(help="Target that is to serve it: of the settings, of the model or not.")],
+    to: Annotated[str, typer.Option(help="Target, pool or node that is to serve it: of the model or not.")],
     tasks: Annotated[str, typer.Option(help="Tasks, A,B,C, each tested for itself; *: all together.")] = "*",
     margin: Annotated[float, typer.Option(help="By how many points of 100 its answers may score worse.")] = 3.0,
     steps: Annotated[

@@ -59,7 +59,7 @@ class RouteState:
         self.offers = offers
         self.retries = Retries(max_attempts=min(route.max_attempts, MAX_ATTEMPTS))
         self.policy = POLICIES[route.policy]
-        self.candidates = _candidates(route, model, offers)
+        self.candidates = _candidates(route, model, offers, self._own_count)
         self._unguarded = replace(self.candidates, guard=())
         self._read_tasks(route, tasks)
         self.healths = tuple(offer.target.health for offer in offers)
@@ -154,18 +154,32 @@ class RouteState:
         """Whether some of its requests may be copied."""
         return self.copying is not None or self.shifting is not None
 
-    def may_take(self, index: int, asked: Asked, tried: Sequence[int], now: tuple[float, int]) -> bool:
-        """Whether the target of a shift may be sent a request: it may have it, was not tried, is well and not full.
+    def first_free(self, indexes: Sequence[int], asked: Asked, tried: Sequence[int], now: tuple[float, int]) -> int:
+        """Return the first of a shift's targets that may have a request, is well and is not full; -1: none.
 
-        ``now``: the stopwatch in seconds, and Unix microseconds.
+        A request that one of them has failed goes to none of the others: they run the same, and those before the shift
+        are known to serve.  ``now``: the stopwatch in seconds, and Unix microseconds.
         """
-        offer = self.offers[index]
-        target = offer.target
-        if tried[index] or target.name in self._withdrawn or (target.load and target.load.look(target.in_flight)):
-            return False
-        if self.refuse_unpriced and not offer.price.known(now[1]):
-            return False
-        return eligible(self.candidates, self._healthy(now[0]), asked)[index]
+        if tried is not self.untried and any(tried[index] for index in indexes):
+            return -1
+        serves = eligible(self.candidates, self._healthy(now[0]), asked)
+        for index in indexes:
+            offer = self.offers[index]
+            target = offer.target
+            if not serves[index] or target.name in self._withdrawn:
+                continue
+            if target.load and target.load.look(target.in_flight):
+                continue
+            if not self.refuse_unpriced or offer.price.known(now[1]):
+                return index
+        return -1
+
+    def may_go_on(self, attempts: int, tried: Sequence[int], left_s: float) -> bool:
+        """Whether a request that has failed may be tried elsewhere at once; ``left_s`` is the rest of its time.
+
+        What a guest has failed may be asked of the route's own targets as often as if there were no shift.
+        """
+        return self.retries.may_go_on(attempts - any(tried[self._own_count :]), left_s)
 
     def choose(self, asked: Asked, request: Request, tried: Sequence[int], now: Moment) -> tuple[int, int]:
         """Return the index of an offer and the code of the reason; -1 when nobody may take the request.
@@ -257,14 +271,14 @@ def _remember_latencies(route: Route, offers: tuple[Offer, ...]) -> None:
             offer.target.latency = offer.target.latency or Latency()
 
 
-def _candidates(route: Route, model: str, offers: tuple[Offer, ...]) -> Candidates:
+def _candidates(route: Route, model: str, offers: tuple[Offer, ...], own_count: int) -> Candidates:
     paid = tuple(offer.target.load is not None for offer in offers)
     return Candidates(
         model=model,
         names=tuple(offer.target.name for offer in offers),
         protocols=tuple(offer.target.protocols for offer in offers),
         sensitivities=tuple(frozenset(offer.target.sensitivities) for offer in offers),
-        paid=paid if any(paid) else (),
+        paid=paid if any(paid[:own_count]) else (),  # a guest is no capacity of the route
         guard=tuple(None if allowed is None else frozenset(allowed) for allowed in route.guards),
     )
 

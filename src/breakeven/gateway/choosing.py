@@ -31,15 +31,20 @@ class Choosing(Replay):
             asked = asked._replace(sensitivities=labels.sensitivities, task=task, paid_only=labels.idle_only)
         return asked
 
+    def as_shifts_see(self) -> Asking:
+        """Return what shifts look at of the request."""
+        return Asking(self.key, self.client.labels, self.labels, self.request_id, self.payload)
+
     def choose(self, asked: Asked, tried: Sequence[int]) -> tuple[int, int]:
         """Return the index of the next offer and the code of the reason; -1 when there is none."""
         task = self.labels.task if self.labels is not None else 0
         shared, route, columns = self.shared, self.route, self.route.columns
         if route.shifting is not None:
-            asking = Asking(self.key, self.client.labels, self.labels, self.request_id, self.payload)
-            index = route.shifting.taken(asking)
-            if index >= 0 and route.may_take(index, asked, tried, (shared.clock.monotonic(), self.received_us)):
-                return index, SHIFTED
+            indexes = route.shifting.taken(self.as_shifts_see())
+            if indexes:
+                index = route.first_free(indexes, asked, tried, (shared.clock.monotonic(), self.received_us))
+                if index >= 0:
+                    return index, SHIFTED
         left_usd = self.left_usd() if columns.reads_budget and self.key.limited else inf
         request = columns.request(self.payload, task, self.attempts, left_usd)
         now = Moment(shared.clock.monotonic(), self.received_us / 1e6, shared.uniform())

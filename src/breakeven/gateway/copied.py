@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from breakeven.gateway.copy_plan import CopyRule
     from breakeven.gateway.requests import ClientRequest
     from breakeven.gateway.shared import Shared
+    from breakeven.gateway.shifting import Course, Shifting
     from breakeven.metering.reading import Reading
 
 
@@ -71,7 +72,7 @@ class _Copied(Exchange):
             tags = labels.tag_text if labels is not None else key.tag_text
             rules = route.copying.rules_for(self.request_id, key.name, task, tags)
         shifting = route.shifting
-        paired = shifting is not None and bool(shifting.paired_with(labels, self.request_id, ""))
+        paired = shifting is not None and shifting.paired(labels, self.request_id) is not None
         self.taken = Taken(rules) if rules or paired else None  # type: ignore[misc] # a slot of each heir
 
     def whole(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
@@ -97,9 +98,7 @@ class _Copied(Exchange):
             return
         self.taken = None  # type: ignore[misc] # as above
         answer = taken.answer.body()
-        shifted, shadows = self._shifted(), wanted_of(taken.rules, self.offer.target.name)
-        asked = {one.asked for one in shifted}  # once: a shadow of the shift's own target would be the same pair
-        wanted = (*shifted, *(one for one in shadows if one.asked not in asked))
+        wanted = self._wanted(taken.rules)
         signals = any(not rule.candidate for rule in taken.rules)
         if answer is None or not (wanted or signals):
             return
@@ -129,17 +128,27 @@ class _Copied(Exchange):
             )
         )
 
-    def _shifted(self) -> tuple[Wanted, ...]:
-        """Return the pair that a shift of this traffic wants."""
-        shifting, served_by = self.route.shifting, self.offer.target.name
-        course = shifting.course_of(self.labels) if shifting is not None else None
-        if shifting is None or course is None:
-            return ()
-        other = shifting.paired_with(self.labels, self.request_id, served_by)
-        if not other:
-            return ()
-        incumbent = served_by if other == course.target else other
-        return (Wanted(other, course.target, incumbent, SHIFT),)
+    def _wanted(self, rules: tuple[CopyRule, ...]) -> tuple[Wanted, ...]:
+        """Return the pairs that are to be made: that of a shift of this traffic, and those of shadows."""
+        shadows, shifting = wanted_of(rules, self.offer.target.name), self.route.shifting
+        course = shifting.paired(self.labels, self.request_id) if shifting is not None else None
+        shifted = self._shifted(shifting, course) if shifting is not None and course is not None else None
+        if shifted is None or course is None:
+            return shadows
+        once = course.names | {shifted.asked}  # a shadow of the shift's own target would be the same pair
+        return (shifted, *(one for one in shadows if one.asked not in once))
+
+    def _shifted(self, shifting: Shifting, course: Course) -> Wanted | None:
+        """Return the pair that a shift wants: the incumbent is asked too, or that one of its targets which is free."""
+        served_by = self.offer.target.name
+        if served_by in course.names:
+            other = shifting.incumbent_for(course)
+            return Wanted(other, course.target, other, SHIFT) if other else None
+        indexes, route = course.order(self.as_shifts_see()), self.route
+        now = self.shared.clock.monotonic(), self.received_us
+        index = route.first_free(indexes, self.asked(), route.untried, now)
+        other = route.offers[index if index >= 0 else indexes[0]].target.name
+        return Wanted(other, course.target, served_by, SHIFT)
 
     def _prepare(self, status: int, headers: Mapping[bytes, bytes], to: Receiver | None = None) -> None:
         if self.taken is not None:

@@ -49,6 +49,8 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True):
 
     asked: str
     candidate: str
+    """Under this name the pair is kept: of a shift to a pool, the pool's, whichever node is asked."""
+
     incumbent: str
     origin: str
 

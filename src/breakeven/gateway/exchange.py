@@ -299,12 +299,13 @@ class Exchange(Choosing):
 
     def _goes_on(self, failure: Failure, reading: Reading, status: int) -> bool:
         """Try another target, or the same ones again a little later, if that may help; return whether it is tried."""
-        retries = self.route.retries
         left_s = self.offer.target.timeouts.total_s - (self.shared.clock.monotonic() - self.ready_s)
         begun = self.begun
         if begun is not None and not self._continues(begun):
             return False
-        if not (failure.retried or failure.needs_larger) or not retries.may_go_on(self.attempts, left_s):
+        if not (failure.retried or failure.needs_larger):
+            return False
+        if not self.route.may_go_on(self.attempts, self.tried, left_s):
             return False
         index, reason = self.choose(self.asked(), self.tried)
         if index < 0:

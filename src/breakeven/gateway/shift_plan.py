@@ -34,7 +34,10 @@ class ShiftPlan:
     """The name that clients ask for."""
 
     target: str
-    """Where the traffic goes: a target of the settings, whether the model has it or not."""
+    """Where the traffic goes: a target of the settings, or a pool, whether the model has it or not."""
+
+    to_pool: bool = False
+    """Whether that is a pool: each of its nodes takes a part of the traffic."""
 
     asked_as: str = ""
     """The model's name there, where the target is lent to the model; empty: the target's own, or the client's."""

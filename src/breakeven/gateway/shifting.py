@@ -1,8 +1,9 @@
 """Shifts of traffic as a worker carries them out: which requests go to the target first, before the route's policy.
 
-A shift that is under way makes its target an offer of the route, if it is none, as a *guest*: asked for the requests of
-the shift alone.  Which requests those are follows from what is told of the shift and from the request, so all workers
-say the same.  Where the target may not have a request, is away or is full, the request goes as if there were no shift.
+A shift that is under way makes its target, or each node of its pool, an offer of the route, if it is none, as a
+*guest*: asked for the requests of the shift alone.  Which requests those are, and to which node they go, follows from
+what is told of the shift and from the request, so all workers say the same.  Where a node may not have a request, is
+away or is full, the next one is asked; where none is left, the request goes as if there were no shift.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.gateway.copy_plan import CopyRule
 from breakeven.gateway.shift_plan import ANY_TASK
+from breakeven.routing.spreading import Spread
 from breakeven.routing.sticking import Told, place_of, takes, unit_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from breakeven.gateway.keyring import KeyState
     from breakeven.gateway.labels import Labels
     from breakeven.gateway.shift_plan import ShiftPlan
-    from breakeven.gateway.snapshot import Route
+    from breakeven.gateway.snapshot import Route, Target
 
 USER: Final = b"x-breakeven-user"
 """The header in which a client says on whose behalf it asks."""
@@ -35,14 +37,37 @@ class Course:
     """What a shift does with the requests of one task."""
 
     shift_id: int
-    index: int
-    """Of its target, among the offers of the route."""
-
     target: str
+    """As the shift names it: a target, or a pool."""
+
+    names: frozenset[str]
+    """That target's alone, or those of the pool's nodes."""
+
+    spread: Spread
+    """The order in which they are asked, as indexes among the offers of the route."""
+
     stick: str
     share_fraction: float
     mirror_fraction: float
     """0: no more pairs are wanted."""
+
+    def order(self, asking: Asking) -> tuple[int, ...]:
+        """Return the indexes of the offers of its targets, in the order in which a request goes to them."""
+        return self.spread.order(_unit(self, asking))
+
+
+class Known(NamedTuple):
+    """What the settings have that shifts may go to."""
+
+    targets: frozenset[str]
+    pools: Mapping[str, tuple[str, ...]]
+    """By name, the targets that their nodes are."""
+
+    def places_of(self, plan: ShiftPlan) -> tuple[str, ...]:
+        """Return the targets that a shift goes to: its own, or the nodes of its pool; none: they are gone."""
+        if plan.to_pool:
+            return self.pools.get(plan.target, ())
+        return (plan.target,) if plan.target in self.targets else ()
 
 
 class Guest(NamedTuple):
@@ -78,39 +103,53 @@ class Shifting:
         task = labels.task_text if labels is not None else ""
         return self.courses.get(task) or self.courses.get(ANY_TASK)
 
-    def taken(self, asking: Asking) -> int:
-        """Return the index of the offer that a request goes to first; -1: whichever the policy says."""
+    def taken(self, asking: Asking) -> tuple[int, ...]:
+        """Return the indexes of the offers that a request goes to first, in turn; none: whichever the policy says."""
         course = self.course_of(asking.labels)
         if course is None or not course.share_fraction:
-            return -1
-        return course.index if takes(course.share_fraction, place_of(course.shift_id, _unit(course, asking))) else -1
+            return ()
+        unit = _unit(course, asking)
+        return course.spread.order(unit) if takes(course.share_fraction, place_of(course.shift_id, unit)) else ()
 
-    def paired_with(self, labels: Labels | None, request_id: int, served_by: str) -> str:
-        """Return the target that a request is also to be asked of, which one target has served; empty: none.
-
-        What an incumbent served is asked of the shift's target, and what that served of the route's first other one.
-        """
+    def paired(self, labels: Labels | None, request_id: int) -> Course | None:
+        """Return the course of a request of which both targets are asked; None: of this one they are not."""
         course = self.course_of(labels)
         if course is None or not takes(course.mirror_fraction, place_of(course.shift_id | _MIRRORED, str(request_id))):
-            return ""
-        if served_by != course.target:
-            return course.target
-        return next((name for name in self.names if name != course.target), "")
+            return None
+        return course
+
+    def incumbent_for(self, course: Course) -> str:
+        """Return the target that is also asked what the shift's own has served: the route's first other; empty: none.
+
+        Whatever node of a pool has served, it is no other one of the pool.
+        """
+        return next((name for name in self.names if name not in course.names), "")
 
 
-def shifting_of(plans: Iterable[ShiftPlan], names: Sequence[str]) -> Shifting | None:
+def known_of(targets: Iterable[Target]) -> Known:
+    """Return what shifts may go to, of these settings."""
+    names, pools = [], dict[str, tuple[str, ...]]()
+    for target in targets:
+        names.append(target.name)
+        if target.node is not None:
+            pools[target.node.pool] = (*pools.get(target.node.pool, ()), target.name)
+    return Known(frozenset(names), pools)
+
+
+def shifting_of(plans: Iterable[ShiftPlan], names: Sequence[str], known: Known) -> Shifting | None:
     """Return what shifts do with a model whose route has these targets, guests included; None: nothing.
 
     Where two shifts speak of one task, which none should begin, the earlier one has it.
     """
     courses: dict[str, Course] = {}
     for plan in sorted(plans, key=lambda plan: plan.shift_id):
-        if plan.target not in names:
+        indexes = {name: names.index(name) for name in known.places_of(plan) if name in names}
+        if not indexes:
             continue
-        index = names.index(plan.target)
+        there, spread = frozenset(indexes), Spread(indexes)
         for task in plan.tasks:
             mirrored = plan.mirror_fraction if task.is_tested else 0.0
-            course = Course(plan.shift_id, index, plan.target, plan.stick, task.share_fraction, mirrored)
+            course = Course(plan.shift_id, plan.target, there, spread, plan.stick, task.share_fraction, mirrored)
             courses.setdefault(task.task, course)
     return Shifting(courses, tuple(names)) if courses else None
 
@@ -132,19 +171,24 @@ def with_guests(route: Route, guests: Sequence[Guest]) -> Route:
     )
 
 
-def guests_of(route: Route, plans: Iterable[ShiftPlan], known: Iterable[str]) -> tuple[Guest, ...]:
+def guests_of(route: Route, plans: Iterable[ShiftPlan], known: Known) -> tuple[Guest, ...]:
     """Return the targets of shifts that a route has to be lent, of those that the settings know."""
-    there = set(known)
-    wanted = {plan.target: Guest(plan.target, plan.asked_as) for plan in plans if plan.model == route.model}
-    return tuple(guest for name, guest in wanted.items() if name in there and name not in route.targets)
+    wanted = {
+        name: Guest(name, plan.asked_as)
+        for plan in plans
+        if plan.model == route.model
+        for name in known.places_of(plan)
+    }
+    return tuple(guest for name, guest in wanted.items() if name not in route.targets)
 
 
-def names_there(plans: Iterable[ShiftPlan]) -> tuple[CopyRule, ...]:
+def names_there(plans: Iterable[ShiftPlan], known: Known) -> tuple[CopyRule, ...]:
     """Return how models are called at the targets of shifts, as rules by which nothing is copied."""
     return tuple(
-        CopyRule(model=plan.model, candidate=plan.target, asked_as=plan.asked_as, share_fraction=0.0)
+        CopyRule(model=plan.model, candidate=name, asked_as=plan.asked_as, share_fraction=0.0)
         for plan in plans
         if plan.asked_as
+        for name in known.places_of(plan)
     )
 
 

@@ -12,7 +12,7 @@ from breakeven.gateway.aside import route_aside
 from breakeven.gateway.choice import RouteState
 from breakeven.gateway.copies import copying_of
 from breakeven.gateway.keyring import Keyring
-from breakeven.gateway.shifting import guests_of, names_there, shifting_of, with_guests
+from breakeven.gateway.shifting import guests_of, known_of, names_there, shifting_of, with_guests
 from breakeven.gateway.snapshot import StoredKeys
 from breakeven.gateway.targets import Offer, TargetState
 from breakeven.gateway.task_desk import TaskDesk
@@ -58,6 +58,7 @@ class State:
         self.tasks = None if snapshot.tasks is None else TaskDesk(snapshot.tasks)
         """What tells tasks; None: clients declare them."""
 
+        self._known = known_of(snapshot.targets)
         self._shifts: tuple[ShiftPlan, ...] = ()
         self._guests: dict[str, tuple[Guest, ...]] = {}
         self._asides: dict[Aside, RouteState] = {}
@@ -89,7 +90,8 @@ class State:
         found = self._asides.get(aside)
         if found is None:
             snapshot = self._snapshot
-            route = route_aside(aside, snapshot.routes, self.targets, (*snapshot.copies, *names_there(self._shifts)))
+            names = (*snapshot.copies, *names_there(self._shifts, self._known))
+            route = route_aside(aside, snapshot.routes, self.targets, names)
             if route is None:
                 return None
             found = self._route_state(route, aside.model)
@@ -144,14 +146,14 @@ class State:
             if model == ANY_MODEL:
                 continue
             plans = [plan for plan in shifts if plan.model == model]
-            guests = guests_of(route, plans, self.targets)
+            guests = guests_of(route, plans, self._known)
             if guests != self._guests.get(model, ()):
                 self._guests[model] = guests
                 self.routes[model] = self._route_state(with_guests(route, guests), model, len(guests))
                 self.routes[model].withdraw(self._drained)
             state = self.routes[model]
             if plans or state.shifting is not None:
-                state.shift(shifting_of(plans, state.candidates.names))
+                state.shift(shifting_of(plans, state.candidates.names, self._known))
 
     def _route_state(self, route: Route, model: str, guest_count: int = 0) -> RouteState:
         none = ("",) * len(route.targets)

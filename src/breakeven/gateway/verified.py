@@ -157,7 +157,7 @@ class VerifiedExchange(Exchange):
         others = list(self.tried)
         others[self.index] = TRIED
         left_s = self.offer.target.timeouts.total_s - (self.shared.clock.monotonic() - self.ready_s)
-        return self.route.retries.may_go_on(self.attempts, left_s) and self.choose(self.asked(), others)[0] >= 0
+        return self.route.may_go_on(self.attempts, others, left_s) and self.choose(self.asked(), others)[0] >= 0
 
     def _too_long(self) -> None:
         """Pass on an answer that is too long to be held, where the settings say so."""

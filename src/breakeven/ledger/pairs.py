@@ -134,6 +134,9 @@ class Which(NamedTuple):
     until_us: int = LAST_US
     """Likewise, before which."""
 
+    with_nodes: bool = False
+    """The candidate is a pool: pairs whose candidate is a node of it too, but for those of two such nodes."""
+
 
 class Scored(NamedTuple):
     """A check with the task of its pair: what a test goes on with."""
@@ -244,7 +247,12 @@ def _where(which: Which) -> tuple[str, list[object]]:
     terms = ["p.at_us >= ? AND p.at_us < ?"]
     bound: list[object] = [which.from_us, which.until_us]
     for name in ("model", "candidate", "incumbent", "key", "origin"):
-        if wanted := getattr(which, name):
+        wanted = getattr(which, name)
+        if wanted and name == "candidate" and which.with_nodes:
+            node = f"{wanted}/"
+            terms.append("(p.candidate = ? OR substr(p.candidate, 1, ?) = ?) AND substr(p.incumbent, 1, ?) <> ?")
+            bound.extend((wanted, len(node), node, len(node), node))
+        elif wanted:
             terms.append(f"p.{name} = ?")
             bound.append(wanted)
     if which.tasks:

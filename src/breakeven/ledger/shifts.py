@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from breakeven.errors import InputError, UnknownNameError
+from breakeven.ledger.labels import pool_of
 from breakeven.ledger.store import StoreMissingError, connect, trouble_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class ShiftTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     alpha_fraction: float = 0.05
     """Chance of a false promotion, and of a false roll-back."""
+
+    to_pool: bool = False
+    """Whether the target is a pool: all of its nodes together."""
 
     asked_as: str = ""
     """The model's name at the target, where the model's route does not have it; empty: the target's own."""
@@ -103,6 +107,10 @@ class Shift(NamedTuple):
     started_s: float
     ended_s: float | None
     tasks: tuple[TaskStep, ...]
+
+    def goes_to(self, target: str) -> bool:
+        """Whether a target is the one that the traffic goes to, or a node of the pool that it goes to."""
+        return target == self.target or (self.terms.to_pool and pool_of(target) == self.target)
 
     def share_fraction(self, task: TaskStep) -> float:
         """Return the share of a task's traffic that goes to the target."""

@@ -81,7 +81,8 @@ class Progress:
         shift = self.shift
         from_us = 0 if shift.terms.counts_shadow else int(shift.started_s * 1e6)
         tasks = () if self._task is None else (self._task,)
-        which = Which(model=shift.model, candidate=shift.target, tasks=tasks, from_us=from_us)
+        with_nodes = shift.terms.to_pool and shift.terms.counts_shadow  # a shadow is of one node
+        which = Which(model=shift.model, candidate=shift.target, tasks=tasks, from_us=from_us, with_nodes=with_nodes)
         before: list[float] = []
         since: list[float] = []
         for scored in stored_checks(self._store, which, after=self._after):
@@ -103,10 +104,13 @@ class Progress:
     def _counts(self, scored: Scored) -> bool:
         """Whether a check is the verdict on its pair: the one that was asked for, or that one of both did not answer.
 
-        What was replayed from a file is no live request and does not count; each pair counts once.
+        What was replayed from a file is no live request and does not count; each pair counts once.  Those of shadows of
+        a pool's nodes count up to the start alone: each node may have a judge of its own.
         """
         check = scored.check
         if check.request_id < 0 or check.request_id in self._counted:
+            return False
+        if check.candidate != self.shift.target and scored.received_us >= int(self.shift.started_s * 1e6):
             return False
         if check.name == self.shift.terms.check:
             return True
@@ -124,20 +128,18 @@ class Progress:
         if whole:
             self._seen.clear()
         self._seen.update(row.attempt_id for row in found)
-        self._incumbents |= {row.target for row in new if not row.is_mirrored} - {self.shift.target}
-        self.live_requests += sum(row.target == self.shift.target and not row.is_mirrored for row in new)
-        self._watch = watch.after(_live(row, self.shift.target) for row in new if self._concerns(row))
-
-    def _concerns(self, row: LiveRow) -> bool:
-        """Whether a row is of one of both sides: a mirrored one may have gone to somebody else's candidate."""
-        return row.target == self.shift.target or row.target in self._incumbents
+        there = {row.target for row in new if self.shift.goes_to(row.target)}
+        self._incumbents |= {row.target for row in new if not row.is_mirrored} - there
+        self.live_requests += sum(row.target in there and not row.is_mirrored for row in new)
+        both = there | self._incumbents  # a mirrored one may have gone to somebody else's candidate
+        self._watch = watch.after(_live(row, row.target in there) for row in new if row.target in both)
 
     def _begun_watch(self) -> GuardWatch:
         before = live_rows(
             self._store, self.shift.model, self._task, from_us=self._since_us - BEFORE_US, until_us=self._since_us,
             most_count=MOST_BEFORE_COUNT,
         )  # fmt: skip
-        theirs = [row for row in before if row.target != self.shift.target and not row.is_mirrored]
+        theirs = [row for row in before if not (row.is_mirrored or self.shift.goes_to(row.target))]
         self._incumbents |= {row.target for row in theirs}
         slow_s = slow_limit_s(row.first_byte_s for row in theirs if row.first_byte_s is not None and not row.failed)
         return begin_watch(self.plan.limits, slow_s=slow_s, alpha_fraction=self.plan.alpha_fraction)
@@ -163,7 +165,5 @@ def _begun(plan: ShiftPlan) -> Betting:
     return begin(margin_fraction=plan.margin_fraction, alpha_fraction=plan.alpha_fraction)
 
 
-def _live(row: LiveRow, candidate: str) -> LiveRequest:
-    return LiveRequest(
-        of_candidate=row.target == candidate, failed=row.failed, ttft_s=row.first_byte_s, cost_usd=row.cost_usd
-    )
+def _live(row: LiveRow, of_candidate: bool) -> LiveRequest:  # noqa: FBT001 - of the row
+    return LiveRequest(of_candidate=of_candidate, failed=row.failed, ttft_s=row.first_byte_s, cost_usd=row.cost_usd)

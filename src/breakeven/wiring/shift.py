@@ -111,6 +111,8 @@ def run_start(model: str, target: str, terms: ShiftTerms, *, config: Path | None
 
     Raises ``InputError`` and ``UnknownNameError`` for what the settings do not have, or what makes no sense.
     """
+    import msgspec
+
     from breakeven.settings import CONFIG_NAME
     from breakeven.settings.parts import parts_of
     from breakeven.settings.pooled import with_nodes
@@ -121,11 +123,12 @@ def run_start(model: str, target: str, terms: ShiftTerms, *, config: Path | None
     document = read_yaml(path)
     need_mapping(document, "settings are a mapping of keys to values")
     parts = parts_of(with_nodes(document).data)
-    target = _check_names(model, target, parts)
+    places = _checked_places(model, target, parts)
     if parts.trials is None:
         raise InputError(TRIALS_MISSING)
-    check, notes = _check_of(terms.check, model, target, parts.trials)
-    terms = _with_check(terms, check)
+    shadow = next((it for it in parts.trials.shadows if it.model == model and it.candidate in places), None)
+    check, notes = _check_of(terms.check, shadow, parts.trials)
+    terms = msgspec.structs.replace(terms, check=check, to_pool=target in parts.pools)
     try:
         plan_of(terms)
     except ValueError as error:
@@ -252,35 +255,41 @@ def _move(step: TaskStep, decision: Decision, wanted: Override, said_by: str) ->
     )
 
 
-def _check_names(model: str, target: str, parts: Parts) -> str:
-    """Return the target, a pool of one node resolved.  Raises ``UnknownNameError``, ``InputError``."""
+def _checked_places(model: str, target: str, parts: Parts) -> frozenset[str]:
+    """Return the targets that a shift goes to: that one, or the nodes of that pool.
+
+    Raises ``UnknownNameError``, ``InputError``.
+    """
     from breakeven.settings.pools import node_target
 
     named = sorted(parts.model_names - {"*"})
     if model == "*" or model not in parts.model_names:
         known = f"There are {', '.join(named)}." if named else "There is none with a name of its own."
         raise UnknownNameError(f"The settings have no model {model!r} whose traffic could be shifted. {known}")
-    if target in parts.pools:
-        nodes = parts.pools[target].node_names()
-        if len(nodes) != 1:
-            names = ", ".join(node_target(target, node) for node in nodes)
-            raise InputError(
-                f"A shift goes to one target, and the pool {target!r} has {len(nodes)}: {names}. Name one."
-            )
-        target = node_target(target, nodes[0])
-    if target not in parts.target_names:
-        known = ", ".join(sorted(parts.target_names))
+    serving = {
+        name: {node_target(name, node) for node in pool.node_names()}
+        for name, pool in parts.pools.items()
+        if not pool.virtual
+    }
+    if target in parts.pools and target not in serving:
+        known = f"Name a target, or a pool that serves: {', '.join(sorted(parts.target_names | serving.keys()))}."
+        raise InputError(f"The pool {target!r} is virtual: it is only simulated, and serves nobody. {known}")
+    places = frozenset(serving.get(target, {target}))
+    if not places <= parts.target_names:
+        known = ", ".join(sorted(parts.target_names | serving.keys()))
         raise UnknownNameError(f"The settings have no target {target!r}. There are {known}.")
     entry = parts.models.get(model)
-    if entry is not None and [item.target for item in entry.targets] == [target]:
+    if entry is not None and places.issuperset(item.target for item in entry.targets):
         raise InputError(f"All traffic of {model!r} goes to {target!r} already: there is nobody to compare it with.")
-    return target
+    return places
 
 
-def _check_of(check: str, model: str, target: str, trials: TrialsEntry) -> tuple[str, list[str]]:
-    """Return the check whose scores are compared, and what should be known of it.  Raises ``InputError``."""
+def _check_of(check: str, shadow: ShadowEntry | None, trials: TrialsEntry) -> tuple[str, list[str]]:
+    """Return the check whose scores are compared, and what should be known of it; ``shadow``: of that target.
+
+    Raises ``InputError``.
+    """
     without = (SERVED, EXACT, JSON_EQUAL, FIELDS, *SIGNALS)
-    shadow = _shadow_of(model, target, trials)
     has = {
         JUDGE: trials.judge is not None or (shadow is not None and shadow.judge is not None),
         CHECK: trials.check is not None or (shadow is not None and shadow.check is not None),
@@ -306,16 +315,6 @@ def _check_of(check: str, model: str, target: str, trials: TrialsEntry) -> tuple
     return check, notes
 
 
-def _shadow_of(model: str, target: str, trials: TrialsEntry) -> ShadowEntry | None:
-    return next((item for item in trials.shadows if (item.model, item.candidate) == (model, target)), None)
-
-
-def _with_check(terms: ShiftTerms, check: str) -> ShiftTerms:
-    import msgspec
-
-    return msgspec.structs.replace(terms, check=check)
-
-
 def _unseen(store: Path, shift: Shift, now_s: float) -> list[str]:
     """Return a note for each task of which no request came in a week: its name may be a slip of the pen."""
     from breakeven.ledger.live_rows import live_rows
@@ -334,10 +333,11 @@ def _former(store: Path, shift: Shift) -> list[str]:
     """Return a note for each task that went to this target before and was rolled back."""
     notes = []
     for former in stored_shifts(store):
-        if former.id >= shift.id or (former.model, former.target) != (shift.model, shift.target):
+        same = shift.goes_to(former.target) or former.goes_to(shift.target)
+        if former.id >= shift.id or former.model != shift.model or not same:
             continue
         notes += [
-            f"Shift {former.id} of the task {step.task!r} to {shift.target} was rolled back: begin again only if "
+            f"Shift {former.id} of the task {step.task!r} to {former.target} was rolled back: begin again only if "
             f"something has changed there since (breakeven shift events {former.id})."
             for step in former.tasks
             if step.state == ROLLED_BACK and step.task in shift.terms.tasks

@@ -39,6 +39,7 @@ def shift_plan(shift: Shift) -> ShiftPlan:
         shift_id=shift.id,
         model=shift.model,
         target=shift.target,
+        to_pool=shift.terms.to_pool,
         asked_as=shift.terms.asked_as,
         stick=shift.terms.stick,
         mirror_fraction=shift.terms.mirror_fraction,

@@ -73,15 +73,7 @@ def trials_plan(entry: TrialsEntry, settings: Settings, snapshot: Snapshot) -> T
         store=snapshot.ledger.store,
         budget_day_usd=entry.budget_day_usd,
         slot_count=entry.slots,
-        shadows=tuple(
-            ShadowPlan(
-                model=shadow.model,
-                candidate=shadow.candidate,
-                check=_http(shadow.check, settings),
-                judge=_judge(shadow.judge),
-            )
-            for shadow in entry.shadows
-        ),
+        shadows=_shadows(entry, settings, snapshot),
         judge=_judge(entry.judge),
         check=_http(entry.check, settings),
         signals=_signals(entry.signals, settings) if entry.signals is not None else None,
@@ -113,6 +105,22 @@ def trials_plan(entry: TrialsEntry, settings: Settings, snapshot: Snapshot) -> T
         routes=tuple((route.model, route.targets) for route in snapshot.routes),
         price_lists=snapshot.price_lists,
     )
+
+
+def _shadows(entry: TrialsEntry, settings: Settings, snapshot: Snapshot) -> tuple[ShadowPlan, ...]:
+    """Return the shadows, and for pairs of a shift to a pool the first one of its nodes once more, by its name."""
+    pools = {target.name: target.node.pool for target in snapshot.targets if target.node is not None}
+    found: dict[tuple[str, str], ShadowPlan] = {}
+    for shadow in entry.shadows:
+        for candidate in dict.fromkeys((shadow.candidate, pools.get(shadow.candidate, shadow.candidate))):
+            plan = ShadowPlan(
+                model=shadow.model,
+                candidate=candidate,
+                check=_http(shadow.check, settings),
+                judge=_judge(shadow.judge),
+            )
+            found.setdefault((shadow.model, candidate), plan)
+    return tuple(found.values())
 
 
 def _http(entry: HttpCheckEntry | None, settings: Settings) -> HttpCheck | None:
