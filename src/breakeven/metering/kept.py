@@ -70,6 +70,11 @@ class KeptText:
         self._reasoned = True
         self._blocked |= self.begun
 
+    def add_raw_reasoning(self, raw: bytes) -> None:
+        """Note a piece of reasoning, as it stood between the quotes of a JSON text."""
+        del raw  # it cannot be continued, so nobody asks what it was
+        self.add_reasoning()
+
     def block(self) -> None:
         """Note that something has passed that cannot be continued."""
         self._blocked = True
