@@ -139,6 +139,17 @@ def test_a_chunk_to_a_packet_skips_the_parser_from_the_second_on() -> None:
     assert taker.ended == ["complete"]
 
 
+def test_chunks_of_every_size_skip_it() -> None:
+    sizes = [*range(1, 300), *range(4080, 4110), 65_535, 65_536, 1 << 20]
+    connection, _ = open_connection()
+    taker = asked(connection)
+    for packet in (HEAD, b"1\r\na\r\n", *(b"%x\r\n%b\r\n" % (size, b"z" * size) for size in sizes), b"0\r\n\r\n"):
+        connection.data_received(packet)
+    assert len(taker.chunks) == len(sizes)
+    assert len(taker.body) == 1 + sum(sizes)
+    assert taker.ended == ["complete"]
+
+
 @pytest.mark.parametrize(
     "packet",
     [
@@ -148,6 +159,7 @@ def test_a_chunk_to_a_packet_skips_the_parser_from_the_second_on() -> None:
         b"0x5\r\nhello\r\n",
         b" 5\r\nhello\r\n",
         b"5\nhello\r\n",
+        b"\n" + b"a" * 18 + b"\r\n",  # 21 bytes are no chunk of any size
         b"5\r\nhello\n\n",
     ],
 )

@@ -168,6 +168,7 @@ class StreamedAnswer:
         self.started = started
         self._dialect = client.dialect
         self._meter = meter
+        self._feed = meter.feed
         self._client = client
         self._chunks = client.takes_chunks
         self._write = client.transport.write if client.transport is not None else client.write
@@ -176,7 +177,7 @@ class StreamedAnswer:
 
     def body(self, data: bytes) -> None:
         """Pass on the next bytes, with the head before the first of them."""
-        data = self._meter.feed(data)
+        data = self._feed(data)
         if self.started:
             if data:
                 self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
@@ -185,7 +186,7 @@ class StreamedAnswer:
 
     def chunk(self, data: bytes, chunk: bytes) -> None:
         """Pass on the next bytes, which came as this one chunk: as they came, where nothing in them changes."""
-        passed = self._meter.feed(data)
+        passed = self._feed(data)
         if passed is data and self._chunks and self.started:
             self._write(chunk)
         elif passed:

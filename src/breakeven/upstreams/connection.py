@@ -86,8 +86,25 @@ def _nowhere(data: bytes) -> None:
     """Take the bytes of an answer that nobody has asked for."""
 
 
-_MOST_SIZE_LINE_BYTES: Final = 8
-"""Longest line of a chunk's size, with its end, that is read here: chunks below 16 MiB."""
+_MOST_SIZE_LINES: Final = 1 << 12
+_size_lines: dict[int, bytes] = {}
+"""By the length of a packet: how it begins if it is one chunk."""
+
+
+def _size_line(packet_bytes: int) -> bytes:
+    """Return how a packet of that length begins if it is one chunk; what is longer than it where it cannot be one.
+
+    A chunk is its size in hexadecimal digits, a line end, so many bytes and a line end (RFC 9112, 7.1); most servers
+    write the digits small and without zeros before them, and what others write is left to the parser.
+    """
+    found = bytes(packet_bytes + 1)
+    for digits in range(1, 7):
+        size = packet_bytes - digits - 4
+        if size > 0 and len(line := b"%x\r\n" % size) == digits + 2:
+            found = line
+    if packet_bytes < _MOST_SIZE_LINES:
+        _size_lines[packet_bytes] = found
+    return found
 
 
 _ENDED: Final = httptools.HttpResponseParser(None)
@@ -213,11 +230,10 @@ class UpstreamConnection(asyncio.Protocol):
                 answering.whole(known.status, known.headers, data[body_at:])
                 return
         elif self._between_chunks and self._chunk_sink is not None:
-            at = data.find(b"\r\n", 1, _MOST_SIZE_LINE_BYTES) + 2
-            size = len(data) - at - 2
-            if size > 0 and data[:at] == b"%x\r\n" % size and data[-2:] == b"\r\n":
+            line = _size_lines.get(len(data)) or _size_line(len(data))
+            if data.startswith(line) and data.endswith(b"\r\n"):
                 self.arrived = True
-                self._chunk_sink(data[at:-2], data)
+                self._chunk_sink(data[len(line) : -2], data)
                 return
         try:
             self._parser.feed_data(data)
