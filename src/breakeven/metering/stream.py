@@ -281,7 +281,7 @@ class _KeepingStreamMeter(StreamMeter):
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes as ``StreamMeter`` does; its short cut is written out again, to keep the text in passing.
 
-        To call it, and then find out which way it went, took a microsecond and a half of each chunk.
+        To call it, and then find out which way it went, took three times as long as keeping the text so does.
         """
         if self._idle and data[: self._head_bytes] == self._head and data[self._tail_at :] == self._tail:
             text = data[self._head_bytes : self._tail_at]

@@ -132,7 +132,7 @@ class Progress:
         self._incumbents |= {row.target for row in new if not row.is_mirrored} - there
         self.live_requests += sum(row.target in there and not row.is_mirrored for row in new)
         both = there | self._incumbents  # a mirrored one may have gone to somebody else's candidate
-        self._watch = watch.after(_live(row, row.target in there) for row in new if row.target in both)
+        self._watch = watch.after(_live(row, of_candidate=row.target in there) for row in new if row.target in both)
 
     def _begun_watch(self) -> GuardWatch:
         before = live_rows(
@@ -165,5 +165,5 @@ def _begun(plan: ShiftPlan) -> Betting:
     return begin(margin_fraction=plan.margin_fraction, alpha_fraction=plan.alpha_fraction)
 
 
-def _live(row: LiveRow, of_candidate: bool) -> LiveRequest:  # noqa: FBT001 - of the row
+def _live(row: LiveRow, *, of_candidate: bool) -> LiveRequest:
     return LiveRequest(of_candidate=of_candidate, failed=row.failed, ttft_s=row.first_byte_s, cost_usd=row.cost_usd)
