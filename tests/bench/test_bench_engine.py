@@ -57,7 +57,7 @@ def test_prompts_and_answers_are_as_long_as_was_asked(closed: BenchResult) -> No
         for level in swept.levels:
             assert level.isl_tokens == pytest.approx(isl, abs=4)
             assert level.osl_tokens == osl
-            assert set(level.failures) <= {"no_text"}  # random weights: now and then no token of an answer is a letter
+            assert not level.failures
 
 
 def test_littles_law_holds_of_every_level(closed: BenchResult) -> None:

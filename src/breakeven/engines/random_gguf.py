@@ -1,8 +1,8 @@
 """Writes a small llama model of random weights as a GGUF file: a real engine loads it, and says nothing sensible.
 
 For demonstrations and tests: shapes, token counts and timings are those of a real engine, the text is noise.
-The vocabulary is the 256 bytes and a few marks, so that no tokeniser has to be fetched from anywhere.  Needs
-``gguf`` and numpy, which are imported only here and only when a file is written.
+The vocabulary is the 256 bytes and a few marks, so that no tokeniser has to be fetched from anywhere; what is said is
+letters, so that every answer has text (half a character is none).  Needs ``gguf`` and numpy, which are imported only here and only when a file is written.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def write_random_llama(path: Path, *, shape: LlamaShape = TINY, name: str = "tin
     _describe(writer, shape, name)
     words = vocabulary()
     _add_tokeniser(writer, words)
-    _add_weights(writer, shape, vocabulary_tokens=len(words), seed=seed)
+    _add_weights(writer, shape, [_is_said(word) for word in words], seed)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -93,6 +93,11 @@ def _printable_bytes() -> list[str]:
     own = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     foreign = iter(range(0x100, 0x200))
     return [chr(byte) if byte in own else chr(next(foreign)) for byte in range(0x100)]
+
+
+def _is_said(word: str) -> bool:
+    """Whether it is ever said: printable ASCII, and the end of a turn."""
+    return word == TURN_ENDS or (word.isascii() and len(word) <= len("th"))
 
 
 def _describe(writer: GGUFWriter, shape: LlamaShape, name: str) -> None:
@@ -130,21 +135,27 @@ def _add_tokeniser(writer: GGUFWriter, words: list[str]) -> None:
     writer.add_chat_template(CHAT_TEMPLATE)
 
 
-def _add_weights(writer: GGUFWriter, shape: LlamaShape, *, vocabulary_tokens: int, seed: int) -> None:
+def _add_weights(writer: GGUFWriter, shape: LlamaShape, is_said: list[bool], seed: int) -> None:
     import numpy as np  # noqa: PLC0415 - see write_random_llama
 
     chance = np.random.default_rng(seed)
     hidden, feed_forward = shape.channel_count, shape.feed_forward_count
     queries, keys = shape.head_count * shape.head_size, shape.kv_heads * shape.head_size
 
+    def drawn(*size: int) -> Any:
+        return (chance.standard_normal(size, dtype=np.float32) * _WEIGHT_SPREAD).astype(np.float16)
+
     def add_random(tensor: str, *size: int) -> None:
-        drawn: Any = chance.standard_normal(size, dtype=np.float32) * _WEIGHT_SPREAD
-        writer.add_tensor(f"{tensor}.weight", drawn.astype(np.float16))
+        writer.add_tensor(f"{tensor}.weight", drawn(*size))
 
     def add_ones(tensor: str) -> None:
         writer.add_tensor(f"{tensor}.weight", np.ones(hidden, dtype=np.float32))
 
-    add_random("token_embd", vocabulary_tokens, hidden)  # the output matrix is the same one: none is written
+    # The output matrix is the same one: none is written.  A row of zeros has a likelihood in the middle of all
+    # words, and engines sample from the most likely ones alone: such a word is read, but not said.
+    words = drawn(len(is_said), hidden)
+    words[np.logical_not(is_said)] = 0
+    writer.add_tensor("token_embd.weight", words)
     add_ones("output_norm")
     for layer in range(shape.layers):
         block = f"blk.{layer}"
