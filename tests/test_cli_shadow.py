@@ -339,15 +339,15 @@ def test_a_gateway_replays_its_own_requests_and_a_plan_takes_what_they_show(
     }
     models = {"chat": {"targets": ["big"]}, "trial": {"targets": ["small"]}}
     with running_gateway(tmp_path, settings(targets, models)) as gateway:
-        client = OpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0)
         lines = []
-        for number in range(1, 61):
-            messages: Any = [{"role": "user", "content": f"Is this spam? {number}"}]
-            raw = client.chat.completions.with_raw_response.create(
-                model="chat", messages=messages, extra_headers={"x-breakeven-task": "triage"}
-            )
-            answer = json.loads(raw.text)
-            lines.append({"id": raw.headers["x-breakeven-request-id"], "messages": messages, "response": answer})
+        with OpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0) as client:
+            for number in range(1, 61):
+                messages: Any = [{"role": "user", "content": f"Is this spam? {number}"}]
+                raw = client.chat.completions.with_raw_response.create(
+                    model="chat", messages=messages, extra_headers={"x-breakeven-task": "triage"}
+                )
+                answer = json.loads(raw.text)
+                lines.append({"id": raw.headers["x-breakeven-request-id"], "messages": messages, "response": answer})
         path = tmp_path / "recorded.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         gateway.stop()

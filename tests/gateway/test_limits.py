@@ -67,10 +67,10 @@ def test_a_request_over_budget_is_told_so_and_none_reaches_the_target(
 ) -> None:
     gateway = start_gateway(_limited(upstream, {"budget_month_usd": 2.5 * ANSWER_USD}))
     upstream.script("a", answers.whole())
-    client = OpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0)
     statuses = [_ask(gateway, max_tokens=52)[0] for _ in range(3)]
     assert statuses == [200, 200, 429]
-    with pytest.raises(openai.RateLimitError) as caught:
+    opened = OpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0)
+    with opened as client, pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model="one", messages=[{"role": "user", "content": "x"}], max_tokens=150)
     assert caught.value.code == "insufficient_quota"
     assert "The key 'tests' may use" in caught.value.message

@@ -178,8 +178,8 @@ def test_the_gateway_s_own_errors_are_in_the_words_of_the_client_s_protocol(
 ) -> None:
     with pytest.raises(anthropic.NotFoundError, match="does not exist here"):
         claude.messages.create(model="nobody", max_tokens=50, messages=HELLO)
-    stranger = Anthropic(base_url=str(claude.base_url), api_key="sk-be-nobody", max_retries=0)
-    with pytest.raises(anthropic.AuthenticationError) as caught:
+    opened = Anthropic(base_url=str(claude.base_url), api_key="sk-be-nobody", max_retries=0)
+    with opened as stranger, pytest.raises(anthropic.AuthenticationError) as caught:
         stranger.messages.create(model="claude", max_tokens=50, messages=HELLO)
     body: Any = caught.value.body
     assert (body["type"], body["error"]["type"]) == ("error", "authentication_error")
