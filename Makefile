@@ -11,10 +11,11 @@ STAMP := .venv/.ready
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
+# Modules are compiled when they are first imported: most never are.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=python3.12, say."; exit 2; }
 	@$(PYTHON) -m venv --clear .venv || { echo "python3-venv is missing; trying to install it"; apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv --clear .venv; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -31,7 +32,7 @@ demo: $(STAMP)  ## Plan for a bundled hour of real chat traffic, then live throu
 SPARK := .venv/.spark
 $(SPARK): requirements-spark.lock $(STAMP)
 	@command -v java >/dev/null || { echo "Java is missing; trying to install it"; apt-get update -q && apt-get install -qy default-jre-headless; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --use-pep517 -r requirements-spark.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes --use-pep517 -r requirements-spark.lock
 	@touch $@
 
 # Pages are tested in a real browser.
