@@ -63,7 +63,7 @@ def statement_json(found: Statement) -> dict[str, Any]:
 def _sentences(found: Statement) -> Iterator[str]:
     difference_usd = found.billed_usd - found.ledger_usd
     if not found.sellers:
-        yield f"The ledger has nothing in {found.month:%B %Y}, and no invoice of that month was given."
+        yield f"Of the days of {found.month:%B %Y} that are over, neither the ledger nor an invoice has anything."
     elif found.reconciles and not difference_usd:
         yield f"Reconciled to the last digit: bills and ledger both come to {money(found.billed_usd)} USD."
     elif found.reconciles:
