@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sqlite3
 import ssl
@@ -18,17 +17,17 @@ from openai import OpenAI
 from typer.testing import CliRunner
 
 from breakeven.cli import app
-from breakeven.errors import InputError
 from breakeven.ledger.pairs import HUMAN, JUDGE, Which, stored_checks, stored_pairs
 from gateway import answers, payloads
 from gateway.gateway import KEY, running_gateway, settings, target
-from gateway.scripted import Call, ScriptedUpstream, scripted_upstream
+from gateway.replayed import answering, judging, replay, requests, run
+from gateway.scripted import scripted_upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    Answer = Callable[[Call], None]
+    from gateway.scripted import Call, ScriptedUpstream
 
 SECRET = "sk-very-secret-of-the-tests"  # noqa: S105 - of servers that live for these tests
 SEALING = "a secret of more than thirty-two characters"
@@ -46,54 +45,6 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEALING_KEY", SEALING)
 
 
-def number_of(call: Call) -> int:
-    return int(call.json["messages"][-1]["content"].split()[-1])
-
-
-def answering(*, wrong_every: int = 0, output_tokens: int = 8) -> Answer:
-    """Answer each question by its number, and every so many of them wrongly."""
-
-    def answer(call: Call) -> None:
-        number = number_of(call)
-        is_wrong = bool(wrong_every) and number % wrong_every == 0
-        text = json.dumps({"label": "unsure" if is_wrong else ("spam" if number % 2 else "ham")})
-        answers.whole(payloads.completion(text, usage=payloads.usage(100, output_tokens)))(call)
-
-    return answer
-
-
-def judging(call: Call) -> None:
-    """Prefer the answer that is sure of itself."""
-    shown = call.json["messages"][-1]["content"]
-    unsure = ["unsure" in found for found in re.findall(r"<answer_[ab]>\n(.*?)\n</answer", shown, re.DOTALL)]
-    better = "tie" if unsure[0] == unsure[1] else "B" if unsure[0] else "A"
-    answers.whole(payloads.completion(json.dumps({"better": better})))(call)
-
-
-def requests(folder: Path, count: int, **fields: Any) -> Path:
-    path = folder / "requests.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for number in range(1, count + 1):
-            body = {"model": "gpt-4o", "messages": [{"role": "user", "content": f"Is this spam? {number}"}]}
-            file.write(json.dumps({"id": f"q{number}", "task": "triage", "body": body, **fields}) + "\n")
-    return path
-
-
-def run(*words: object, refused: bool = False) -> Any:
-    found = CliRunner().invoke(app, ["shadow", *map(str, words)])
-    if refused:
-        assert isinstance(found.exception, InputError), found.output
-        return str(found.exception)
-    assert found.exit_code == 0, found.output + repr(found.exception)
-    return found
-
-
-def replay(upstream: ScriptedUpstream, path: Path, *more: object, refused: bool = False) -> Any:
-    both = ["--incumbent", "gpt-4o", "--incumbent-url", upstream.url("today")]
-    both += ["--candidate", "gpt-4o-mini", "--candidate-url", upstream.url("next")]
-    return run("replay", path, *both, "--ledger", path.parent / "ledger", *more, refused=refused)
-
-
 def test_both_are_asked_once_and_compared(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     upstream.script("today", answering())
     upstream.script("next", answering(wrong_every=4, output_tokens=12))
@@ -109,7 +60,7 @@ def test_both_are_asked_once_and_compared(upstream: ScriptedUpstream, tmp_path: 
     calls = upstream.calls("today")
     assert len(calls) == len(upstream.calls("next")) == 40
     assert {call.json["model"] for call in upstream.calls("next")} == {"gpt-4o-mini"}
-    assert not calls[0].json["stream"]
+    assert calls[0].json["stream_options"] == {"include_usage": True}
 
 
 def test_a_task_may_be_called_anything(upstream: ScriptedUpstream, tmp_path: Path) -> None:

@@ -85,6 +85,29 @@ def test_a_judge_is_asked_in_both_orders_and_its_requests_are_judges(shadow: Sta
     assert [(row["model"], row["target"]) for row in judged] == [("m", "oracle")] * 2
 
 
+def test_a_check_is_asked_about_both_answers_and_its_silence_leaves_the_pair(
+    shadow: Start, upstream: ScriptedUpstream
+) -> None:
+    upstream.script("incumbent", says("the third"))
+    upstream.script("candidate", says("the fourth"))
+    told = answers.whole({"ok": True}), answers.whole({"ok": True, "score": 0.25})
+    upstream.script("check", lambda call: told["fourth" in call.json["answer"]](call))
+    entry = {"model": "m", "candidate": "candidate", "share": 1, "check": {"url": upstream.url("check")}}
+    gateway = shadow(shadowing(upstream, {"shadows": [entry]}))
+    ask(gateway, "when?", x_breakeven_task="dates")
+    (pair,) = pairs(gateway)
+    assert (checks(gateway)["check"].incumbent_score, checks(gateway)["check"].candidate_score) == (1.0, 0.25)
+    for call in upstream.calls("check", at_least=2):
+        assert set(call.json) == {"request_id", "model", "task", "answer", "request"}
+        assert (call.json["request_id"], call.json["task"]) == (request_text(pair.request_id), "dates")
+        assert json.loads(call.json["request"])["messages"] == [{"role": "user", "content": "when?"}]
+    upstream.script("check", answers.failure(503))
+    ask(gateway, "when?")
+    skipped(gateway, "the check did not answer")
+    assert len(pairs(gateway, 2)) == 2
+    assert sum(row["name"] == "check" for row in table(gateway, "pair_check")) == 1
+
+
 def test_clients_get_what_they_would_without_a_candidate(shadow: Start, upstream: ScriptedUpstream) -> None:
     upstream.script("incumbent", says("from the incumbent"))
     upstream.script("candidate", answers.silent)

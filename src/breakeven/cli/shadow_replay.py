@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from breakeven.trials.seats import Tally
-    from breakeven.wiring.shadow_replay import Place, ReplayResult
+    from breakeven.wiring.replay_question import Place
+    from breakeven.wiring.shadow_replay import ReplayResult
 
 Secret = Annotated[str | None, typer.Option(help="Its key, by reference: env:NAME or file:PATH.")]
 
@@ -41,10 +42,21 @@ def replay(
     judge_key: Secret = None,
     judge_as: Annotated[str, typer.Option(help="Price it as this target or provider:model.")] = "",
     criterion: Annotated[str, typer.Option(help="What counts most, told to the judge in your words.")] = "",
+    check_url: Annotated[
+        str | None, typer.Option(help="Your own check, asked of both answers; default: that of the settings' trials.")
+    ] = None,
+    check_key: Secret = None,
+    check_timeout: Annotated[float, typer.Option(help="Seconds within which it answers, at most 60.")] = 2.0,
+    without_check: Annotated[
+        bool, typer.Option("--without-check", help="Ask no check of your own, whatever the settings say.")
+    ] = False,
     budget_usd: Annotated[str | None, typer.Option(help="Ask no more once this is spent, at known prices.")] = None,
     max_pairs: Annotated[int, typer.Option(help="Compare at most so many in this run.")] = 1_000_000,
     concurrency: Annotated[int, typer.Option(help="Requests under way at once.")] = 4,
     timeout: Annotated[float, typer.Option(help="Seconds for one answer.")] = 300.0,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Ask for whole answers: no stream, no times to the first byte.")
+    ] = False,
     labels: Annotated[
         bool, typer.Option("--labels", help="Send task, episode and the tag replay along, for a gateway of Breakeven.")
     ] = False,
@@ -72,8 +84,9 @@ def replay(
     from breakeven.ledger.pairs import Which
     from breakeven.wiring.ledger import find_ledger
     from breakeven.wiring.ledger_prices import settings_path
+    from breakeven.wiring.replay_question import CheckPlace, Place, ReplayRequest
     from breakeven.wiring.shadow import ShadowQuestion, run_shadow_report, terms_of
-    from breakeven.wiring.shadow_replay import Place, ReplayRequest, run_replay
+    from breakeven.wiring.shadow_replay import run_replay
 
     def place(option: str, model: str, url: str | None, secret: str | None, name: str) -> Place:
         where = url or base_url
@@ -81,6 +94,8 @@ def replay(
             raise InputError(f"--{option} {model}: nobody said where it is. Give --base-url or --{option}-url.")
         return Place(model=model, url=where, key=secret or (key if url is None else None), name=name)
 
+    if check_key and not check_url:
+        raise InputError("--check-key goes to the check that --check-url names, and none is named.")
     terms = terms_of(margin, 0.05, check)
     asked = ReplayRequest(
         files=tuple(files),
@@ -89,6 +104,11 @@ def replay(
         recorded_name=incumbent_as,
         judge=place("judge", judge, judge_url, judge_key, judge_as) if judge else None,
         criterion=criterion,
+        check=CheckPlace(url=check_url, key=check_key, timeout_s=check_timeout)
+        if check_url and not without_check
+        else None,
+        asks_settings_check=not without_check,
+        streams=not whole,
         budget_usd=_dollars(budget_usd),
         most_pairs_count=max_pairs,
         at_once_count=concurrency,

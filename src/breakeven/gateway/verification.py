@@ -9,7 +9,7 @@ import msgspec
 
 from breakeven.protocols.texts import asked_schema
 from breakeven.routing.verify import Checker
-from breakeven.upstreams.ask import ask
+from breakeven.upstreams.ask import ask_or_why
 from breakeven.upstreams.dial import Address, tls_context
 
 if TYPE_CHECKING:
@@ -102,9 +102,17 @@ class AskedCheck:
 
     async def told(self, question: Question) -> Told | None:
         """Ask, and return what it says; None where it says nothing in time."""
+        said = await self.told_or_why(question)
+        return said if isinstance(said, Told) else None
+
+    async def told_or_why(self, question: Question) -> Told | str:
+        """Ask, and return what it says, or why that is nothing, in a few words."""
         body = msgspec.json.encode(question)
-        said = await ask(self._address, b"%b%d\r\n\r\n%b" % (self._head, len(body), body), within_s=self._within_s)
+        request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        said = await ask_or_why(self._address, request, within_s=self._within_s)
+        if isinstance(said, str):
+            return said
         try:
-            return _TOLD.decode(said) if said is not None else None
+            return _TOLD.decode(said)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
+            return 'its answer is not {"ok": true} or {"ok": false}'

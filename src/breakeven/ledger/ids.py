@@ -24,6 +24,7 @@ _WORKER_SHIFT: Final = 16
 _ATTEMPT_BITS: Final = 4
 _LARGEST_MS: Final = (1 << 41) - 1
 _TEXT_LENGTH: Final = 15
+_REPLAYED: Final = "r"
 _BEFORE_MS: Final = 1 << 40
 """35 years, from which 32 ms in one make the first thirteen months of ids."""
 
@@ -97,6 +98,16 @@ def request_id(text: str) -> int:
     if len(text) != _TEXT_LENGTH or not text.isascii() or not text.isalnum():
         raise ValueError(f"{text!r} is no request id: it has {_TEXT_LENGTH} hexadecimal digits")
     return int(text, 16) << _ATTEMPT_BITS
+
+
+def pair_name(number: int) -> str:
+    """Write the id of a pair of answers as people see it: that of its request, or of a replay, which is below 0."""
+    return request_text(number) if number >= 0 else f"{_REPLAYED}{request_text(-number)}"
+
+
+def pair_number(name: str) -> int:
+    """Read ``pair_name`` back.  Raises ``ValueError``."""
+    return -request_id(name[1:]) if name.startswith(_REPLAYED) else request_id(name)
 
 
 def received_ms(attempt_id: int) -> int:

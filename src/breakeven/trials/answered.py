@@ -10,6 +10,7 @@ from breakeven.evidence.answers import ReadAnswer, read_answer
 from breakeven.evidence.sameness import likeness
 from breakeven.evidence.signals import Signal, read_asked, signals_of
 from breakeven.gateway.dialects import BY_PATH
+from breakeven.gateway.failures import ERROR_EVENT, NO_DONE
 from breakeven.ledger.pairs import EXACT, FIELDS, JSON_EQUAL, NORMAL
 from breakeven.protocols.texts import asked_schema
 
@@ -75,6 +76,16 @@ def reading_of(path: str, body: bytes, answer: bytes) -> Reading:
     meter.feed(answer)
     meter.close()
     return meter.reading(len(body), complete=True)
+
+
+def ended_badly(path: str, answer: bytes) -> str:
+    """Return why events are no whole answer, as the ledger calls it; empty: they are."""
+    meter = BY_PATH[path.encode()].meter()
+    meter.feed(answer)
+    meter.close()
+    if meter.error:
+        return ERROR_EVENT
+    return "" if meter.done else NO_DONE
 
 
 def with_usage(path: str, body: bytes) -> bytes:

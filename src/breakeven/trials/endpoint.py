@@ -1,6 +1,6 @@
 """An OpenAI-compatible address that is asked for chat completions, one after the other or several at once.
 
-Answers come whole, as JSON: what is compared is what was said, and every server tells its usage so.
+An answer is kept as it comes, whole as JSON or as the events of a stream; the times are those of its bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Heard(NamedTuple):
     """Why there was no answer; empty: there was one, of whatever status."""
 
     first_byte_us: int
-    """From when the question had been written; likewise the next."""
+    """Of the body, from when the question had been written; likewise the next."""
 
     ended_us: int
 
@@ -58,7 +58,7 @@ class ChatEndpoint:
             f"host: {host_header}",
             *([f"authorization: Bearer {secret}"] if secret else []),
             "content-type: application/json",
-            "accept: application/json",
+            "accept: application/json, text/event-stream",
             "accept-encoding: identity",
             "user-agent: breakeven-replay",
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,9 +17,11 @@ from breakeven.trials.answered import Score
 from breakeven.trials.judging import question_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from breakeven.evidence.judge import Verdict
+    from breakeven.ledger.pairs import Pair
+    from breakeven.sources.recorded import Recorded
     from breakeven.trials.answered import Heard
     from breakeven.trials.seats import Seat
 
@@ -44,13 +46,14 @@ class EndpointJudge:
         """What happened the first time."""
 
     async def __call__(
-        self, asked: Mapping[str, Any], incumbent: Heard, candidate: Heard
+        self, item: Recorded, pair: Pair, incumbent: Heard, candidate: Heard
     ) -> tuple[Sequence[Score], Decimal]:
         """Return what it says, empty where it gave no verdict, and what that cost."""
+        del pair  # it sees what was asked and answered, and not by whom
         first, second = incumbent.shown, candidate.shown
         if first.strip() == second.strip():
             return [Score(JUDGE, self.version, 0.5, 0.5, "equal")], Decimal(0)
-        question = question_of(msgspec.json.encode(asked))
+        question = question_of(msgspec.json.encode(item.body))
         (one, one_usd), (other, other_usd) = await asyncio.gather(
             self._verdict(question, first, second), self._verdict(question, second, first)
         )

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from breakeven.gateway.failures import NO_DONE
 from breakeven.ledger.ids import request_id
 from breakeven.ledger.pairs import REPLAY, SERVED, Pair, PairCheck, Side
-from breakeven.metering.completion import read_completion
-from breakeven.trials.answered import Score, asked_of, compared, heard
+from breakeven.trials.answered import Score, asked_of, compared, ended_badly, heard, is_streamed, reading_of, with_usage
 from breakeven.trials.endpoint import TIMED_OUT, TOO_LARGE
+from breakeven.trials.judging import PATH
 from breakeven.trials.seats import Outcome, StoppedError, Tally, replay_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from breakeven.clock import Clock
     from breakeven.evidence.signals import SchemaCheck
     from breakeven.sources.recorded import Recorded
     from breakeven.trials.answered import Heard
+    from breakeven.trials.endpoint import ChatEndpoint
     from breakeven.trials.endpoint import Heard as Came
     from breakeven.trials.seats import Bounds, Judge, Seat
 
@@ -43,6 +45,9 @@ _FATAL: Final = (401, 403, 404, 405)
 _LATER: Final = (408, 425, 429, 503, 529)
 """Statuses that say nothing of the target's answers: it is asked again, now and when the replay is resumed."""
 
+_NO_STREAM: Final = ("http_400", "http_422", "http_500", "http_501", NO_DONE)
+"""Failures of a stream that asking for the whole may not have."""
+
 _SILENT: Final = ("connect_failed", "connect_timeout", "tls_failed", "proxy_refused", "saturated")
 """Failures before anything was sent."""
 
@@ -53,6 +58,11 @@ class _Answered(NamedTuple):
     side: Side
     answer: Heard | None
     put_off: str = ""
+    """Why it is to be asked at another time."""
+
+    why: str = ""
+    """What is to be told of a failure."""
+
     cost_usd: Decimal = Decimal(0)
 
 
@@ -67,24 +77,27 @@ class Replay:
         clock: Clock,
         *,
         keeps_to: SchemaCheck | None,
-        judge: Judge | None,
+        judges: Sequence[Judge],
         write: Callable[[Sequence[Outcome], Sequence[PairCheck]], None],
         known: Callable[[int], bool],
     ) -> None:
-        """``keeps_to`` checks JSON by a schema; ``judge`` is asked where both answered; ``known``: ids known."""
+        """``keeps_to`` checks JSON by a schema; ``judges`` are asked where both answered; ``known``: ids known."""
         self._seats = incumbent, candidate
         self._bounds = bounds
         self._clock = clock
         self._keeps_to = keeps_to
-        self._judge = judge
+        self._judges = judges
         self._write = write
         self._known = known
         self._under_way = 0
         self._outcomes: list[Outcome] = []
         self._met: set[int] = set()
+        self._streaming: set[str] = set()
         self._last_us = 0
         self.tally = Tally()
         self.progress: Callable[[Tally], None] | None = None
+        self.before: Callable[[Recorded, str], Awaitable[None]] | None = None
+        """Told of the first request and its model before anybody is asked."""
 
     async def run(self, requests: Iterator[Recorded]) -> None:
         """Ask all of them.  Raises ``StoppedError`` where the address cannot be used, with what it said."""
@@ -92,6 +105,8 @@ class Replay:
             first = self._next(requests)
             if first is None:
                 return
+            if self.before is not None:
+                await self.before(first, self._model(first))
             await self._one(first)  # alone: what is wrong with a key or a name shows at the first, and costs one
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._bounds.at_once_count):
@@ -171,59 +186,86 @@ class Replay:
             self.tally.put_off_count += 1
             self._note(put_off)
             return None
-        said = [_served(of_incumbent.side, of_candidate.side)]
-        if of_incumbent.answer is not None and of_candidate.answer is not None:
-            said += compared(asked_of(msgspec.json.encode(item.body)), of_incumbent.answer, of_candidate.answer)
-            if self._judge is not None:
-                judged, judge_usd = await self._judge(item.body, of_incumbent.answer, of_candidate.answer)
-                said += judged
-                cost_usd += judge_usd
-        self._pay(cost_usd)
         now_us = int(self._clock.now() * 1e6)
         pair = Pair(
-            request_id=number, candidate=candidate.name, incumbent=incumbent.name, model=item.model or incumbent.model,
+            request_id=number, candidate=candidate.name, incumbent=incumbent.name, model=self._model(item),
             key=item.key, task=item.task, tags=item.tags, at_us=item.at_us or now_us, of_incumbent=of_incumbent.side,
             of_candidate=of_candidate.side, origin=REPLAY,
         )  # fmt: skip
+        said = [_served(of_incumbent.side, of_candidate.side)]
+        if of_incumbent.answer is not None and of_candidate.answer is not None:
+            both = of_incumbent.answer, of_candidate.answer
+            said += compared(asked_of(msgspec.json.encode(item.body)), *both)
+            for scores, judge_usd in await asyncio.gather(*(judge(item, pair, *both) for judge in self._judges)):
+                said += scores
+                cost_usd += judge_usd
+        self._pay(cost_usd)
         return Outcome(pair, tuple(said), item.body, of_incumbent.answer, of_candidate.answer)
+
+    def _model(self, item: Recorded) -> str:
+        return item.model or self._seats[0].model
 
     async def _answered(self, seat: Seat, item: Recorded) -> _Answered:
         if seat.endpoint is None:
             return self._recorded(item)
-        body = msgspec.json.encode({**item.body, "model": seat.model, "stream": False})
+        streams = seat.streams and seat.name not in self.tally.unstreamed
+        found = await self._asked(seat, seat.endpoint, item, streams=streams)
+        if streams and seat.name not in self._streaming:
+            found = await self._streamed(seat, seat.endpoint, item, found)
+        if found.why:
+            self._note(found.why)
+        return found
+
+    async def _streamed(self, seat: Seat, endpoint: ChatEndpoint, item: Recorded, found: _Answered) -> _Answered:
+        """Return what somebody answers of whom no stream is known: the whole, where its stream is of less use."""
+        if found.side.output_tokens is not None:
+            self._streaming.add(seat.name)
+            return found
+        if found.answer is None and found.side.failure not in _NO_STREAM:
+            return found
+        whole = await self._asked(seat, endpoint, item, streams=False)
+        cost_usd = found.cost_usd + whole.cost_usd
+        if found.answer is not None and whole.side.output_tokens is None:  # the whole tells no more than the stream
+            self._streaming.add(seat.name)
+            return found._replace(cost_usd=cost_usd)
+        if whole.answer is not None:
+            self.tally.unstreamed[seat.name] = found.why or f"{seat.name}: its streams tell no usage"
+        return whole._replace(cost_usd=cost_usd)
+
+    async def _asked(self, seat: Seat, endpoint: ChatEndpoint, item: Recorded, *, streams: bool) -> _Answered:
+        body = with_usage(PATH, msgspec.json.encode({**item.body, "model": seat.model, "stream": streams}))
         labels = _labels(item, all_of_them=seat.labelled)
-        came = await seat.endpoint.ask(body, labels, within_s=self._bounds.answer_s)
+        came = await endpoint.ask(body, labels, within_s=self._bounds.answer_s)
         for attempt in range(1, _TRIES):
             if not _may_pass(came):
                 break
             self.tally.retried_count += 1
             await asyncio.sleep(_rest_s(came, attempt))
-            came = await seat.endpoint.ask(body, labels, within_s=self._bounds.answer_s)
+            came = await endpoint.ask(body, labels, within_s=self._bounds.answer_s)
         if came.status in _FATAL or (came.failure in _SILENT and not self.tally.compared_count):
             raise StoppedError(f"{seat.name}: {_why(came)}")
         if came.status in _LATER or came.failure in _SILENT:
             return _Answered(_nothing(came.failure or f"http_{came.status}"), None, f"{seat.name}: {_why(came)}")
-        found = self._read(seat, item, came, body)
-        if found.side.failure:
-            self._note(f"{seat.name}: {_why(came)}")
-        return found
+        return self._read(seat, item, came, body, streamed=streams and is_streamed(came.body))
 
-    def _read(self, seat: Seat, item: Recorded, came: Came, body: bytes) -> _Answered:
-        """Return what an answer says, and what it cost."""
+    def _read(self, seat: Seat, item: Recorded, came: Came, body: bytes, *, streamed: bool) -> _Answered:
+        """Return what an answer says, and what it cost; ``streamed``: as the events that were asked for."""
         if came.failure or came.status != _OK:
-            return _Answered(_nothing(came.failure or f"http_{came.status}"), None)
-        reading = read_completion(came.body, len(body))
+            return _failed(came.failure or f"http_{came.status}", f"{seat.name}: {_why(came)}")
+        reading = reading_of(PATH, body, came.body)
         cost_usd = seat.price(reading.usage())
         self.tally.unpriced_count += cost_usd is None
         cost_usd = cost_usd or Decimal(0)
-        answer = self._understood(item, came.body)
+        broken = ended_badly(PATH, came.body) if streamed else ""
+        answer = self._understood(item, came.body) if not broken else None
         if answer is None:
-            return _Answered(_nothing("malformed_answer"), None, cost_usd=cost_usd)
+            failure = broken or "malformed_answer"
+            return _failed(failure, f"{seat.name}: {failure}", cost_usd)
         side = Side(
             request_id=_own_id(came.headers.get(b"x-breakeven-request-id")),
             input_tokens=None if reading.estimated else reading.input_tokens,
             output_tokens=None if reading.estimated else reading.output_tokens,
-            first_byte_us=None,  # of an answer that comes whole it says nothing
+            first_byte_us=came.first_byte_us if streamed else None,  # of an answer that comes whole it says nothing
             ended_us=came.ended_us,
             characters=answer.characters,
             failure="",
@@ -263,6 +305,10 @@ _COIN_BIT: Final = 20
 
 def _nothing(failure: str) -> Side:
     return Side(None, None, None, None, None, None, failure)
+
+
+def _failed(failure: str, why: str, cost_usd: Decimal = Decimal(0)) -> _Answered:
+    return _Answered(_nothing(failure), None, why=why, cost_usd=cost_usd)
 
 
 def _served(incumbent: Side, candidate: Side) -> Score:

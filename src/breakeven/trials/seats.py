@@ -22,12 +22,12 @@ _ID_BITS: Final = 58
 
 
 class Judge(Protocol):
-    """Who says which of two answers is better."""
+    """Who is asked what two answers are worth: a model, or a check of the user's own."""
 
     async def __call__(
-        self, asked: Mapping[str, Any], incumbent: Heard, candidate: Heard
+        self, item: Recorded, pair: Pair, incumbent: Heard, candidate: Heard
     ) -> tuple[Sequence[Score], Decimal]:
-        """Return what it said, empty where it gave no verdict, and what that cost."""
+        """Return what it said, empty where it said nothing that counts, and what that cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,10 @@ class Seat:
 
     labelled: bool = False
     """Whether task, episode and tags are sent along, as a gateway of Breakeven takes them."""
+
+    streams: bool = False
+    """Whether it is asked for streams, which tell when the first byte came; one that has none to give is asked again,
+    for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,9 @@ class Tally:
         self.dearest_pair_usd = Decimal(0)
         self.stopped_by = ""
         """What ended it before its end, in words."""
+
+        self.unstreamed: dict[str, str] = {}
+        """Why somebody who was to stream is asked for whole answers, by name."""
 
         self.reasons: dict[str, int] = {}
         """Why requests were put off or failed, and how often."""

@@ -15,13 +15,13 @@ import msgspec
 
 from breakeven.gateway.verification import AskedCheck
 from breakeven.ledger.ids import request_id as id_of_text
-from breakeven.ledger.pairs import CHECK, SERVED, Pair, Side
+from breakeven.ledger.pairs import SERVED, Pair, Side
 from breakeven.ledger.sealing import Sealer, Words
 from breakeven.metering.reading import Reading
 from breakeven.routing.sticking import place_of, takes
 from breakeven.trials.answered import Score, asked_of, compared, heard, reading_of, with_usage
 from breakeven.trials.judging import judge, question_of
-from breakeven.trials.telling import Teller, score_of, shown_question
+from breakeven.trials.telling import Teller, checked, shown_question
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
@@ -167,11 +167,11 @@ class Shadowing:
         if not check.may_see(copy.sensitivities):
             self._asker.counts.skipped["marked data that the check may not have"] += 1
             return []
-        first, second = await asyncio.gather(*(check.told(shown_question(copy, one.shown)) for one in both))
-        if first is None or second is None:
+        said = await checked(check, *(shown_question(copy, one.shown) for one in both))
+        if isinstance(said, str):
             self._asker.counts.skipped["the check did not answer"] += 1
             return []
-        return [Score(CHECK, "", score_of(first), score_of(second))]
+        return [said]
 
     async def _judged(self, copy: Copy, wanted: Wanted, both: tuple[Heard, Heard]) -> list[Score]:
         shadow = self._shadows.get((copy.model, wanted.candidate))

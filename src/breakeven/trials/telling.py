@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -10,6 +11,8 @@ from breakeven.evidence.retried import RecentQuestions, question_text
 from breakeven.gateway.verification import AskedCheck, Question
 from breakeven.ledger.ids import request_text
 from breakeven.ledger.outcomes import CODE, SIGNAL, Outcome, outcome_id
+from breakeven.ledger.pairs import CHECK
+from breakeven.trials.answered import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +94,14 @@ class Teller:
 def score_of(said: Told) -> float:
     """Return what a user's check says, as a score from 0 to 1."""
     return float(said.ok) if said.score is None else min(max(said.score, 0.0), 1.0)
+
+
+async def checked(check: AskedCheck, incumbent: ShownQuestion, candidate: ShownQuestion) -> Score | str:
+    """Ask a user's check about both answers; return what it says of them, or why it says nothing of one."""
+    first, second = await asyncio.gather(check.told_or_why(incumbent), check.told_or_why(candidate))
+    if isinstance(first, str) or isinstance(second, str):
+        return first if isinstance(first, str) else str(second)
+    return Score(CHECK, "", score_of(first), score_of(second))
 
 
 def shown_question(copy: Copy, answer: str) -> ShownQuestion:

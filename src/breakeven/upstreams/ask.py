@@ -29,14 +29,24 @@ def question(path: str, host_header: str, headers: Iterable[tuple[str, str]]) ->
 
 async def ask(address: Address, asked: bytes, *, within_s: float) -> bytes | None:
     """Return the body of an answer with status 200; None where there is none within that time, or a larger one."""
+    said = await ask_or_why(address, asked, within_s=within_s)
+    return said if isinstance(said, bytes) else None
+
+
+async def ask_or_why(address: Address, asked: bytes, *, within_s: float) -> bytes | str:
+    """Return the body of an answer with status 200, or why there is none, in a few words."""
     answer: _Answer | None = None
     try:
         async with asyncio.timeout(within_s):
             answer = await dial(address, _Answer)
             answer.transport.write(asked)
             return await answer.whole
-    except (TimeoutError, NotConnectedError, OSError):
-        return None
+    except NotConnectedError as error:
+        return error.detail
+    except TimeoutError:
+        return f"no answer within {within_s:g} s"
+    except OSError as error:
+        return error.strerror or str(error)
     finally:
         if answer is not None:
             answer.transport.abort()
@@ -48,7 +58,7 @@ class _Answer(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self.whole: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self.whole: asyncio.Future[bytes | str] = asyncio.get_running_loop().create_future()
         self._data = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,7 +69,7 @@ class _Answer(asyncio.Protocol):
         """Keep what came, up to a bound; a server that keeps the connection has said how long its answer is."""
         self._data += data
         if len(self._data) > MOST_BYTES:
-            self._tell(None)
+            self._tell(f"an answer of more than {MOST_BYTES >> 20} MiB")
             return
         head, end, body = self._data.partition(_HEAD_END)
         length = _length(head) if end else None
@@ -69,15 +79,19 @@ class _Answer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take what has come for the answer."""
         head, end, body = self._data.partition(_HEAD_END)
-        self._tell(_body(head, body) if end and exc is None and _length(head) is None else None)
+        is_whole = bool(end) and exc is None and _length(head) is None
+        self._tell(_body(head, body) if is_whole else "the connection was closed before the answer was whole")
 
-    def _tell(self, body: bytes | None) -> None:
+    def _tell(self, said: bytes | str) -> None:
         if not self.whole.done():
-            self.whole.set_result(body)
+            self.whole.set_result(said)
 
 
-def _body(head: bytearray, body: bytearray) -> bytes | None:
-    return bytes(body) if head.split(b" ", 2)[1:2] == [b"200"] else None
+def _body(head: bytearray, body: bytearray) -> bytes | str:
+    status = head.split(b" ", 2)[1:2]
+    if status == [b"200"]:
+        return bytes(body)
+    return f"status {status[0].decode()}" if status and status[0].isdigit() else "what answers there speaks no HTTP"
 
 
 def _length(head: bytearray) -> int | None:

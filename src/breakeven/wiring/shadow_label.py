@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from breakeven.errors import InputError, Problem
-from breakeven.ledger.ids import request_id, request_text
+from breakeven.ledger.ids import pair_name, pair_number
 from breakeven.ledger.pairs import HUMAN, PairCheck, Which, keep, sealed_texts, stored_checks, stored_pairs
 from breakeven.ledger.sealing import Sealer
 from breakeven.settings.one_secret import read_secret
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from breakeven.ledger.pairs import Pair
     from breakeven.ledger.sealing import Words
     from breakeven.wiring.ledger import LedgerPlace
-
-_REPLAYED: Final = "r"
-"""What the name of a pair of a replay begins with."""
 
 _MOST_PROBLEMS: Final = 20
 _MOST_LINE_BYTES: Final = 32 << 20
@@ -104,16 +101,6 @@ def read_labels(place: LedgerPlace, path: Path) -> int:
         raise InputError(f"{path}: no label was taken.{more}", tuple(problems[:_MOST_PROBLEMS]))
     keep(place.store, checks=list(checks.values()))
     return len(checks)
-
-
-def pair_name(number: int) -> str:
-    """Return a pair's id as people see it."""
-    return request_text(number) if number >= 0 else f"{_REPLAYED}{request_text(-number)}"
-
-
-def pair_number(name: str) -> int:
-    """Read ``pair_name`` back.  Raises ``ValueError``."""
-    return -request_id(name[1:]) if name.startswith(_REPLAYED) else request_id(name)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -25,6 +25,8 @@ from breakeven.trials.replaying import Replay
 from breakeven.trials.seats import Bounds, Seat, StoppedError, Tally
 from breakeven.upstreams.dial import Address, tls_context
 from breakeven.wiring.clock import SystemClock
+from breakeven.wiring.replay_check import find_check
+from breakeven.wiring.replay_question import check_prices, check_request
 from breakeven.wiring.shadow_labels import with_labels
 from breakeven.wiring.shadow_prices import TargetPrices
 from breakeven.wiring.trials import schema_check
@@ -39,59 +41,12 @@ if TYPE_CHECKING:
     from breakeven.trials.seats import Outcome
     from breakeven.usage import TokenUsage
     from breakeven.wiring.ledger import LedgerPlace
+    from breakeven.wiring.replay_check import OwnCheck
+    from breakeven.wiring.replay_question import Place, ReplayRequest
 
 CONNECT_S: Final = 10.0
 _DAY_S: Final = 86_400.0
-_MOST_DAYS: Final = 365
-_LEAST_SECRET_CHARACTERS: Final = 32
-MOST_AT_ONCE: Final = 256
 MOST_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A model at an address."""
-
-    model: str
-    url: str
-    key: str | None = None
-    """Reference to a secret; None: none is sent."""
-
-    name: str = ""
-    """Under which it is kept and priced; empty: as the model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayRequest:
-    """What a person asked ``shadow replay`` for."""
-
-    files: tuple[Path, ...]
-    candidate: Place
-    incumbent: Place | None
-    """None: the recorded answers."""
-
-    recorded_name: str = ""
-    """Under which recorded answers are kept; empty: as the model of the first of them."""
-
-    judge: Place | None = None
-    criterion: str = ""
-    budget_usd: Decimal | None = None
-    most_pairs_count: int = 1_000_000
-    at_once_count: int = 4
-    answer_s: float = 300.0
-    sends_labels: bool = False
-    sensitivities: tuple[str, ...] = ()
-    """Kinds of data that may go to these addresses; those on this machine take any."""
-
-    keep_days: int | None = None
-    """How long questions and answers are kept, sealed, for people to label; None: they are not."""
-
-    text_key: str | None = None
-    """Reference to the secret that seals them."""
-
-    ca_file: Path | None = None
-    cards: tuple[Path, ...] = ()
-    progress: Callable[[Tally], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +93,7 @@ def run_replay(request: ReplayRequest, place: LedgerPlace, config: Path | None) 
     Raises ``InputError`` before anything is sent that could not be kept or paid for, and where an address cannot be
     used; what was compared until then is kept.
     """
-    _check(request)
+    check_request(request)
     first = _first(request)
     prices = TargetPrices(place, config, request.cards)
     names = _incumbent_name(request, first), request.candidate.name or request.candidate.model
@@ -146,11 +101,13 @@ def run_replay(request: ReplayRequest, place: LedgerPlace, config: Path | None) 
         raise InputError(
             f"Both would be kept under the name {names[0]!r}. Give one another with --incumbent-as or --candidate-as."
         )
-    _check_prices(request, names, prices)
+    check_prices(request, names, prices)
+    model = first.model or (request.incumbent.model if request.incumbent else "")
+    check = find_check(request, config, model, names[1])
     with closing(connect(place.store, create=True)):
         pass  # it can be written
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_replay(request, place, prices, names))
+        return runner.run(_replay(request, place, prices, names, check))
 
 
 class _Seats:
@@ -172,6 +129,7 @@ class _Seats:
             endpoint=self._endpoints[-1] if at is not None else None,
             price=partial(_price, self._prices, name, self._clock),
             labelled=self._request.sends_labels,
+            streams=self._request.streams and self._request.incumbent is not None,
         )
 
     def judge(self) -> EndpointJudge | None:
@@ -188,13 +146,15 @@ class _Seats:
 
 
 async def _replay(
-    request: ReplayRequest, place: LedgerPlace, prices: TargetPrices, names: tuple[str, str]
+    request: ReplayRequest, place: LedgerPlace, prices: TargetPrices, names: tuple[str, str], own: OwnCheck | None
 ) -> ReplayResult:
     clock = SystemClock()
     which = Which(incumbent=names[0], candidate=names[1], origin=REPLAY)
     known = {pair.request_id for pair in stored_pairs(place.store, which)}
     seats = _Seats(request, prices, clock)
     judge = seats.judge()
+    check = own.asked if own is not None else None
+    judges = [item for item in (check, judge) if item is not None]
     bounds = Bounds(
         at_once_count=request.at_once_count,
         most_pairs_count=request.most_pairs_count,
@@ -203,11 +163,12 @@ async def _replay(
     )
     replay = Replay(
         seats.seat(request.incumbent, names[0]), seats.seat(request.candidate, names[1]), bounds, clock,
-        keeps_to=schema_check(), judge=judge, write=_writer(request, place, clock), known=known.__contains__,
+        keeps_to=schema_check(), judges=judges, write=_writer(request, place, clock), known=known.__contains__,
     )  # fmt: skip
     replay.progress = request.progress
+    replay.before = check.tried if check is not None else None
     tally = replay.tally
-    lines = _Lines(request, tally, stays_here=_stays_here(request))
+    lines = _Lines(request, tally, stays_here=_stays_here(request, own))
     try:
         await replay.run(with_labels(iter(lines), place))
     except StoppedError as error:
@@ -217,19 +178,26 @@ async def _replay(
         tally.stopped_by = "it was stopped; the same command goes on from here"
     finally:
         seats.close()
-    notes = list(prices.notes)
-    if judge is not None and judge.failed_count:
-        notes.append(f"The judge gave no verdict on {judge.failed_count:,} pairs ({judge.example}).")
+    notes = [*prices.notes, *_notes(tally, judge), *(own.notes if own is not None else ())]
     return ReplayResult(
         tally=tally, incumbent=names[0], candidate=names[1], which=which,
         unreadable=tuple(lines.problems[:MOST_SHOWN]), unreadable_count=lines.problem_count, notes=tuple(notes),
     )  # fmt: skip
 
 
-def _stays_here(request: ReplayRequest) -> bool:
-    """Whether every address that is asked is on this machine."""
+def _notes(tally: Tally, judge: EndpointJudge | None) -> Iterator[str]:
+    if judge is not None and judge.failed_count:
+        yield f"The judge gave no verdict on {judge.failed_count:,} pairs ({judge.example})."
+    for why in tally.unstreamed.values():
+        yield f"Asked for whole answers, so that times to the first byte are not compared: {why}."
+
+
+def _stays_here(request: ReplayRequest, check: OwnCheck | None) -> bool:
+    """Whether every address is on this machine, but for a check of the settings: they say what it may see."""
     places = [item for item in (request.incumbent, request.candidate, request.judge) if item is not None]
-    return all(is_loopback(read_address(item.url).host) for item in places)
+    hosts = [read_address(item.url).host for item in places]
+    hosts += [check.host] if check is not None and not check.where else []
+    return all(map(is_loopback, hosts))
 
 
 def _writer(
@@ -276,48 +244,6 @@ def _endpoint(request: ReplayRequest, at: Place, clock: SystemClock) -> ChatEndp
     return ChatEndpoint(address, where.host_header, where.path, secret, clock=clock, open_count=request.at_once_count)
 
 
-def _check(request: ReplayRequest) -> None:
-    """Raise ``InputError`` for what cannot be, before anything is read."""
-    for item in (request.incumbent, request.candidate, request.judge):
-        if item is not None:
-            _check_place(item)
-    if not 1 <= request.at_once_count <= MOST_AT_ONCE:
-        raise InputError(f"--concurrency {request.at_once_count}: between 1 and {MOST_AT_ONCE} requests go at once.")
-    if request.most_pairs_count < 1:
-        raise InputError(f"--max-pairs {request.most_pairs_count}: nothing would be compared.")
-    if request.budget_usd is not None and not request.budget_usd > 0:
-        raise InputError(f"--budget-usd {request.budget_usd}: nothing could be asked for that.")
-    if not request.answer_s > 0:
-        raise InputError(f"--timeout {request.answer_s:g}: give some seconds for an answer.")
-    _check_texts(request)
-    judge = request.judge
-    models = {request.candidate.model, request.incumbent.model if request.incumbent else ""}
-    if judge is not None and judge.model in models:
-        raise InputError(f"--judge {judge.model} would judge its own answers. Name a third model, a strong one.")
-
-
-def _check_texts(request: ReplayRequest) -> None:
-    if (request.keep_days is None) != (request.text_key is None):
-        raise InputError("Texts are kept sealed, for some days: give both --keep-text DAYS and --text-key env:NAME.")
-    if request.keep_days is None or request.text_key is None:
-        return
-    if not 1 <= request.keep_days <= _MOST_DAYS:
-        raise InputError(f"--keep-text {request.keep_days}: between 1 and {_MOST_DAYS} days.")
-    if len(read_secret(request.text_key, "--text-key")) < _LEAST_SECRET_CHARACTERS:
-        raise InputError(f"--text-key: a secret that seals texts has {_LEAST_SECRET_CHARACTERS} characters or more.")
-
-
-def _check_place(place: Place) -> None:
-    try:
-        address = read_address(place.url)
-    except ValueError as error:
-        raise InputError(f"The address of {place.model} cannot be used: {error}.") from error
-    if address.path.endswith("/chat/completions"):
-        raise InputError(f"The address of {place.model}: leave /chat/completions out, it is added.")
-    if place.key:
-        read_secret(place.key, "--key")
-
-
 def _first(request: ReplayRequest) -> Recorded:
     """Return the first request that can be compared.  Raises ``InputError`` where there is none."""
     lines = _Lines(request, Tally(), stays_here=True)
@@ -340,21 +266,3 @@ def _incumbent_name(request: ReplayRequest, first: Recorded) -> str:
         return request.incumbent.name or request.incumbent.model
     said = first.answer.get("model") if first.answer else None
     return request.recorded_name or first.model or (str(said) if said else "") or "recorded"
-
-
-def _check_prices(request: ReplayRequest, names: tuple[str, str], prices: TargetPrices) -> None:
-    """Raise ``InputError`` where a budget is given and what is asked has no price: it could not be kept."""
-    if request.budget_usd is None:
-        return
-    asked = {
-        "--incumbent-as": names[0] if request.incumbent else "",
-        "--candidate-as": names[1],
-        "--judge-as": (request.judge.name or request.judge.model) if request.judge else "",
-    }
-    for option, name in asked.items():
-        if name and not prices.name_of(name):
-            raise InputError(
-                f"No price is known for {name}, so --budget-usd could not be kept. Say what it is priced as "
-                f"({option} provider:model), add a rate card (--rate-card FILE), or bound the pairs instead "
-                "(--max-pairs N)."
-            )

@@ -126,7 +126,7 @@ def _shadows(entry: TrialsEntry, settings: Settings, snapshot: Snapshot) -> tupl
 def _http(entry: HttpCheckEntry | None, settings: Settings) -> HttpCheck | None:
     from breakeven.wiring.verify import http_check
 
-    return http_check(entry, settings) if entry is not None else None
+    return http_check(entry, settings.secrets, settings.folder) if entry is not None else None
 
 
 def _judge(entry: JudgeEntry | None) -> JudgePlan | None:

@@ -12,7 +12,10 @@ from breakeven.settings.secret import is_reference
 from breakeven.settings.verify import OF_REQUEST
 
 if TYPE_CHECKING:
-    from breakeven.settings import Settings
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from breakeven.settings import Secret, Settings
     from breakeven.settings.verify import HttpCheckEntry, VerifyEntry
 
 
@@ -25,7 +28,7 @@ def verify_plan(entry: VerifyEntry, settings: Settings) -> VerifyPlan:
             json_schema=schema_text(entry, settings.folder),
             own_schema=entry.json_schema == OF_REQUEST,
         ),
-        http=http_check(entry.http, settings) if entry.http is not None else None,
+        http=http_check(entry.http, settings.secrets, settings.folder) if entry.http is not None else None,
         tasks=entry.tasks or (),
         most_bytes=entry.most_bytes,
         passes_unverifiable=entry.unverifiable == "pass",
@@ -33,11 +36,11 @@ def verify_plan(entry: VerifyEntry, settings: Settings) -> VerifyPlan:
     )
 
 
-def http_check(entry: HttpCheckEntry, settings: Settings) -> HttpCheck:
-    """Return a user's own check, as those know it who ask it."""
-    url = settings.secrets[entry.url].reveal() if is_reference(entry.url) else entry.url
+def http_check(entry: HttpCheckEntry, secrets: Mapping[str, Secret], folder: Path) -> HttpCheck:
+    """Return a user's own check, as those know it who ask it; its paths begin at ``folder``."""
+    url = secrets[entry.url].reveal() if is_reference(entry.url) else entry.url
     address = read_address(url)
-    key = (("authorization", f"Bearer {settings.secrets[entry.key].reveal()}"),) if entry.key is not None else ()
+    key = (("authorization", f"Bearer {secrets[entry.key].reveal()}"),) if entry.key is not None else ()
     return HttpCheck(
         host=address.host,
         port=address.port,
@@ -46,6 +49,6 @@ def http_check(entry: HttpCheckEntry, settings: Settings) -> HttpCheck:
         path=address.path,
         headers=key,
         timeout_s=entry.timeout_s,
-        ca_file=str(settings.folder / entry.ca_file) if entry.ca_file else "",
+        ca_file=str(folder / entry.ca_file) if entry.ca_file else "",
         sensitivities=entry.sensitivities,
     )
