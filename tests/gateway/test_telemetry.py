@@ -1,4 +1,4 @@
-"""Spans of a running gateway: one for every attempt, sent by a process of its own that nobody waits for."""
+"""Spans and events of a running gateway: of every attempt and verdict, sent by a process that nobody waits for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture
 def receiver() -> Iterator[OtlpReceiver]:
-    """A receiver of spans."""
+    """A receiver of spans and events."""
     started = OtlpReceiver()
     yield started
     started.stop()
@@ -52,6 +52,13 @@ def ask(gateway: Gateway, model: str = "one", count: int = 1, said: dict[str, st
             assert reply.status == 200, reply
             found.append(reply.request_id)
         return found
+
+
+def say(gateway: Gateway, *said: dict[str, Any]) -> None:
+    """Say what answers were worth."""
+    with gateway.line() as line:
+        reply = line.ask("POST", "/breakeven/v1/outcomes", list(said))
+        assert reply.status == 200, reply
 
 
 def test_every_attempt_is_a_span_and_those_of_a_request_share_a_trace(
@@ -97,6 +104,49 @@ def test_a_receiver_that_is_away_is_told_once_and_gets_everything_when_it_is_bac
     assert sorted(span.values["breakeven.request_id"] for span in receiver.seen) == sorted(ids)
     assert gateway.stop() == 0
     assert len(receiver.seen) == 10
+
+
+def test_a_verdict_is_an_event_of_the_span_of_the_answer(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream, receiver: OtlpReceiver
+) -> None:
+    upstream.script("a", answers.failure(500))
+    upstream.script("b", answers.whole())
+    gateway = start_gateway(configured(upstream, receiver, service_name="our-gateway"))
+    (request_id,) = ask(gateway, "pair", said={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
+    remark = {"request_id": request_id, "comment": ANSWER}
+    say(gateway, {"request_id": request_id, "success": True, "comment": ANSWER}, {"episode": "e", "score": 0.5}, remark)
+    _, answered = receiver.wait_for(2)
+    of_request, of_episode = receiver.wait_for_events(2)
+    assert (of_request.trace, of_request.span) == (TRACE, answered.span)
+    assert of_request.values["gen_ai.evaluation.score.label"] == "pass"
+    assert of_request.values["gen_ai.response.id"] == request_id
+    assert of_request.values["breakeven.key"] == "tests"
+    assert (of_episode.values["gen_ai.conversation.id"], of_episode.trace) == ("e", "")
+    assert of_request.resource == answered.resource
+    assert gateway.stop() == 0
+    assert len(receiver.events) == 2
+    assert [body for _, _, body in receiver.requests if ANSWER.encode() in body] == []
+
+
+def test_verdicts_survive_whatever_is_killed_and_a_receiver_that_takes_none_yet(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream, receiver: OtlpReceiver
+) -> None:
+    upstream.script("b", answers.whole())
+    receiver.script_of_logs += [Reply(404)] * 100
+    gateway = start_gateway(configured(upstream, receiver))
+    (request_id,) = ask(gateway)
+    say(gateway, {"request_id": request_id, "success": False})
+    wait_for(lambda: "Outcomes cannot be sent" in gateway.said(), "the gateway to say so", gateway.said)
+    receiver.wait_for(1)
+    gateway.kill()
+    receiver.stop()
+    receiver.script_of_logs.clear()
+    gateway.start()
+    say(gateway, {"episode": "e", "success": True})
+    receiver.start()
+    found = {event.values.get("gen_ai.response.id") for event in receiver.wait_for_events(2)}
+    assert found == {request_id, None}
+    assert gateway.stop() == 0
 
 
 def test_a_stop_sends_the_last_spans_and_a_start_goes_on_behind_them(

@@ -22,6 +22,7 @@ from spooled import ask, move, mover_of, write
 from breakeven.ledger.close import close_days
 from breakeven.ledger.frames import frame
 from breakeven.ledger.ids import ATTEMPTS
+from breakeven.ledger.mover import Mover
 from breakeven.ledger.outcome_spool import OUTCOME_SUFFIX, OutcomeSpool
 from breakeven.ledger.outcome_standing import all_attempt_ids, standings
 from breakeven.ledger.outcomes import (
@@ -97,6 +98,28 @@ def test_what_brings_no_verdict_has_a_name_of_its_own() -> None:
     assert default_name(verdict=False, minutes=True, demonstration=True) == "human_minutes"
     assert default_name(verdict=False, minutes=False, demonstration=True) == "demonstration"
     assert default_name(verdict=False, minutes=False, demonstration=False) == "comment"
+
+
+def test_no_outcome_is_in_the_store_before_the_row_of_its_request_though_both_come_while_rows_are_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mover = mover_of(tmp_path)
+    move_rows = Mover._step
+
+    def and_then_more_comes(self: Mover) -> int:
+        moved = move_rows(self)
+        monkeypatch.setattr(Mover, "_step", move_rows)
+        write(tmp_path, [{"key": "k"}])
+        spool = spool_of(tmp_path)
+        spool.keep([PLAIN])
+        spool.close()
+        return moved
+
+    monkeypatch.setattr(Mover, "_step", and_then_more_comes)
+    assert mover.step() == 0
+    assert mover.step() == 2
+    assert outcomes(tmp_path / "ledger.sqlite") == [PLAIN]
+    mover.close()
 
 
 def test_spooled_outcomes_are_moved_beside_rows_and_their_files_go(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_sender_is_told_where_spans_go_and_what_they_are_of(tmp_path: Path) 
         tmp_path, endpoint="https://otlp.example/otlp", headers={"X-Token": "env:TRACES_TOKEN", "x-set": "a b "}
     )
     plan = _plan(settings)
-    assert (plan.host, plan.port, plan.tls, plan.path) == ("otlp.example", 443, True, "/otlp/v1/traces")
+    assert (plan.host, plan.port, plan.tls, plan.path) == ("otlp.example", 443, True, "/otlp")
     assert plan.headers == (("x-token", SECRET), ("x-set", "a b"))
     assert plan.service_name == "breakeven"
     assert plan.teams == (("k", "search"),)
@@ -67,13 +67,15 @@ def test_the_sender_is_told_where_spans_go_and_what_they_are_of(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("endpoint", "path", "shown"),
     [
-        ("http://localhost:4318", "/v1/traces", "http://localhost:4318/v1/traces"),
-        ("http://localhost:4318/", "/v1/traces", "http://localhost:4318/v1/traces"),
-        ("http://localhost:4318/v1/traces", "/v1/traces", "http://localhost:4318/v1/traces"),
-        ("https://[::1]/a/v1/traces/", "/a/v1/traces", "https://[::1]/a/v1/traces"),
+        ("http://localhost:4318", "", "http://localhost:4318"),
+        ("http://localhost:4318/", "", "http://localhost:4318"),
+        ("http://localhost:4318/v1/traces", "", "http://localhost:4318"),
+        ("https://[::1]/a/v1/traces/", "/a", "https://[::1]/a"),
     ],
 )
-def test_the_path_of_traces_is_added_where_it_is_missing(tmp_path: Path, endpoint: str, path: str, shown: str) -> None:
+def test_the_base_url_is_taken_with_the_path_of_traces_and_without(
+    tmp_path: Path, endpoint: str, path: str, shown: str
+) -> None:
     plan = _plan(_read(tmp_path, endpoint=endpoint))
     assert (plan.path, plan.shown) == (path, shown)
 

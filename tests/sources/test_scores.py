@@ -167,6 +167,19 @@ def test_a_record_that_says_nothing_is_told_and_never_lost_silently(
     assert why in str(found[-1])
 
 
+@pytest.mark.parametrize(("said", "source"), [("human", "human"), ("code", "code"), ("me", ""), (3.0, ""), (None, "")])
+def test_an_event_that_a_gateway_sent_says_its_id_and_source(tmp_path: Path, said: object, source: str) -> None:
+    own = {"breakeven.outcome_id": "k/1", "breakeven.request_id": "00b1a2c3d4e5f60"}
+    told = [
+        *attributes(**{"evaluation.name": "R", "evaluation.score.value": 1.0}),
+        *({"key": name, "value": {"stringValue": value}} for name, value in own.items()),
+        *([] if said is None else [{"key": "breakeven.source", "value": {"stringValue": said}}]),
+    ]
+    record = {"eventName": "gen_ai.evaluation.result", "attributes": told}
+    found = one(otel.read, tmp_path / "o.json", {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]})
+    assert (found.id, found.source, found.of) == ("k/1", source, ("00b1a2c3d4e5f60",))
+
+
 def test_an_evaluation_that_failed_says_so(tmp_path: Path) -> None:
     told = [
         *attributes(**{"evaluation.name": "R", "response.id": "r"}),

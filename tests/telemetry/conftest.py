@@ -1,4 +1,4 @@
-"""A receiver of spans for each test."""
+"""A receiver for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A receiver of spans as a collector is one: OTLP over HTTP, in this process, with the published messages."""
+"""A receiver of spans and events as a collector is one: OTLP over HTTP in this process, with the published messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
@@ -38,6 +43,18 @@ class Seen(NamedTuple):
     resource: Values
 
 
+class SeenEvent(NamedTuple):
+    """A log record as it came."""
+
+    trace: str
+    span: str
+    name: str
+    at_ns: int
+    observed_ns: int
+    values: Values
+    resource: Values
+
+
 class Reply(NamedTuple):
     """What is answered to one request."""
 
@@ -62,17 +79,23 @@ class _Server(ThreadingHTTPServer):
 
 
 class OtlpReceiver:
-    """Takes spans on a port of its own; it can go away and come back."""
+    """Takes spans and events on a port of its own; it can go away and come back."""
 
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         """Of requests that were answered with 200."""
 
+        self.events: list[SeenEvent] = []
+        """The same."""
+
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         """Path, headers by lower-case name, and body of all that came."""
 
         self.script: list[Reply] = []
-        """Answers to the next requests; then all is well."""
+        """Answers to the next requests with spans; then all is well."""
+
+        self.script_of_logs: list[Reply] = []
+        """Answers to the next requests with events."""
 
         self._changed = threading.Condition()
         self._tls = tls
@@ -130,28 +153,62 @@ class OtlpReceiver:
         with self._changed:
             assert self._changed.wait_for(lambda: self._ids() >= set(ids), patience_s), self._ids()
 
+    def wait_for_events(self, count: int, patience_s: float = 15.0) -> list[SeenEvent]:
+        """Return all events once there are so many of them."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.events) >= count, patience_s), self.events
+            return list(self.events)
+
     def _ids(self) -> set[str]:
         return {span.values["breakeven.request_id"] for span in self.seen}
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["content-length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
+        is_logs = handler.path.endswith("/v1/logs")
         with self._changed:
-            reply = self.script.pop(0) if self.script else GOOD
+            script = self.script_of_logs if is_logs else self.script
+            reply = script.pop(0) if script else GOOD
             self.requests.append((handler.path, headers, body))
-            if reply.status == 200:
+            if reply.status == 200 and is_logs:
+                self.events += read_events(body)
+            elif reply.status == 200:
                 self.seen += read(body)
             self._changed.notify_all()
-        told = ExportTraceServiceResponse()
-        if reply.rejected:
-            told.partial_success.CopyFrom(ExportTracePartialSuccess(rejected_spans=reply.rejected))
-        written = told.SerializeToString() if reply.body is None else reply.body
+        written = _told(reply.rejected, is_logs=is_logs) if reply.body is None else reply.body
         handler.send_response(reply.status)
         for name, value in (*reply.headers, ("content-length", str(len(written)))):
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(written)
         handler.close_connection = reply.hang_up
+
+
+def _told(rejected: int, *, is_logs: bool) -> bytes:
+    if not rejected:
+        return b""
+    if is_logs:
+        part = ExportLogsPartialSuccess(rejected_log_records=rejected)
+        return bytes(ExportLogsServiceResponse(partial_success=part).SerializeToString())
+    told = ExportTracePartialSuccess(rejected_spans=rejected)
+    return bytes(ExportTraceServiceResponse(partial_success=told).SerializeToString())
+
+
+def read_events(body: bytes) -> Iterator[SeenEvent]:
+    """Yield the log records of a request."""
+    for of_resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+        resource = _values(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_logs:
+            for record in of_scope.log_records:
+                yield SeenEvent(
+                    trace=record.trace_id.hex(),
+                    span=record.span_id.hex(),
+                    name=record.event_name,
+                    at_ns=record.time_unix_nano,
+                    observed_ns=record.observed_time_unix_nano,
+                    values=_values(record.attributes),
+                    resource=resource,
+                )
 
 
 def read(body: bytes) -> Iterator[Seen]:

@@ -1,4 +1,4 @@
-"""Rows for the tests of spans: written to a spool, moved to a store that takes them down for somebody outside."""
+"""Rows and outcomes for the tests of telemetry: written to a spool, moved to a store that takes them down."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from breakeven.catalog.rate_card import PriceEntry, PriceList, TokenPrice, Token
 from breakeven.ledger import rows
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.mover import Mover
+from breakeven.ledger.outcome_spool import OutcomeSpool
+from breakeven.ledger.outcomes import Outcome
 from breakeven.ledger.spool import Spool
 from breakeven.ledger.store import Store
+from breakeven.telemetry.loads import OutcomeLoads, SpanLoads
 from breakeven.telemetry.plan import Place, TelemetryPlan
 from breakeven.telemetry.receiver import Receiver
 from breakeven.telemetry.sender import Sender
@@ -64,6 +67,22 @@ def move(folder: Path, *many: dict[str, Any], tells: bool | None = True) -> int:
         spool.add(row._replace(**said))
     assert spool.flush()
     spool.close()
+    return _drain(folder, tells=tells)
+
+
+def say(folder: Path, *many: dict[str, Any], tells: bool | None = True) -> int:
+    """Move outcomes of one key to the store; return how many."""
+    spool = OutcomeSpool(folder / "spool", worker=0)
+    said = []
+    for number, given in enumerate(many):
+        plain: dict[str, Any] = {"id": f"k/{number}", "key": "k", "at_us": START_US + 1, "received_us": START_US + 2}
+        said.append(Outcome(**plain | given))
+    spool.keep(said)
+    spool.close()
+    return _drain(folder, tells=tells)
+
+
+def _drain(folder: Path, *, tells: bool | None) -> int:
     mover = Mover(folder / "spool", Store(folder / "ledger.sqlite", tells=tells), CardSchedule([_PRICES]))
     moved = mover.drain()
     assert not mover.trouble, mover.trouble
@@ -83,7 +102,7 @@ def plan_of(folder: Path, receiver: OtlpReceiver, **changes: Any) -> TelemetryPl
         "host": "127.0.0.1",
         "port": receiver.port,
         "tls": False,
-        "path": "/v1/traces",
+        "path": "",
         "shown": receiver.url,
         "headers": (),
         "ca_file": "",
@@ -98,9 +117,18 @@ def plan_of(folder: Path, receiver: OtlpReceiver, **changes: Any) -> TelemetryPl
 
 
 def sender_of(folder: Path, receiver: OtlpReceiver, instance: str = INSTANCE, **changes: Any) -> Sender:
-    """A sender as the gateway starts it."""
-    plan = plan_of(folder, receiver, **changes)
-    return Sender(plan, instance, Receiver(plan), uniform=lambda: 1.0)
+    """A sender of spans as the gateway starts it."""
+    return _sender(plan_of(folder, receiver, **changes), instance, SpanLoads)
+
+
+def outcome_sender_of(folder: Path, receiver: OtlpReceiver, instance: str = INSTANCE, **changes: Any) -> Sender:
+    """A sender of outcomes as the gateway starts it."""
+    return _sender(plan_of(folder, receiver, **changes), instance, OutcomeLoads)
+
+
+def _sender(plan: TelemetryPlan, instance: str, kind: type[SpanLoads | OutcomeLoads]) -> Sender:
+    loads = kind(plan, instance)
+    return Sender(plan, loads, Receiver(plan, loads.signal), uniform=lambda: 1.0)
 
 
 def send_all(sender: Sender) -> None:
@@ -111,8 +139,8 @@ def send_all(sender: Sender) -> None:
     assert not sender.trouble, sender.trouble
 
 
-def waiting(folder: Path) -> int:
+def waiting(folder: Path, table: str = "outbox") -> int:
     """How many entries wait in the outbox."""
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection:
-        count: int = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        count: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of ours
         return count

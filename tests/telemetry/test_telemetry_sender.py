@@ -13,7 +13,7 @@ import trustme
 
 from breakeven.ledger.close import close_days
 from breakeven.ledger.days import day_number
-from breakeven.ledger.outbox import ENTRY_ATTEMPTS
+from breakeven.ledger.outbox import ENTRY_IDS
 from breakeven.ledger.prune import prune
 from breakeven.telemetry.sender import IDLE_S, MAX_RETRY_S
 from telemetry.otlp import OtlpReceiver, Reply
@@ -62,11 +62,11 @@ def test_an_attempt_that_ended_late_is_sent_though_its_request_is_an_old_one(
 
 
 def test_many_attempts_go_in_many_requests_of_bounded_size(tmp_path: Path, receiver: OtlpReceiver) -> None:
-    count = 3 * ENTRY_ATTEMPTS + 7
+    count = 3 * ENTRY_IDS + 7
     move(tmp_path, *({} for _ in range(count)))
     sender = sender_of(tmp_path, receiver)
     assert sender.step() == 0.0
-    assert len(receiver.seen) == ENTRY_ATTEMPTS
+    assert len(receiver.seen) == ENTRY_IDS
     send_all(sender)
     assert sorted(numbers(receiver)) == list(range(count))
     assert len(receiver.requests) == 4
@@ -236,7 +236,7 @@ def test_the_team_of_a_stored_key_is_told(tmp_path: Path, receiver: OtlpReceiver
 def test_headers_of_the_settings_go_along_and_are_shown_nowhere(tmp_path: Path, receiver: OtlpReceiver) -> None:
     move(tmp_path, {})
     receiver.script.append(Reply(500))
-    sender = sender_of(tmp_path, receiver, headers=(("authorization", SECRET),), path="/otlp/v1/traces")
+    sender = sender_of(tmp_path, receiver, headers=(("authorization", SECRET),), path="/otlp")
     sender.step()
     said = [sender.trouble]
     send_all(sender)

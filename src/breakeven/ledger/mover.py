@@ -73,7 +73,8 @@ class Mover:
         step tries again.  0 without trouble: nothing is left to move.
         """
         try:
-            moved = self._step() + self._outcomes.step()
+            self._outcomes.read()
+            moved = self._step() + self._outcomes.write()
             self._warnings += self._outcomes.remove_finished()
         except sqlite3.Error as error:
             self._give_up(trouble_of(self._store.path, error))

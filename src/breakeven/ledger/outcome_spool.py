@@ -70,26 +70,37 @@ class OutcomeSegment(Segment):
 
 
 class OutcomeCarrier:
-    """Carries the outcomes of one spool folder into one store; what goes wrong is its owner's to handle."""
+    """Carries the outcomes of one spool folder into one store; what goes wrong is its owner's to handle.
 
-    __slots__ = ("_folder", "_segments", "_store")
+    A step has two halves, between which the owner moves rows: whoever speaks of a request has its answer, so its row
+    was in the spool before the outcome, and is in the store before it.  Only a mover that lags behind turns that round.
+    """
+
+    __slots__ = ("_folder", "_read", "_segments", "_store")
 
     def __init__(self, folder: str, store: Store) -> None:
         self._folder = folder
         self._store = store
         self._segments: dict[str, OutcomeSegment] = {}
+        self._read: list[tuple[OutcomeSegment, list[Outcome]]] = []
 
-    def step(self) -> int:
-        """Move what is there now, up to a bound; return how many outcomes.
+    def read(self) -> None:
+        """Read what is there now, up to a bound.
 
         Raises ``sqlite3.Error``, ``InputError`` and ``OSError``; then ``back`` has to be called.
         """
         self._look()
-        moved = 0
-        for segment in list(self._segments.values()):
+        for segment in self._segments.values():
             if (outcomes := segment.read_outcomes(STEP_BYTES)) is not None:
-                self._write(segment, outcomes)
-                moved += len(outcomes)
+                self._read.append((segment, outcomes))
+
+    def write(self) -> int:
+        """Move what was read to the store; return how many outcomes.  Raises what ``read`` does."""
+        moved = 0
+        for segment, outcomes in self._read:
+            self._write(segment, outcomes)
+            moved += len(outcomes)
+        self._read.clear()
         return moved
 
     def remove_finished(self) -> list[str]:
@@ -112,6 +123,7 @@ class OutcomeCarrier:
 
     def back(self) -> None:
         """Read again what the store does not have."""
+        self._read.clear()
         for segment in self._segments.values():
             segment.back()
 
@@ -142,6 +154,7 @@ class OutcomeCarrier:
     def _write(self, segment: OutcomeSegment, outcomes: list[Outcome]) -> None:
         self._store.begin()
         put_outcomes(self._store.connection, outcomes)
+        self._store.tell_outcomes([outcome.id for outcome in outcomes])
         self._store.set_position(segment.name, segment.read_bytes)
         self._store.commit()
         segment.settle()

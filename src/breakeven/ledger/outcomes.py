@@ -18,7 +18,7 @@ from breakeven.errors import InputError
 from breakeven.ledger.store import connect, trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
 USER, CODE, JUDGE, HUMAN = SOURCES = ("user", "code", "judge", "human")
@@ -144,6 +144,12 @@ def read_outcomes(
     found = connection.execute(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY at_us, id", values)
     while batch := found.fetchmany(BATCH_ROWS):
         yield from map(_outcome, batch)
+
+
+def outcomes_by_id(connection: sqlite3.Connection, ids: Collection[str]) -> dict[str, Outcome]:
+    """Return outcomes by id; those that were deleted since are missing."""
+    found = connection.execute(f"{_SELECT} WHERE id IN ({','.join('?' * len(ids))})", tuple(ids))
+    return {outcome.id: outcome for outcome in map(_outcome, found)}
 
 
 def outcomes(store: Path, from_us: int | None = None, until_us: int | None = None) -> list[Outcome]:

@@ -159,7 +159,7 @@ class Store:
     __slots__ = ("_busy_s", "_cards", "_connection", "_identity", "_series", "_tells", "_texts", "_told", "path")
 
     def __init__(self, path: Path, *, busy_s: float = BUSY_S, tells: bool | None = None) -> None:
-        """Take its path; ``tells``: whether attempts are taken down for somebody outside, None: as the store says."""
+        """Take its path; ``tells``: whether somebody outside is to be told what comes, None: as the store says."""
         self.path = path
         self._tells = tells
         self._told: bool | None = None
@@ -264,10 +264,13 @@ class Store:
 
     def tell(self, rows: Sequence[AttemptRow]) -> None:
         """Take attempts down for those who are to be told of them, if anybody is."""
-        if self._told is None:
-            self._told = outbox.settle(self.connection, wanted=self._tells)
-        if self._told:
-            outbox.put(self.connection, [row[0] for row in rows])
+        if self._is_told():
+            outbox.ATTEMPTS.put(self.connection, [row[0] for row in rows])
+
+    def tell_outcomes(self, outcome_ids: Sequence[str]) -> None:
+        """Take outcomes down for the same."""
+        if self._is_told():
+            outbox.OUTCOMES.put(self.connection, outcome_ids)
 
     def attempt(self, attempt_id: int) -> tuple[int, ...] | None:
         """Return what tells an attempt from another one: received, ended, input, output; None when unknown."""
@@ -290,6 +293,11 @@ class Store:
         """The store itself, inside a transaction that ``begin`` began."""
         assert self._connection is not None, "begin() comes first"
         return self._connection
+
+    def _is_told(self) -> bool:
+        if self._told is None:
+            self._told = outbox.settle(self.connection, wanted=self._tells)
+        return self._told
 
     def _insert(self, statement: str, values: Sequence[int | str]) -> int:
         number = self.connection.execute(statement, values).lastrowid

@@ -20,13 +20,13 @@ def check_telemetry(parts: Parts, findings: Findings) -> None:
     if telemetry is None:
         return
     if not has_extra():
-        what = "sending spans needs a package that is not installed here."
+        what = "sending spans and events needs a package that is not installed here."
         findings.problem(("telemetry",), what, "Install it with: pip install 'breakeven[otel]'")
     address = telemetry.address
     check_headers(telemetry.headers, ("telemetry",), findings)
     check_authorities(telemetry.ca_file, tls=address.tls, place=("telemetry",), findings=findings)
     if reaches_itself(address, parts.listen.host, parts.listen.port):
-        what = "this is the gateway's own address, and it takes no spans."
+        what = "this is the gateway's own address, and it takes neither spans nor events."
         findings.problem(("telemetry", "endpoint"), what, "Give the receiver's own port.")
     if any(map(is_reference, telemetry.headers.values())) and not address.tls and not is_loopback(address.host):
         what = f"secrets go to {address.host} unencrypted: whoever is on the way can read them."

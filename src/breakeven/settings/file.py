@@ -307,7 +307,9 @@ class ConfigFile(Strict):
         None, description="The control plane: page, metrics, usage and keys on an address of its own; left out: none."
     )
     telemetry: TelemetryEntry | None = Field(
-        None, description="OpenTelemetry spans of every attempt, and where they are sent; left out: none."
+        None,
+        description="OpenTelemetry spans of every attempt and events of outcomes, and where they are sent; "
+        "left out: none.",
     )
     batches: BatchesEntry | None = Field(
         None, description="OpenAI's files and batches, drained into idle capacity; left out: they are not served."

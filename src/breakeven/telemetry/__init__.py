@@ -1,1 +1,1 @@
-"""Tells others of every attempt: one OpenTelemetry span for each row of the ledger, sent by a process of its own."""
+"""Tells others of attempts and outcomes, by OpenTelemetry: read from the ledger, sent by a process of its own."""

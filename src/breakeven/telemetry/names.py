@@ -2,7 +2,8 @@
 
 Those for generative AI are still in development, so no package offers stable constants:
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ and
-https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/ (read 2026-11-21).
+https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/ (read 2026-11-21), for events
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/ (read 2026-11-22).
 """
 
 from __future__ import annotations
@@ -20,6 +21,20 @@ INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+
+EVALUATION: Final = "gen_ai.evaluation.result"
+"""The name of an event, not of an attribute."""
+
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+SCORE: Final = "gen_ai.evaluation.score.value"
+LABEL: Final = "gen_ai.evaluation.score.label"
+RESPONSE: Final = "gen_ai.response.id"
+CONVERSATION: Final = "gen_ai.conversation.id"
+RECORD_UID: Final = "log.record.uid"  # https://opentelemetry.io/docs/specs/semconv/general/logs/
+"""Of two records with the same one, one may be thrown away."""
+
+PASS, FAIL = "pass", "fail"
+"""Values of ``LABEL``."""
 
 SERVER_ADDRESS: Final = "server.address"  # https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
 SERVER_PORT: Final = "server.port"

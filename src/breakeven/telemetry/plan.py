@@ -1,4 +1,4 @@
-"""Everything that the process which sends spans is told at its start: plain frozen values.
+"""Everything that the process which sends spans and events is told at its start: plain frozen values.
 
 Secrets are in it in the clear, so it travels only through memory, never through a file or a log.
 """
@@ -24,7 +24,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetryPlan:
-    """One version of what the sender of spans knows."""
+    """One version of what the senders know."""
 
     host: str
     """Of the receiver."""
@@ -32,10 +32,10 @@ class TelemetryPlan:
     port: int
     tls: bool
     path: str
-    """Where spans are taken: ``/v1/traces``, or something that ends so."""
+    """Of its base URL, without a slash at its end; behind it stands what is sent (``receiver.Signal``)."""
 
     shown: str
-    """The receiver's address, fit to be shown."""
+    """The receiver's base URL, fit to be shown."""
 
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     """What every request to it carries: credentials, mostly."""

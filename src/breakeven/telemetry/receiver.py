@@ -1,4 +1,4 @@
-"""Sends spans to a receiver by OTLP over HTTP, one request at a time, and says what became of them.
+"""Sends spans or events to a receiver by OTLP over HTTP, one request at a time, and says what became of them.
 
 What an answer means is https://opentelemetry.io/docs/specs/otlp/#otlphttp-response.  Redirections are not followed,
 proxies of the environment not asked: what is sent has credentials, and goes to the configured address alone.
@@ -12,11 +12,14 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from breakeven.forbidden import is_forbidden
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from breakeven.telemetry.plan import TelemetryPlan
 
 TIMEOUT_S: Final = 10.0
@@ -26,11 +29,29 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_RETRY_AFTER_S: Final = 300.0
 _OK: Final = 200
 _UNUSABLE: Final = frozenset({400, 413, 415, 422})
-"""Statuses that say that these spans will never be taken; the others may pass, or somebody puts them right."""
+"""Statuses that say that these will never be taken; the others may pass, or somebody puts them right."""
+
+
+class Signal(NamedTuple):
+    """What can be sent, as OTLP parts it: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request."""
+
+    path: str
+    """Behind the receiver's base URL."""
+
+    rejected: Callable[[bytes], int]
+    """How many of those that it was sent a receiver threw away, by its answer; raises ``DecodeError``."""
+
+
+TRACES: Final = Signal(
+    "/v1/traces", lambda body: ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
+)
+LOGS: Final = Signal(
+    "/v1/logs", lambda body: ExportLogsServiceResponse.FromString(body).partial_success.rejected_log_records
+)
 
 
 class Answer(NamedTuple):
-    """What became of spans that were sent."""
+    """What became of spans or events that were sent."""
 
     taken: bool
     """The receiver is done with them, and is not sent them again."""
@@ -46,10 +67,14 @@ class Answer(NamedTuple):
 
 
 class Receiver:
-    """The address to which spans go; it keeps its connection."""
+    """The address to which one kind goes; it keeps its connection."""
 
-    def __init__(self, plan: TelemetryPlan) -> None:
-        self._path = plan.path
+    def __init__(self, plan: TelemetryPlan, signal: Signal) -> None:
+        self._signal = signal
+        self._path = f"{plan.path}{signal.path}"
+        self.shown = f"{plan.shown}{signal.path}"
+        """Its address, fit to be shown."""
+
         self._headers = {
             "content-type": "application/x-protobuf",
             "user-agent": f"breakeven/{plan.version}",
@@ -78,11 +103,19 @@ class Receiver:
         if not response.isclosed():
             self.close()  # too long an answer: the rest of it is not waited for
         if response.status == _OK:
-            return _partly(body)
+            return self._partly(body)
         if response.status in _UNUSABLE:
             return Answer(taken=True, refused_count=-1, why=f"status {response.status}")
         retry_after_s = _seconds(response.getheader("retry-after"))
         return Answer(taken=False, why=f"it answers {response.status}", retry_after_s=retry_after_s)
+
+    def _partly(self, body: bytes) -> Answer:
+        """Read of a successful answer how much the receiver threw away all the same."""
+        try:
+            count = self._signal.rejected(body)
+        except DecodeError:  # receivers that answer in JSON, or with a text, have taken everything
+            count = 0
+        return Answer(taken=True, refused_count=count, why="its answer says so" if count else "")
 
     def close(self) -> None:
         """Let go of the connection; the next message makes another."""
@@ -127,15 +160,6 @@ def _open(host: str, port: int) -> socket.socket:
         else:
             return opened
     raise trouble
-
-
-def _partly(body: bytes) -> Answer:
-    """Read of a successful answer how many spans the receiver threw away all the same."""
-    try:
-        count = ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
-    except DecodeError:  # receivers that answer in JSON, or with a text, have taken everything
-        count = 0
-    return Answer(taken=True, refused_count=count, why="its answer says so" if count else "")
 
 
 def _reason(error: Exception) -> str:

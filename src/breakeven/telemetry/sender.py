@@ -1,7 +1,7 @@
-"""Carries the attempts of the outbox to a receiver, a batch at a time, and drops there what was taken.
+"""Carries one kind of what lies in the outbox to a receiver, a load at a time, and drops there what was taken.
 
-It holds no more than one batch, reads no clock and waits for nothing but the receiver: its owner calls ``step`` and
-waits as long as that says.  While the receiver is away attempts stay in the outbox, and nobody else notices.
+It holds no more than one load, reads no clock and waits for nothing but the receiver: its owner calls ``step`` and
+waits as long as that says.  While the receiver is away everything stays in the outbox, and nobody else notices.
 """
 
 from __future__ import annotations
@@ -12,23 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from breakeven.errors import InputError
-from breakeven.ledger import outbox
-from breakeven.ledger.by_id import rows_of
-from breakeven.ledger.export import exported
-from breakeven.ledger.query import Cards
 from breakeven.ledger.store import StoreMissingError, connect, trouble_of
-from breakeven.telemetry.spans import Spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
+    from breakeven.telemetry.loads import Loads
     from breakeven.telemetry.plan import TelemetryPlan
     from breakeven.telemetry.receiver import Receiver
 
 IDLE_S: Final = 1.0
-"""How long it waits when there is nothing to send: spans are not urgent, and go well together."""
+"""How long it waits when there is nothing to send: nothing of it is urgent, and it goes well together."""
 
 RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
@@ -37,15 +31,17 @@ BUSY_S: Final = 5.0
 
 
 class Sender:
-    """Sends the spans of one ledger to one receiver."""
+    """Sends one kind of what a ledger holds to one receiver."""
 
-    def __init__(self, plan: TelemetryPlan, instance: str, receiver: Receiver, *, uniform: Callable[[], float]) -> None:
-        """Take what spans say, where they go, and draws from [0, 1) that spread repeated attempts."""
+    def __init__(self, plan: TelemetryPlan, loads: Loads, receiver: Receiver, *, uniform: Callable[[], float]) -> None:
+        """Take what is sent, where it goes, and draws from [0, 1) that spread repeated attempts."""
         self._store = Path(plan.store)
-        self._shown = plan.shown
-        self._spans = Spans(plan, instance)
+        self._loads = loads
         self._receiver = receiver
         self._uniform = uniform
+        self.what = loads.what.capitalize()
+        """What is sent, as sentences begin with it."""
+
         self._failures = 0
         self._done = 0
         """The last entry that was sent, as long as it could not be dropped from the outbox."""
@@ -56,16 +52,16 @@ class Sender:
         """Why the last step could not send what was there; empty when it could."""
 
     def step(self) -> float:
-        """Send one batch, if there is one; return after how many seconds the next step is due."""
+        """Send one load, if there is one; return after how many seconds the next step is due."""
         try:
             with closing(connect(self._store, busy_s=BUSY_S)) as connection:
                 return self._step(connection)
         except StoreMissingError:
             return IDLE_S  # nothing was ever moved
         except sqlite3.Error as error:
-            return self._wait(f"Spans cannot be made: {trouble_of(self._store, error)}")
+            return self._wait(f"{self.what} cannot be made: {trouble_of(self._store, error)}")
         except (InputError, OSError) as error:
-            return self._wait(f"Spans cannot be made: {error}")
+            return self._wait(f"{self.what} cannot be made: {error}")
 
     def take_warnings(self) -> list[str]:
         """Return what should be told to somebody, once."""
@@ -79,44 +75,32 @@ class Sender:
     def _step(self, connection: sqlite3.Connection) -> float:
         if self._done:
             self._drop(connection)
-        entries = outbox.waiting(connection)
-        if not entries:
+        load = self._loads.first(connection)
+        if load is None:
             return self._go_on(IDLE_S)
-        ids = [attempt_id for entry in entries for attempt_id in entry.attempt_ids]
-        spans = self._spans_of(connection, ids)
-        if spans:
-            answer = self._receiver.send(self._spans.message(spans))
+        if load.item_count:
+            answer = self._receiver.send(load.message)
             if not answer.taken:
-                why = f"Spans cannot be sent to {self._shown}: {answer.why}. They wait in the ledger's store."
-                return self._wait(why, answer.retry_after_s)
-            self._note_refused(answer.refused_count, len(spans), answer.why)
-        self._done = entries[-1].number
+                why = f"{self.what} cannot be sent to {self._receiver.shown}: {answer.why}."
+                return self._wait(f"{why} They wait in the ledger's store.", answer.retry_after_s)
+            self._note_refused(answer.refused_count, load.item_count, answer.why)
+        if load.gone:
+            self._warnings.append(load.gone)
+        self._done = load.last
         self._drop(connection)
         return self._go_on(0.0)
 
-    def _spans_of(self, connection: sqlite3.Connection, attempt_ids: Sequence[int]) -> list[Span]:
-        rows = rows_of(connection, self._store, attempt_ids)
-        if len(rows) < len(attempt_ids):
-            count = len(attempt_ids) - len(rows)
-            self._warnings.append(f"{count} attempts were deleted from the ledger before their spans could be sent.")
-        teams = dict(connection.execute("SELECT name, team FROM key WHERE team != ''"))
-        cards = Cards(connection)
-        return [
-            self._spans.span(row, exported(row, cards.get(row.rate_card or "")).cost_usd, teams.get(row.key, ""))
-            for row in rows
-        ]
-
     def _drop(self, connection: sqlite3.Connection) -> None:
-        outbox.remove(connection, self._done)
+        self._loads.drop(connection, self._done)
         self._done = 0  # numbers begin anew once the outbox is empty
 
     def _note_refused(self, refused_count: int, sent_count: int, why: str) -> None:
-        """Tell of spans that a receiver threw away: once, until it takes all of a batch again."""
+        """Tell of what a receiver threw away: once, until it takes all of a load again."""
         if refused_count and not self._refusing:
             count = sent_count if refused_count < 0 else refused_count
             self._warnings.append(
-                f"{self._shown} refused {count} of {sent_count} spans ({why}), which are not sent again. "
-                "Its own log says why; further refusals are not told until it takes everything."
+                f"{self._receiver.shown} refused {count} of {sent_count} {self._loads.what} ({why}), which are not "
+                "sent again. Its own log says why; further refusals are not told until it takes everything."
             )
         self._refusing = bool(refused_count)
 

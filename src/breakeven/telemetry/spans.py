@@ -6,29 +6,25 @@ the same one.  Names and meanings of attributes are in ``names``.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from breakeven.ledger.ids import ATTEMPTS, request_text
 from breakeven.ledger.rows import CACHED, CUT, FAILED, OUTCOMES
 from breakeven.telemetry import names
-from breakeven.telemetry.span_ids import span_id, trace_id
+from breakeven.telemetry.otlp import attributes, ours, resource, scope
+from breakeven.telemetry.span_ids import span_id, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
     from breakeven.ledger.said import SaidAttempt
+    from breakeven.telemetry.otlp import Value
     from breakeven.telemetry.plan import Place, TelemetryPlan
 
-Value = str | bool | int | float
-
-_TRACE: Final = re.compile(r"(?!0{32})[0-9a-fA-F]{32}")
 _WITH_ERROR: Final = frozenset({OUTCOMES[FAILED], OUTCOMES[CUT]})
 
 
@@ -42,13 +38,8 @@ class Spans:
         self._instance = instance.encode()
         self._places: Mapping[str, Place] = {place.name: place for place in plan.places}
         self._teams = dict(plan.teams)
-        resource: dict[str, Value | None] = {
-            names.SERVICE_NAME: plan.service_name,
-            names.SERVICE_VERSION: plan.version,
-            names.SERVICE_INSTANCE: instance,
-        }
-        self._resource = Resource(attributes=_attributes(resource))
-        self._scope = InstrumentationScope(name="breakeven", version=plan.version)
+        self._resource = resource(plan, instance)
+        self._scope = scope(plan)
 
     def message(self, spans: Iterable[Span]) -> bytes:
         """Return what a receiver is sent, ``ExportTraceServiceRequest`` in the binary form of Protocol Buffers."""
@@ -61,24 +52,18 @@ class Spans:
     def span(self, row: SaidAttempt, cost_usd: Decimal | None, stored_team: str) -> Span:
         """Return the span of a row; ``stored_team`` is its key's where the store has that key, else empty."""
         started_us = row.received_us + (row.queued_us or 0)
-        attributes = self._of_model(row) | self._of_ours(row, cost_usd, stored_team)
+        said = self._of_model(row) | self._of_ours(row, cost_usd, stored_team)
         failed = row.outcome in _WITH_ERROR
         return Span(
-            trace_id=self._trace_id(row),
+            trace_id=trace_of(self._instance, row.attempt_id, row.episode),
             span_id=span_id(self._instance, row.attempt_id),
-            name=f"{attributes[names.OPERATION]} {row.model or ''}".rstrip(),
+            name=f"{said[names.OPERATION]} {row.model or ''}".rstrip(),
             kind=Span.SPAN_KIND_CLIENT,
             start_time_unix_nano=started_us * 1000,
             end_time_unix_nano=max(started_us, row.received_us + row.ended_us) * 1000,
-            attributes=_attributes(attributes),
+            attributes=attributes(said),
             status=Status(code=Status.STATUS_CODE_ERROR) if failed else None,
         )
-
-    def _trace_id(self, row: SaidAttempt) -> bytes:
-        """Return the trace that a client named, which its episode then is, else the one of the request."""
-        if row.episode and _TRACE.fullmatch(row.episode):
-            return bytes.fromhex(row.episode)
-        return trace_id(self._instance, row.attempt_id)
 
     def _of_model(self, row: SaidAttempt) -> dict[str, Value | None]:
         place = self._places.get(row.target or "")
@@ -122,7 +107,7 @@ class Spans:
             "cost_usd": 0.0 if cached else price_usd,
             "avoided_usd": price_usd if cached else None,
         }
-        return {f"{names.OURS}{name}": value for name, value in said.items()}
+        return ours(said)
 
 
 def _operation(row: SaidAttempt, place: Place | None) -> str:
@@ -132,15 +117,3 @@ def _operation(row: SaidAttempt, place: Place | None) -> str:
         return names.TEXT_COMPLETION
     silent = not row.output_tokens and row.outcome not in _WITH_ERROR and row.input_tokens > 0
     return names.EMBEDDINGS if spoken == ("embeddings",) or (silent and "embeddings" in spoken) else names.CHAT
-
-
-def _attributes(said: Mapping[str, Value | None]) -> list[KeyValue]:
-    return [KeyValue(key=name, value=_any(value)) for name, value in said.items() if value is not None and value != ""]
-
-
-def _any(value: Value) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    return AnyValue(string_value=value) if isinstance(value, str) else AnyValue(double_value=value)

@@ -87,7 +87,7 @@ def open_mover(
 ) -> Mover:
     """Return the mover of a ledger; ``resolve`` is asked once for each name that no list bears.
 
-    ``tells``: whether the attempts that it moves are taken down in the outbox; None: as the store says.
+    ``tells``: whether what it moves is taken down in the outbox; None: as the store says.
     """
     return Mover(place.spool, Store(place.store, tells=tells), CardSchedule(lists, resolve))
 

@@ -1,4 +1,4 @@
-"""Starts the sender of spans: ``become_sender`` turns a fork of the supervisor into it, ``send_spans`` runs there.
+"""Starts the sender of telemetry: ``become_sender`` turns a fork of the supervisor into it, ``send`` runs there.
 
 A fresh interpreter imports what that needs alone, and reads its plan, which holds credentials of the receiver, from an
 anonymous memory file, as the gateway does.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import random  # noqa: TID251 - spreads repeated attempts, see send_spans
+import random  # noqa: TID251 - spreads repeated attempts, see _senders
 import signal
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ _log = logging.getLogger("breakeven.telemetry")
 
 
 def telemetry_plan(settings: Settings, entry: TelemetryEntry) -> TelemetryPlan:
-    """Return what the sender of spans is told, credentials of the receiver included."""
+    """Return what the sender is told, credentials of the receiver included."""
     import breakeven
     from breakeven.settings.reach import reach
     from breakeven.settings.secret import is_reference
@@ -77,7 +77,7 @@ def telemetry_plan(settings: Settings, entry: TelemetryEntry) -> TelemetryPlan:
 
 
 def become_sender(plan: bytes) -> NoReturn:
-    """Turn a fork of the supervisor into the sender of spans; ``plan`` is a ``TelemetryPlan`` as msgpack."""
+    """Turn a fork of the supervisor into the sender; ``plan`` is a ``TelemetryPlan`` as msgpack."""
     handle = os.memfd_create("breakeven-telemetry", 0)  # inherited over exec, unlike with MFD_CLOEXEC
     with open(handle, "wb", closefd=False) as file:
         file.write(plan)
@@ -86,29 +86,64 @@ def become_sender(plan: bytes) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
 
 
-def send_spans(plan: TelemetryPlan, parent_pid: int) -> None:
-    """Send spans until SIGTERM, and then for a moment those that are left; at the parent's end, stop at once.
+class _Line:
+    """A sender and when its next step is due: while one kind is not taken, the other goes on."""
+
+    def __init__(self, sender: Sender, clock: Clock) -> None:
+        self.sender = sender
+        self._clock = clock
+        self._due_s = clock.monotonic()
+        self._trouble = ""
+
+    def go_on(self) -> float:
+        """Take a step if one is due; return after how many seconds the next one is."""
+        if self._clock.monotonic() >= self._due_s:
+            wait_s = self.sender.step()
+            self._due_s = self._clock.monotonic() + wait_s
+            self.say()
+        return max(self._due_s - self._clock.monotonic(), 0.0)
+
+    def say(self) -> None:
+        """Tell what is new: that something cannot be sent, once, and that it can again."""
+        for warning in self.sender.take_warnings():
+            _log.warning("%s", warning)
+        if self.sender.trouble and not self._trouble:
+            _log.error("%s It is tried again, and told when it works.", self.sender.trouble)
+        elif self._trouble and not self.sender.trouble:
+            _log.warning("%s are sent again.", self.sender.what)
+        self._trouble = self.sender.trouble
+
+
+def send(plan: TelemetryPlan, parent_pid: int) -> None:
+    """Send until SIGTERM, and then for a moment what is left; at the parent's end, stop at once.
 
     SIGTERM stays blocked, as it was at the start, and is looked for between two steps.
     """
-    from breakeven.telemetry.receiver import Receiver
-    from breakeven.telemetry.sender import Sender
     from breakeven.wiring.clock import SystemClock
 
     clock = SystemClock()
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
-    uniform = random.Random().random  # noqa: S311 - when to try again
-    sender = Sender(plan, _instance(Path(plan.folder)), Receiver(plan), uniform=uniform)
-    trouble, asked = "", False
+    lines = [_Line(sender, clock) for sender in _senders(plan)]
+    asked = False
     while not asked and os.getppid() == parent_pid:
-        wait_s = sender.step()
-        trouble = _say(sender, trouble)
-        asked = _is_asked_to_stop(wait_s, parent_pid, clock)
+        asked = _is_asked_to_stop(min([line.go_on() for line in lines]), parent_pid, clock)
     until_s = clock.monotonic() + LAST_S
-    while asked and not sender.step() and clock.monotonic() < until_s:
-        continue
-    _say(sender, trouble)
-    sender.close()
+    for line in lines:
+        while asked and not line.sender.step() and clock.monotonic() < until_s:
+            continue
+        line.say()
+        line.sender.close()
+
+
+def _senders(plan: TelemetryPlan) -> list[Sender]:
+    from breakeven.telemetry.loads import KINDS
+    from breakeven.telemetry.receiver import Receiver
+    from breakeven.telemetry.sender import Sender
+
+    instance = _instance(Path(plan.folder))
+    uniform = random.Random().random  # noqa: S311 - when to try again
+    kinds = [kind(plan, instance) for kind in KINDS]
+    return [Sender(plan, loads, Receiver(plan, loads.signal), uniform=uniform) for loads in kinds]
 
 
 def _is_asked_to_stop(wait_s: float, parent_pid: int, clock: Clock) -> bool:
@@ -130,24 +165,13 @@ def _instance(folder: Path) -> str:
     return path.read_text(encoding="ascii") if path.is_file() else gateway_id(folder)
 
 
-def _say(sender: Sender, trouble: str) -> str:
-    """Tell what is new: that spans cannot be sent, once, and that they can again; return the present trouble."""
-    for warning in sender.take_warnings():
-        _log.warning("%s", warning)
-    if sender.trouble and not trouble:
-        _log.error("%s It is tried again, and told when it works.", sender.trouble)
-    elif trouble and not sender.trouble:
-        _log.warning("Spans are sent again.")
-    return sender.trouble
-
-
 def main(handle: int, parent_pid: int) -> int:
     """Run the sender whose plan is in that memory file."""
     with open(handle, "rb") as file:
         file.seek(0)
         plan = msgspec.msgpack.decode(file.read(), type=TelemetryPlan)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    send_spans(plan, parent_pid)
+    send(plan, parent_pid)
     return 0
 
 

@@ -32,6 +32,11 @@ LABEL: Final = "gen_ai.evaluation.score.label"
 EXPLANATION: Final = "gen_ai.evaluation.explanation"
 RESPONSE: Final = "gen_ai.response.id"
 CONVERSATION: Final = "gen_ai.conversation.id"
+OUR_OUTCOME: Final = "breakeven.outcome_id"
+OUR_SOURCE: Final = "breakeven.source"
+"""In events that a gateway of ours sent."""
+
+_SOURCES: Final = ("user", "code", "judge", "human")
 _VALUES: Final = ("stringValue", "boolValue", "intValue", "doubleValue")
 
 Event = tuple[dict[str, Any], dict[str, Any], object]
@@ -70,9 +75,10 @@ def _score(where: str, event: Mapping[str, Any], attributes: Mapping[str, Any], 
         )
     return Score(
         where=where,
-        id="",
+        id=as_text(attributes.get(OUR_OUTCOME)),
         of=about,
         name=name,
+        source=_source(attributes.get(OUR_SOURCE)),
         success=verdict(label),
         score=amount,
         label=label,
@@ -114,6 +120,10 @@ def _attributes(record: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             found[str(item.get("key"))] = next((value[name] for name in _VALUES if name in value), None)
     return found
+
+
+def _source(said: object) -> str:
+    return next((source for source in _SOURCES if source == said), "")
 
 
 def _at_us(at_ns: object) -> int | None:
