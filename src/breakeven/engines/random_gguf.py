@@ -2,7 +2,8 @@
 
 For demonstrations and tests: shapes, token counts and timings are those of a real engine, the text is noise.
 The vocabulary is the 256 bytes and a few marks, so that no tokeniser has to be fetched from anywhere; what is said is
-letters, so that every answer has text (half a character is none).  Needs ``gguf`` and numpy, which are imported only here and only when a file is written.
+letters, so that every answer has text (half a character is none).  Needs ``gguf`` and numpy, which are imported only
+here and only when a file is written.
 """
 
 from __future__ import annotations
