@@ -15,6 +15,7 @@ import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import takewhile
@@ -25,12 +26,15 @@ import yaml
 from typer.testing import CliRunner
 
 from breakeven.cli import app
+from breakeven.console.canaries import CanaryState, write_canaries
 from breakeven.engines import ENGINES
 from breakeven.engines.canary import BAD_ANSWERS, Golden
+from breakeven.engines.degraded import Watched
 from breakeven.engines.embedded import EngineSettings, running_engine
 from breakeven.engines.random_gguf import write_random_llama
 from breakeven.settings import read_settings
 from breakeven.settings.pools import PoolEntry
+from breakeven.wiring.clock import current_s
 from breakeven.wiring.engine_ask import Door, NoAnswerError, ask
 from breakeven.wiring.engine_canary import Canary
 from breakeven.wiring.engine_status import node_statuses, usd_per_hour_at
@@ -364,6 +368,34 @@ def test_status_is_shown_as_a_table_and_as_json() -> None:
     assert told["usd_per_hour"] == "6.00"
     assert told["virtual_pools"] == ["later"]
     assert [node["well"] for node in told["nodes"]] == [*[True] * 9, False, True]
+
+
+def test_status_tells_what_a_golden_prompt_shows(pool: Path) -> None:
+    well, bad = Watched(begins="Rome"), Watched(begins="Rome", bad_count=2)
+    degraded = Watched(begins="Rome", bad_count=3, is_degraded=True)
+    nodes = {
+        "tiny/n1": well,
+        "tiny/n2": bad,
+        "tiny/n3": degraded,
+        "tiny/n4": replace(degraded, is_out=True),
+        "tiny/n5": replace(degraded, is_out=True, is_restarting=True),
+        "tiny/n6": Watched(),
+    }
+    settings = read_settings(pool)
+    write_canaries(settings.ledger_folder, CanaryState(at_s=current_s(), nodes=nodes))
+    assert [item.canary for item in node_statuses(settings)][:7] == [
+        "well",
+        "bad answers: 2",
+        "degraded, in service, since nothing else is",
+        "degraded, out of service",
+        "degraded, being started afresh",
+        "no answer yet",
+        "",
+    ]
+    write_canaries(settings.ledger_folder, CanaryState(at_s=current_s() + 4, nodes=nodes))  # asking may take a while
+    shown = CliRunner().invoke(app, ["engine", "status"]).output
+    assert "tiny/n4, golden prompt: degraded, out of service." in shown
+    assert "tiny/n1, golden" not in shown
 
 
 def test_a_busy_engine_says_how_many_wait(model: Path) -> None:

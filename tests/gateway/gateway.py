@@ -141,6 +141,7 @@ class Gateway:
                 "wiring.virtual",
                 "wiring.trials",
                 "wiring.alerts",
+                "wiring.canaries",
             )
             found[:] = [pid for pid in nicer if not any(name in _command(pid) for name in beside)]
             return len(found) == 1

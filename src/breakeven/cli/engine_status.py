@@ -67,6 +67,8 @@ def _show(found: Sequence[NodeStatus]) -> None:
     partial = f", {costs['unpriced_nodes']} of them without a price" if costs["unpriced_nodes"] else ""
     typer.echo(f"{len(found)} nodes{partial}: {costs['usd_per_hour']:,.2f} USD an hour now.")
     for item in found:
+        if item.canary not in ("", "well"):
+            typer.echo(f"{item.pool}/{item.node}, golden prompt: {item.canary}.")
         if item.unserved:
             typer.echo(f"{item.pool}/{item.node} does not list {item.unserved!r}, the model of its pool.")
         if item.note:
@@ -93,6 +95,7 @@ def _record(item: NodeStatus) -> dict[str, object]:
         "adapters": [{"name": adapter.name, "base": adapter.base} for adapter in item.adapters],
         "unserved": item.unserved,
         "usd_per_hour": item.usd_per_hour,
+        "canary": item.canary,
         "note": item.note,
     }
 

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from breakeven.console.canaries import degraded_targets
 from breakeven.console.drained import read_drained
 from breakeven.console.exposition import Family
 from breakeven.console.totals import OTHER, all_totals
@@ -48,6 +49,12 @@ IN_FLIGHT: Final = Family("breakeven_in_flight_requests", "gauge", ("target",), 
 OPEN: Final = Family("breakeven_target_open", "gauge", ("target",), "1 where some worker leaves the target alone.")
 RETRY: Final = Family("breakeven_target_retry_seconds", "gauge", ("target",), "Until the target is tried again.")
 DRAINED: Final = Family("breakeven_target_drained", "gauge", ("target",), "1 where a person took it out of service.")
+DEGRADED: Final = Family(
+    "breakeven_target_degraded",
+    "gauge",
+    ("target",),
+    "1 where bad answers to its golden prompt took it out of service.",
+)
 WORKERS: Final = Family("breakeven_workers", "gauge", (), "Workers that said lately how they are.")
 CONNECTIONS: Final = Family("breakeven_connections", "gauge", (), "Connections of clients.")
 WAITING: Final = Family("breakeven_waiting_rows", "gauge", (), "Rows in memory that could not be written yet.")
@@ -151,6 +158,8 @@ class Metrics:
         yield from OPEN.write(((target,), int(target in retry)) for target in targets)
         yield from RETRY.write(((target,), retry.get(target, 0.0)) for target in targets)
         yield from DRAINED.write(((target,), int(target in drained)) for target in targets)
+        degraded = degraded_targets(self._folder, self._clock.now())
+        yield from DEGRADED.write(((target,), int(target in degraded)) for target in targets)
         yield from SIMILAR.write(sorted(counted.similar.items()))
         needed: dict[str, int] = {}
         for state in states.values():

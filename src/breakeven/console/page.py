@@ -46,8 +46,8 @@ th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #88
 .n{text-align:right;font-variant-numeric:tabular-nums}
 td{vertical-align:top}td.w{white-space:normal;min-width:11rem}
 form{display:flex;gap:.25rem;margin:0}button{font:inherit;font-size:.85rem;padding:0 .5rem;cursor:pointer}
-.open,.failed,.drained{font-weight:600;color:#b3261e}
-@media (prefers-color-scheme:dark){.open,.failed,.drained{color:#ff8a80}}
+.open,.failed,.drained,.degraded{font-weight:600;color:#b3261e}
+@media (prefers-color-scheme:dark){.open,.failed,.drained,.degraded{color:#ff8a80}}
 p{color:GrayText;margin:.25rem 0}p.said{color:CanvasText}.age{font-size:.85rem}
 """
 STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from breakeven.console.call import Answer, RefusedError
+from breakeven.console.canaries import degraded_targets
 from breakeven.console.drained import read_drained, set_drained
 from breakeven.console.metrics import flight_and_retry
 from breakeven.console.worker_state import read_states
@@ -51,13 +52,21 @@ def all_targets(console: Console, call: Call) -> Answer:
 
 
 def target_records(console: Console, states: dict[int, WorkerState]) -> list[dict[str, object]]:
-    """Return one record a target: well, left alone (for now), out of service, or unknown where no worker says."""
+    """Return one record a target: well, left alone (for now), out of service, or unknown where no worker says.
+
+    One that is out of service for bad answers to its golden prompt is degraded, unless a person has taken it out too.
+    """
     drained = read_drained(console.folder)
+    degraded = degraded_targets(console.folder, console.clock.now())
     in_flight, retry = flight_and_retry(states)
     found: list[dict[str, object]] = []
     for target in console.plan.targets:
         is_open = target.name in retry
-        state = _state(drained=target.name in drained, is_open=is_open, known=bool(states))
+        state = _state(is_open=is_open, known=bool(states))
+        if target.name in drained:
+            state = "out of service"
+        elif target.name in degraded:
+            state = "degraded"
         found.append(
             {
                 "name": target.name,
@@ -117,9 +126,7 @@ def _worker_records(states: dict[int, WorkerState], now_s: float) -> list[dict[s
     ]
 
 
-def _state(*, drained: bool, is_open: bool, known: bool) -> str:
-    if drained:
-        return "out of service"
+def _state(*, is_open: bool, known: bool) -> str:
     if is_open:
         return "left alone"
     return "well" if known else "unknown"

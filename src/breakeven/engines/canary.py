@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,10 @@ class Golden:
     expected: str | None
     """Text that a good answer holds; None: it begins as the first one did."""
 
+    def mark(self, model: str) -> str:
+        """Return what tells this question to that model from any other, so that answers are held against their own."""
+        return sha256(msgspec.json.encode((self.prompt, self.expected, model))).hexdigest()[:16]
+
     def body(self, model: str) -> bytes:
         """Return the request: greedy, and short."""
         return msgspec.json.encode(
@@ -40,7 +45,12 @@ def is_good(golden: Golden, first: str, answer: str) -> bool:
     """Whether an answer is as good as it was: it holds what is expected, or begins as the first one."""
     if golden.expected is not None:
         return golden.expected in answer
-    return answer[:_GOLDEN_CHARACTERS] == first[:_GOLDEN_CHARACTERS]
+    return beginning(answer) == beginning(first)
+
+
+def beginning(answer: str) -> str:
+    """Return the part of an answer that is compared."""
+    return answer[:_GOLDEN_CHARACTERS]
 
 
 def text_of(answer: bytes) -> str | None:

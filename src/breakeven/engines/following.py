@@ -30,8 +30,7 @@ class Follower:
 
     def command(self, *, up: bool) -> tuple[str, ...]:
         """Return the command that brings it up or down; ``{pool}`` and ``{node}`` stand for its names."""
-        parts = self.start if up else self.stop
-        return tuple(part.replace("{pool}", self.pool).replace("{node}", self.node) for part in parts)
+        return filled(self.start if up else self.stop, self.pool, self.node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,11 @@ class Progress:
 
     not_before_s: float = 0.0
     """When the next try may be, in Unix seconds."""
+
+
+def filled(command: tuple[str, ...], pool: str, node: str) -> tuple[str, ...]:
+    """Return a command for a node; ``{pool}`` and ``{node}`` in it stand for the names."""
+    return tuple(part.replace("{pool}", pool).replace("{node}", node) for part in command)
 
 
 def wanted_up(followers: tuple[Follower, ...], at_s: float) -> dict[str, bool]:

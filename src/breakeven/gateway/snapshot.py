@@ -358,6 +358,9 @@ class Snapshot:
     virtual: bytes = b""
     """What the process is told that simulates pools which nobody rents; empty: there is none."""
 
+    canaries: bytes = field(default=b"", repr=False)
+    """What the process is told that asks nodes golden prompts, their keys included; empty: there is none."""
+
     alerts: bytes = field(default=b"", repr=False)
     """What the process is told that alerts, secrets of receivers included; empty: there is none."""
 

@@ -13,6 +13,7 @@ from breakeven.economics.pool_hours import POOL
 from breakeven.errors import UnknownNameError
 from breakeven.settings.pools import PoolEntry, node_target
 from breakeven.settings.providers import load_providers
+from breakeven.settings.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,6 +74,8 @@ def check_pools(parts: Parts, findings: Findings) -> None:
                 findings.problem((*place, "watches", index), f"there is no model {model[:80]!r}.")
         if pool.virtual:
             _check_virtual(name, parts, findings)
+        if pool.canary is not None:
+            _check_canary(name, parts, findings)
 
 
 def _check_nodes(pool: PoolEntry, place: Place, findings: Findings) -> None:
@@ -106,6 +109,24 @@ def _check_virtual(name: str, parts: Parts, findings: Findings) -> None:
         if any(item.target == name for item in entry.targets):
             what = f"the pool {name!r} is virtual and serves nobody."
             findings.problem(("models", model, "targets"), what, "Take it out: it sees the model's requests anyway.")
+
+
+def _check_canary(name: str, parts: Parts, findings: Findings) -> None:
+    pool, place = parts.pools[name], ("pools", name, "canary")
+    if pool.virtual:
+        findings.problem(place, "a virtual pool has no nodes that could be asked.", "Take canary: out.")
+        return
+    nodes = {node_target(name, node) for node in pool.node_names()}
+    routed = (item for model, entry in parts.models.items() if model != "*" for item in entry.targets)
+    if pool.model is None and not any(item.target in nodes for item in routed):
+        what = "nothing says by which name its nodes know their model, and the prompt has to ask for one."
+        findings.problem(place, what, "Write model: at the pool.")
+    entries = (parts.targets[node] for node in nodes & parts.targets.keys())
+    if any("chat" not in reach(entry).protocols for entry in entries):
+        findings.problem(place, "the prompt is asked as a chat, which the pool does not speak.", "Take canary: out.")
+    if len(nodes) == 1:
+        what = "the last node in service is neither taken out nor started afresh: of a pool's only node it just tells."
+        findings.warn(place, what)
 
 
 def _check_known(name: str, pool: PoolEntry, findings: Findings) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from breakeven.settings.canaries import CanaryEntry
 from breakeven.settings.fields import Label, Reference
 from breakeven.settings.providers import KeyHeader, Protocol
 from breakeven.settings.schedules import ScheduleEntry
@@ -97,6 +98,9 @@ class PoolEntry(Strict):
     )
     schedule: ScheduleEntry | None = Field(
         None, description="Hours in which its nodes are up, and the commands of `breakeven engine schedule`."
+    )
+    canary: CanaryEntry | None = Field(
+        None, description="Golden prompt for its nodes: a degraded one is taken out of service, and started afresh."
     )
     virtual: bool = Field(
         default=False, description="It is only simulated, beside the traffic that goes elsewhere; serves nobody."

@@ -7,13 +7,15 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from breakeven.engines.dialects.exposition import MAX_PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from breakeven.gateway.snapshot import Target
 
 
 class NoAnswerError(Exception):
@@ -34,6 +36,18 @@ class Door:
 
     def __repr__(self) -> str:  # its headers hold secrets
         return f"Door({self.root})"
+
+
+def door_of(target: Target) -> Door:
+    """Return the way to the server that a target is on, as the gateway goes it."""
+    proxy = target.proxy
+    return Door(
+        root=f"{'https' if target.tls else 'http'}://{target.host_header}{target.base_path.removesuffix('/v1')}",
+        headers=dict(target.headers),
+        proxy=f"http://{proxy.host}:{proxy.port}" if proxy else None,
+        proxy_authorization=proxy.authorization if proxy else "",
+        ca_file=Path(target.ca_file) if target.ca_file else None,
+    )
 
 
 def ask(door: Door, path: str, *, timeout_s: float, body: bytes | None = None) -> bytes:

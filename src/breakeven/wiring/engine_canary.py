@@ -16,6 +16,14 @@ _log = logging.getLogger(__name__)
 _ANSWER_S: Final = 60.0
 
 
+def golden_answer(door: Door, body: bytes, path: str = "/v1/chat/completions") -> str:
+    """Ask the golden prompt and return the text of the answer.  Raises ``NoAnswerError`` where there is none."""
+    text = text_of(ask(door, path, timeout_s=_ANSWER_S, body=body))
+    if text is None:
+        raise NoAnswerError("answers without a text")
+    return text
+
+
 class Canary:
     """Remembers the first answer of each life of an engine, and holds later ones against it."""
 
@@ -51,7 +59,7 @@ class Canary:
 
     def _answer(self, door: Door) -> str | None:
         try:
-            return text_of(ask(door, "/v1/chat/completions", timeout_s=_ANSWER_S, body=self._body))
+            return golden_answer(door, self._body)
         except NoAnswerError as error:
             _log.warning("the golden prompt: the engine %s.", error)
             return None

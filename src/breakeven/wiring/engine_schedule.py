@@ -1,34 +1,26 @@
 """Starts and stops nodes at the hours of their pools' timetables, by the commands that the settings name.
 
-A command is a list of arguments, never a shell's line; it gets ``BREAKEVEN_POOL`` and ``BREAKEVEN_NODE`` beside our
-environment, and is ended when its time is over.
+What a command gets and how long it may take is in ``wiring.node_command``.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
-import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from breakeven.engines.following import Follower, Progress, after, is_due, wanted_up
 from breakeven.errors import InputError
-from breakeven.settings.passed_on import environment_with
 from breakeven.wiring.clock import SystemClock
+from breakeven.wiring.node_command import run_for_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breakeven.settings import Settings
 
-_log = logging.getLogger(__name__)
-
 _LOOK_S: Final = 1.0
-_SHOWN_CHARACTERS: Final = 500
 
 
 def followers_of(settings: Settings) -> tuple[Follower, ...]:
@@ -105,36 +97,6 @@ def follow(settings: Settings, *, once: bool) -> bool:
 
 
 def run_command(node: Follower, up: bool) -> bool:  # noqa: FBT001 - the one thing that a command is told
-    """Run what brings a node up or down; return whether it ended in time and with code 0.  What it says is logged."""
-    what, command = ("start" if up else "stop"), node.command(up=up)
-    _log.info("%s: %s: %s", node.name, what, " ".join(command))
-    told = {"BREAKEVEN_POOL": node.pool, "BREAKEVEN_NODE": node.node}
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own command
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment_with(told),
-            process_group=0,
-        )
-    except OSError as error:
-        _log.error("%s: %s: %s cannot be run: %s.", node.name, what, command[0], error.strerror)
-        return False
-    try:
-        said = process.communicate(timeout=node.timeout_s)[0]
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        said = process.communicate()[0]
-        _log.error("%s: %s did not end in %g s and was ended.%s", node.name, what, node.timeout_s, _shown(said))
-        return False
-    succeeded = process.returncode == 0
-    level = logging.INFO if succeeded else logging.ERROR
-    _log.log(level, "%s: %s ended with code %d.%s", node.name, what, process.returncode, _shown(said))
-    return succeeded
-
-
-def _shown(said: bytes) -> str:
-    text = said.decode(errors="replace").strip()
-    return f" It said: {text[-_SHOWN_CHARACTERS:]}" if text else ""
+    """Run what brings a node up or down; return whether it ended in time and with code 0."""
+    what = "start" if up else "stop"
+    return run_for_node(node.name, what, node.command(up=up), timeout_s=node.timeout_s)

@@ -5,23 +5,26 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from breakeven.console.canaries import live_canaries
 from breakeven.engines import ENGINES, Adapter, EngineLoad
 from breakeven.engines.dialects import UNKNOWN
 from breakeven.settings.pools import node_target
 from breakeven.wiring.clock import current_moment
-from breakeven.wiring.engine_ask import Door, NoAnswerError, ask
+from breakeven.wiring.engine_ask import NoAnswerError, ask, door_of
 from breakeven.wiring.snapshot import build_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from breakeven.engines import Engine
+    from breakeven.engines.degraded import Watched
     from breakeven.gateway.snapshot import Target
     from breakeven.settings import Settings
     from breakeven.settings.pools import NodeEntry, PoolEntry
+    from breakeven.wiring.engine_ask import Door
 
 _ANSWER_S: Final = 5.0
 _AT_ONCE: Final = 32
@@ -47,6 +50,9 @@ class NodeStatus:
     usd_per_hour: Decimal | None
     """What it costs now; None where nothing says so, 0 where it is not paid for now."""
 
+    canary: str
+    """How its answers to the golden prompt are; empty where nobody asks it."""
+
     note: str
     """What to do about something that it does not tell; empty for nothing."""
 
@@ -60,8 +66,9 @@ def node_statuses(settings: Settings) -> tuple[NodeStatus, ...]:
     """Return how every node is, in the order of the settings; nodes of virtual pools are left out."""
     targets = {target.name: target for target in build_snapshot(settings).targets}
     now = current_moment()
+    said = live_canaries(settings.ledger_folder, now.timestamp())
     asked = [
-        _Asked(pool_name, pool, name, node, targets[node_target(pool_name, name)])
+        _Asked(pool_name, pool, name, node, targets[node_target(pool_name, name)], said)
         for pool_name, pool in settings.file.pools.items()
         if not pool.virtual
         for name, node in zip(pool.node_names(), pool.nodes, strict=True)
@@ -86,6 +93,7 @@ class _Asked(NamedTuple):
     name: str
     node: NodeEntry
     target: Target
+    canaries: Mapping[str, Watched]
 
 
 def _status(asked: _Asked, now: datetime) -> NodeStatus:
@@ -108,7 +116,20 @@ def _status(asked: _Asked, now: datetime) -> NodeStatus:
         adapters=engine.read_adapters(listed),
         unserved=pool.model if pool.model and models and pool.model not in models else "",
         usd_per_hour=usd_per_hour_at(pool, asked.name, asked.node, now),
+        canary=canary_words(asked.canaries.get(asked.target.name)),
         note=note,
+    )
+
+
+def canary_words(node: Watched | None) -> str:
+    """Return how a node's answers to the golden prompt are; nothing where nobody asks it."""
+    if node is None:
+        return ""
+    if node.is_degraded:
+        where = "out of service" if node.is_out else "in service, since nothing else is"
+        return f"degraded, {'being started afresh' if node.is_restarting else where}"
+    return (
+        f"bad answers: {node.bad_count}" if node.bad_count else "well" if node.begins is not None else "no answer yet"
     )
 
 
@@ -127,15 +148,3 @@ def _answer(door: Door, path: str) -> bytes:
         return ask(door, path, timeout_s=_ANSWER_S)
     except NoAnswerError:
         return b""
-
-
-def door_of(target: Target) -> Door:
-    """Return the way to the server that a target is on, as the gateway goes it."""
-    proxy = target.proxy
-    return Door(
-        root=f"{'https' if target.tls else 'http'}://{target.host_header}{target.base_path.removesuffix('/v1')}",
-        headers=dict(target.headers),
-        proxy=f"http://{proxy.host}:{proxy.port}" if proxy else None,
-        proxy_authorization=proxy.authorization if proxy else "",
-        ca_file=Path(target.ca_file) if target.ca_file else None,
-    )

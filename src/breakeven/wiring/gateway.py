@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from breakeven.catalog.rate_card import PriceList
+from breakeven.console.canaries import degraded_targets
 from breakeven.console.drained import read_drained
 from breakeven.console.worker_state import WorkerState, state_path, write_state
 from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring import batches, trials
 from breakeven.wiring.alerts import become_alerts
+from breakeven.wiring.canaries import become_canaries
 from breakeven.wiring.clock import SystemClock, current_s
 from breakeven.wiring.console import become_control
 from breakeven.wiring.ledger import LOCK_NAME, SPOOL_NAME, LedgerPlace, forget_ledger, id_floor, open_mover
@@ -144,6 +146,7 @@ def _beside(snapshot: Snapshot, origin: str) -> tuple[Beside, ...]:
             last_s=trials.LAST_S,
         ),
         Beside(plan=lambda settings: settings.virtual, run=become_virtual),
+        Beside(plan=lambda settings: settings.canaries, run=become_canaries),
         Beside(plan=lambda settings: settings.alerts, run=become_alerts),
     )
 
@@ -280,14 +283,17 @@ class _Saying:
 
 
 class _Drained:
-    """What the supervisor asks twice a second: the targets that are out of service, when they have changed."""
+    """What the supervisor asks twice a second: the targets that are out of service, when they have changed.
+
+    People take them out, and the process of canaries does, each for themselves.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: frozenset[str] | None = None
 
     def __call__(self) -> tuple[str, ...] | None:
-        found = read_drained(self._folder)
+        found = read_drained(self._folder) | degraded_targets(self._folder, current_s())
         if found == self._known:
             return None
         self._known = found

@@ -26,6 +26,7 @@ from breakeven.settings.prices import priced_as
 from breakeven.sources.genai import exact_price_list, known_targets
 from breakeven.wiring.alert_plan import alerts_plan
 from breakeven.wiring.batches import batches_plan
+from breakeven.wiring.canary_plan import canaries_plan
 from breakeven.wiring.console import control_plan
 from breakeven.wiring.limits import rules_of_entry, rules_of_quotas, shared_state_of
 from breakeven.wiring.pools import gateway_pools
@@ -78,6 +79,7 @@ def build_snapshot(settings: Settings, warn: Callable[[str], None] = _unheard) -
         ledger=_ledger(settings, pools),
         price_lists=_price_lists(settings, pools),
     )
+    snapshot = replace(snapshot, canaries=canaries_plan(settings, snapshot))
     if file.trials is not None:
         trials = msgspec.msgpack.encode(trials_plan(file.trials, settings, snapshot))
         snapshot = replace(snapshot, trials=trials, copies=copy_rules(file.trials))
