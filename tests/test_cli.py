@@ -1,4 +1,4 @@
-"""The command as a person meets it: answers, messages and exit codes, in a process of its own."""
+"""The command as a person meets it: answers, messages and exit codes, some in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from breakeven.wiring.plan import sample_trace
+from commands import run_apart, run_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,14 +19,8 @@ SAMPLE = str(sample_trace())
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 
 
-def _run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "breakeven", *arguments], capture_output=True, text=True, check=False, cwd=cwd
-    )
-
-
 def test_plan_prints_the_answer_of_the_bundled_trace() -> None:
-    done = _run("plan", SAMPLE, "--today", "gpt-4o", "--as-of", "2026-11-21")
+    done = run_apart("plan", SAMPLE, "--today", "gpt-4o", "--as-of", "2026-11-21")
     assert done.returncode == 0, done.stderr
     for part in ("19,366 requests", "5.47 : 1", "Cost stack of", "What would change it", "Next:"):
         assert part in done.stdout
@@ -33,7 +28,7 @@ def test_plan_prints_the_answer_of_the_bundled_trace() -> None:
 
 def test_plan_writes_json_to_standard_output_and_nothing_else(tmp_path: Path) -> None:
     page = tmp_path / "verdict.html"
-    done = _run("plan", SAMPLE, "--today", "gpt-4o", "--json", "--html", str(page))
+    done = run_apart("plan", SAMPLE, "--today", "gpt-4o", "--json", "--html", str(page))
     data = json.loads(done.stdout)
     assert data["profile"]["moments"]["requests"] == 19_366
     assert data["answer"]["recommended"] in {option["id"] for option in data["options"]}
@@ -41,7 +36,7 @@ def test_plan_writes_json_to_standard_output_and_nothing_else(tmp_path: Path) ->
 
 
 def test_explain_shows_formula_inputs_and_sources() -> None:
-    done = _run("plan", SAMPLE, "--today", "gpt-4o", "--explain", "engineering labour")
+    done = run_here("plan", SAMPLE, "--today", "gpt-4o", "--explain", "engineering labour")
     assert done.returncode == 0
     for part in ("api_engineering_fte x engineer_usd_per_year / 12", "seed 002", "published"):
         assert part in done.stdout
@@ -49,15 +44,15 @@ def test_explain_shows_formula_inputs_and_sources() -> None:
 
 @pytest.mark.parametrize("section", ["models", "gpus", "rentals", "assumptions"])
 def test_the_catalogue_shows_date_age_and_source_of_every_row(section: str) -> None:
-    done = _run("catalog", section)
+    done = run_here("catalog", section)
     assert done.returncode == 0
     assert all(word in done.stdout for word in ("as of", "age", "source"))
 
 
 def test_the_catalogue_can_be_searched_and_read_as_json() -> None:
-    rows = json.loads(_run("catalog", "gpus", "--search", "h100", "--json").stdout)
+    rows = json.loads(run_here("catalog", "gpus", "--search", "h100", "--json").stdout)
     assert {row["id"] for row in rows} == {"h100-sxm", "h100-pcie"}
-    assert "2.5" in _run("catalog", "prices", "--search", "openai:gpt-4o").stdout
+    assert "2.5" in run_here("catalog", "prices", "--search", "openai:gpt-4o").stdout
 
 
 BAD: dict[str, tuple[str, list[str], str]] = {
@@ -97,11 +92,19 @@ BAD: dict[str, tuple[str, list[str], str]] = {
 }
 
 
+def test_bad_input_ends_a_process_as_it_ends_the_command(tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_text(HEADER, encoding="utf-8")
+    words = ("plan", "trace.csv", "--today", "gpt-4o")
+    here, apart = run_here(*words, cwd=tmp_path), run_apart(*words, cwd=tmp_path)
+    assert (apart.returncode, apart.stdout, apart.stderr) == (here.returncode, here.stdout, here.stderr)
+    assert apart.returncode == 2
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_gets_a_message_with_values_and_exit_code_2(name: str, tmp_path: Path) -> None:
     text, arguments, expected = BAD[name]
     (tmp_path / "trace.csv").write_text(text, encoding="utf-8")
-    done = _run("plan", "trace.csv", *arguments, cwd=tmp_path)
+    done = run_here("plan", "trace.csv", *arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
@@ -112,7 +115,7 @@ def test_a_few_bad_rows_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
     rows[40] = "2026-01-01 00:00:40,100,-3"
     rows[80] = "2026-01-01 00:01:20,100,many"
     (tmp_path / "trace.csv").write_text(HEADER + "\n".join(rows) + "\n", encoding="utf-8")
-    done = _run("plan", "trace.csv", "--today", "gpt-4o", cwd=tmp_path)
+    done = run_here("plan", "trace.csv", "--today", "gpt-4o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "trace.csv:42" in done.stdout
     assert "trace.csv:82" in done.stdout
@@ -121,7 +124,7 @@ def test_a_few_bad_rows_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
 
 def test_a_scenario_with_typos_lists_them_all_with_line_and_key(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("toady: gpt-4o\nasumptions: {}\n", encoding="utf-8")
-    done = _run("plan", SAMPLE, "--scenario", "s.yaml", cwd=tmp_path)
+    done = run_here("plan", SAMPLE, "--scenario", "s.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert "s.yaml:1 toady" in done.stderr
     assert "Did you mean 'assumptions'?" in done.stderr
@@ -132,25 +135,25 @@ def test_a_bill_of_monthly_totals_is_enough_for_a_verdict(tmp_path: Path) -> Non
         "month,input_tokens,output_tokens\n2026-09,900000000,300000000\n2026-10,1100000000,300000000\n",
         encoding="utf-8",
     )
-    done = _run("plan", "bill.csv", "--today", "gpt-4o", cwd=tmp_path)
+    done = run_here("plan", "bill.csv", "--today", "gpt-4o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "a bill of 2 months" in done.stdout
     assert "A bill has no times" in done.stdout
 
 
 def test_claims_are_shown_with_published_and_recomputed_figures() -> None:
-    done = _run("claims", "--markdown")
+    done = run_here("claims", "--markdown")
     assert done.returncode == 0
     assert "capacity-60" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["scenario", "rate-cards"])
 def test_the_schemas_are_json(kind: str) -> None:
-    assert "properties" in json.loads(_run("schema", kind).stdout)
+    assert "properties" in json.loads(run_here("schema", kind).stdout)
 
 
 def test_a_tolerance_is_a_share(tmp_path: Path) -> None:
-    done = _run("plan", SAMPLE, "--today", "gpt-4o", "--tolerate", "20", cwd=tmp_path)
+    done = run_here("plan", SAMPLE, "--today", "gpt-4o", "--tolerate", "20", cwd=tmp_path)
     assert done.returncode == 2
     assert "between 0 and 1" in done.stderr
 
@@ -158,7 +161,7 @@ def test_a_tolerance_is_a_share(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["spot_interruption_fraction: 1", "pue_ratio: 0.5"])
 def test_assumptions_that_cannot_be_are_refused(value: str, tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(f"today: gpt-4o\nassumptions: {{{value}}}\n", encoding="utf-8")
-    done = _run("plan", SAMPLE, "--scenario", "s.yaml", cwd=tmp_path)
+    done = run_here("plan", SAMPLE, "--scenario", "s.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert value.split(":", maxsplit=1)[0] in done.stderr
 
@@ -167,7 +170,7 @@ def test_a_bill_of_bad_rows_only_gets_the_message_of_its_rows(tmp_path: Path) ->
     (tmp_path / "bill.csv").write_text(
         "month,input_tokens,output_tokens,cached_input_tokens\n2026-01,1000,200,5000\n", encoding="utf-8"
     )
-    done = _run("plan", "bill.csv", "--today", "gpt-4o", cwd=tmp_path)
+    done = run_here("plan", "bill.csv", "--today", "gpt-4o", cwd=tmp_path)
     assert done.returncode == 2
     assert "5000" in done.stderr
     assert "Traceback" not in done.stderr

@@ -20,6 +20,7 @@ from breakeven.sources.presets import presets
 from breakeven.sources.scenario import read_scenario
 from breakeven.sources.schemas import schema_text
 from breakeven.wiring.init import write_files
+from commands import run_here
 
 TERMINAL = (
     "import fcntl, runpy, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
@@ -91,14 +92,7 @@ class Terminal:
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "breakeven", "init", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-    )
+    return run_here("init", *arguments, cwd=folder)
 
 
 def _scenario(folder: Path, name: str = "scenario.yaml") -> dict[str, Any]:
@@ -191,8 +185,7 @@ def test_answers_without_a_log_are_all_written_and_can_be_planned(tmp_path: Path
         "quality": [{"model": "llama-3.3-70b", "evidence": "word", "accuracy_ratio": 0.97}],
         "team_exists": True,
     }
-    command = [sys.executable, "-m", "breakeven", "plan", "--scenario", "my plan.yaml"]
-    planned = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    planned = run_here("plan", "--scenario", "my plan.yaml", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
     assert "(your" in planned.stdout.split("Answer")[0], "the pool meets its own constraints"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from breakeven.capacity.load import Windows, load
 from breakeven.capacity.service import Service
-from breakeven.capacity.tables import LoadTables
+from breakeven.capacity.tables import LoadTables, _linear
 
 SERVICE = Service(input_node_seconds=2e-5, output_node_seconds=4e-4, kv_node_seconds=1e-8, basis="made up")
 GENERATOR = np.random.default_rng(7)
@@ -44,6 +45,25 @@ def test_a_few_distinct_values_are_exact(windows: Windows) -> None:
 def test_one_value_is_exact(windows: Windows) -> None:
     found = LoadTables(windows).peak_nodes(SERVICE, quantile_fraction=0.95, input_ratio=1.1, output_ratio=0.8)
     assert found == load(windows, SERVICE, input_ratio=1.1, output_ratio=0.8).peak_nodes(0.95)
+
+
+@pytest.mark.parametrize("axis_count", [1, 2, 3])
+def test_a_table_is_read_as_scipy_reads_it_to_the_last_bit(axis_count: int) -> None:
+    for _ in range(20):
+        axes = [np.sort(GENERATOR.normal(size=GENERATOR.integers(2, 7))) for _ in range(axis_count)]
+        table = GENERATOR.normal(size=[len(axis) for axis in axes])
+        asked = [np.concatenate([axis, GENERATOR.uniform(axis[0], axis[-1], 500 - len(axis))]) for axis in axes]
+        expected = RegularGridInterpolator(axes, table)(np.stack(asked, axis=-1))
+        assert np.array_equal(_linear(axes, table, asked), expected)
+
+
+def test_answers_of_one_service_are_kept_apart_by_how_many_values_were_asked_for(windows: Windows) -> None:
+    tables, draws = LoadTables(windows), np.array([0.9, 1.0, 1.15])
+    one = tables.peak_nodes(SERVICE, quantile_fraction=0.95, input_ratio=1.0, output_ratio=1.0)
+    some = tables.peak_nodes(SERVICE, quantile_fraction=0.95, input_ratio=draws, output_ratio=1.0)
+    again = tables.peak_nodes(SERVICE, quantile_fraction=0.95, input_ratio=1.0, output_ratio=1.0)
+    assert tables.peak_nodes(SERVICE, quantile_fraction=0.95, input_ratio=draws, output_ratio=1.0) is some
+    assert (one, isinstance(some, np.ndarray)) == (again, True)
 
 
 def test_another_question_is_not_answered_with_the_last_answer(windows: Windows) -> None:

@@ -6,14 +6,16 @@ other lengths or loads, else estimated.  ``Rates.rung`` says which, and interval
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from statistics import median
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from breakeven.capacity.likeness import case_of, shape_of
+from breakeven.capacity.likeness import Key, case_of, shape_of
 from breakeven.capacity.memory import Memory, fits
 from breakeven.capacity.predict import measured_interval, predict, ratio_interval
 from breakeven.capacity.roofline import Case, requests_that_fit
@@ -180,8 +182,9 @@ def estimate(
     )
 
 
+@lru_cache(maxsize=256)
 def roofline_service(deployment: Deployment, roofline: Roofline) -> EstimatedService | None:
-    """Return the node-seconds of a request, fitted to the roofline over a grid of lengths.
+    """Return the node-seconds of a request, fitted to the roofline over a grid of lengths; kept, as fits take time.
 
     None if fewer than ``MIN_POINTS`` lengths fit; a length fits when one of its requests does.
     ``fit_error_fraction`` is the error of the three coefficients against the roofline; the roofline's own error
@@ -251,14 +254,19 @@ def basis_of(deployment: Deployment, roofline: Roofline) -> str:
 def nearby(deployment: Deployment, roofline: Roofline) -> tuple[Measurement, ...]:
     """Return the measurements of this deployment at any lengths and load; a model's twins count as itself."""
     shape = shape_of(roofline.architecture(deployment.model))
-    rows = (anchor for anchor in roofline.anchors if shape_of(anchor.architecture) == shape)
-    wanted = (deployment.gpu.id, deployment.gpus, deployment.precision, engine_name(deployment.engine))
-    return tuple(
-        anchor.measurement
-        for anchor in rows
-        if (anchor.gpu.id, anchor.measurement.gpus, case_of(anchor).precision, engine_name(anchor.measurement.engine))
-        == wanted
-    )
+    wanted = (shape, deployment.gpu.id, deployment.gpus, deployment.precision, engine_name(deployment.engine))
+    return _measured_by_deployment(roofline).get(wanted, ())
+
+
+@lru_cache(maxsize=4)
+def _measured_by_deployment(roofline: Roofline) -> dict[Key, tuple[Measurement, ...]]:
+    """Return all measurements by what ``nearby`` asks for, in their order."""
+    found: dict[Key, list[Measurement]] = defaultdict(list)
+    for anchor in roofline.anchors:
+        row = anchor.measurement
+        shape, precision = shape_of(anchor.architecture), case_of(anchor).precision
+        found[shape, anchor.gpu.id, row.gpus, precision, engine_name(row.engine)].append(row)
+    return {key: tuple(rows) for key, rows in found.items()}
 
 
 def speed_interval(deployment: Deployment, roofline: Roofline, *, isl_tokens: float, osl_tokens: float) -> Interval:

@@ -10,13 +10,13 @@ Formulas and errors: docs/model.md, Before anybody has measured.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from breakeven.capacity.roofline import Case, Speed, Work, requests_that_fit, speed, work_of
+from breakeven.capacity.roofline import Case, Work, requests_that_fit, speed, work_of
 from breakeven.catalog.roofline import engine_name
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ class _Features:
     places: Array
     shares: dict[Regime, Array]
     traits: dict[str, list[Key]]
+    _joined: dict[tuple[str, ...], list[Key]] = field(default_factory=dict, repr=False, compare=False)
+
+    def joined(self, names: tuple[str, ...]) -> list[Key]:
+        """Return several traits of each case as one; kept, since what was measured is asked again and again."""
+        if names not in self._joined:
+            self._joined[names] = list(zip(*(self.traits[name] for name in names), strict=True))
+        return self._joined[names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +125,16 @@ def teaches(anchor: Anchor, roofline: Roofline) -> bool:
     return not static_batch and requests_that_fit(case_of(anchor), roofline) >= 1
 
 
-def expected_errors(cases: Sequence[Case], roofline: Roofline, *, unseen: bool = False) -> Errors:
+def expected_errors(
+    cases: Sequence[Case], roofline: Roofline, *, work: Work | None = None, unseen: bool = False
+) -> Errors:
     """Return the errors of the roofline to expect of the cases, from its anchors; without anchors: none known.
 
-    ``unseen``: of each case as if nothing had been measured of its model's shape, GPU and precision, but for how much
-    the other measurements count.  Of a regime that no case is in nothing is computed: a queue that never empties has
-    no TTFT.
+    ``work`` is that of the cases, where it is known already.  ``unseen``: of each case as if nothing had been measured
+    of its model's shape, GPU and precision, but for how much the other measurements count.  Of a regime that no case
+    is in nothing is computed: a queue that never empties has no TTFT.
     """
-    found = _features(cases, roofline)
+    found = _features(cases, roofline, work_of(cases, roofline) if work is None else work)
     mean: dict[str, Array] = {}
     deviation: dict[str, Array] = {}
     loads = {case.concurrency_count is None for case in cases}
@@ -152,7 +161,7 @@ def expected_errors(cases: Sequence[Case], roofline: Roofline, *, unseen: bool =
 
 
 def _groups(features: _Features) -> list[Key]:
-    return list(zip(*(features.traits[trait] for trait in ("shape", "gpu", "precision")), strict=True))
+    return features.joined(("shape", "gpu", "precision"))
 
 
 def _given(learned: _Learned, alike: Array, groups: list[Key] | None) -> tuple[Array, Array]:
@@ -194,9 +203,10 @@ def _learned(roofline: Roofline, regime: Regime) -> _Learned | None:
 
 def _learn(anchors: Sequence[Anchor], regime: Regime, roofline: Roofline) -> _Learned:
     cases = [case_of(anchor) for anchor in anchors]
-    rows = _features(cases, roofline)
+    work = work_of(cases, roofline)
+    rows = _features(cases, roofline, work)
     likenesses = [item for item in roofline.likenesses if item.regime == regime]
-    found = _speed(cases, roofline)
+    found = speed(work, roofline.rates, [roofline.engine_rates(case.engine) for case in cases])
     if regime == "offline":
         error = np.log(found.output_tokens_per_s / _column(anchors, "output_tokens_per_s"))
     else:
@@ -230,8 +240,7 @@ def _column(anchors: Sequence[Anchor], name: str) -> Array:
     return np.array([getattr(anchor.measurement, name) for anchor in anchors], dtype=float)
 
 
-def _features(cases: Sequence[Case], roofline: Roofline) -> _Features:
-    work = work_of(cases, roofline)
+def _features(cases: Sequence[Case], roofline: Roofline, work: Work) -> _Features:
     engines = [roofline.engine_rates(case.engine) for case in cases]
     columns = [
         work.running,
@@ -292,10 +301,6 @@ def _shares(work: Work, rates: Rates, engines: Sequence[EngineRates]) -> dict[Re
     return {regime: np.stack(rows, axis=1) / np.log(1 + _SMALL) for regime, rows in columns.items()}
 
 
-def _speed(cases: Sequence[Case], roofline: Roofline) -> Speed:
-    return speed(work_of(cases, roofline), roofline.rates, [roofline.engine_rates(case.engine) for case in cases])
-
-
 def _own_variance(likenesses: Sequence[Likeness], shares: Array) -> Array:
     squares = np.sum(shares**2, axis=1)
     total = np.zeros(len(shares))
@@ -318,7 +323,7 @@ def _alike(likenesses: Sequence[Likeness], regime: Regime, one: _Features, other
 
 
 def _same(item: Likeness, one: _Features, other: _Features) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    left, right = (list(zip(*(rows.traits[trait] for trait in item.alike), strict=True)) for rows in (one, other))
+    left, right = one.joined(item.alike), other.joined(item.alike)
     codes = {key: code for code, key in enumerate(dict.fromkeys([*left, *right]))}
     same: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (
         np.array([codes[key] for key in left])[:, None] == np.array([codes[key] for key in right])[None, :]

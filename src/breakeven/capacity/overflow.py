@@ -82,11 +82,15 @@ class Shape:
             return self._carried(held_ratio)
         return np.asarray(sum(w * part * self._carried(held_ratio / part) for w, part in _weighed(spread_ratio)))
 
-    def exceeded_fraction(self, held_ratio: Array, spread_ratio: Number = 1.0) -> Array:
-        """Return the share of time in which the load is above so many nodes over the mean load."""
-        if np.all(np.asarray(spread_ratio) <= 1):
+    def exceeded_fraction(self, held_ratio: Array, parts: Array | None = None) -> Array:
+        """Return the share of time in which the load is above so many nodes over the mean load.
+
+        ``parts`` are the loads of a day's parts, shape (..., 12); None: the day has one load.
+        """
+        if parts is None:
             return self._exceeded(held_ratio)
-        return np.asarray(sum(w * self._exceeded(held_ratio / part) for w, part in _weighed(spread_ratio)))
+        weighed = PART_WEIGHTS * self._exceeded(held_ratio[..., None] / parts)
+        return np.asarray(np.cumsum(weighed, axis=-1)[..., -1])
 
     def _carried(self, held_ratio: Array) -> Array:
         below = np.searchsorted(self.ratios, held_ratio)
@@ -176,10 +180,12 @@ class OverflowTables:
 def _exceeded_at(shape: Shape, fraction: Array, spread: Array) -> Array:
     """Return the least load over the mean that is exceeded for at most that share of the time, by halving."""
     fraction, spread = np.broadcast_arrays(fraction, spread)
-    low, high = np.zeros(fraction.shape), _highest(shape) * parts_of_day(spread)[..., -1]
+    parts = parts_of_day(spread)
+    low, high = np.zeros(fraction.shape), _highest(shape) * parts[..., -1]
+    several = None if np.all(spread <= 1) else parts
     for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        enough = shape.exceeded_fraction(middle, spread) <= fraction
+        middle = np.asarray((low + high) / 2)
+        enough = shape.exceeded_fraction(middle, several) <= fraction
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return np.asarray(high)
 

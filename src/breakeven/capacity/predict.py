@@ -50,7 +50,7 @@ def predict(cases: Sequence[Case], roofline: Roofline, *, unseen: bool = False) 
     """
     work = work_of(cases, roofline)
     found = speed(work, roofline.rates, [roofline.engine_rates(case.engine) for case in cases])
-    errors = expected_errors(cases, roofline, unseen=unseen)
+    errors = expected_errors(cases, roofline, work=work, unseen=unseen)
     ttft = found.ttft_s * np.exp(errors.ttft)
     tpot = found.tpot_s * np.exp(errors.tpot)
     decode = (work.osl_tokens - 1) * tpot

@@ -8,10 +8,11 @@ draws are interpolated in it: peaks come within a percent, up-times within 0.2 a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.interpolate import RegularGridInterpolator
 
 from breakeven.capacity.load import load
 
@@ -46,7 +47,7 @@ class LoadTables:
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
-        self._peaks: dict[Service, tuple[tuple[Number, ...], Number]] = {}
+        self._peaks: dict[tuple[Service, int], tuple[tuple[Number, ...], Number]] = {}
         self._uptimes: dict[Service, _Uptimes] = {}
         self._loads: dict[Service, Load] = {}
 
@@ -56,15 +57,16 @@ class LoadTables:
         """Return the busy nodes that this share of windows does not exceed, with token counts rescaled.
 
         As observed, not yet scaled to a month.  See ``Load.peak_nodes``.  Options of one service ask with the
-        same draws, so the last answer for each service is kept.
+        same draws, so the last answer for each service and number of values is kept.
         """
         asked = (quantile_fraction, input_ratio, output_ratio)
-        known = self._peaks.get(service)
+        kept_as = service, max(np.size(value) for value in asked)
+        known = self._peaks.get(kept_as)
         if known is None or any(given is not kept for given, kept in zip(asked, known[0], strict=True)):
             axes = [_points(value, RATIO_POINTS) for value in asked]
             table = self._peak_table(service, axes)
             known = asked, float(table.flat[0]) if table.size == 1 else _between(axes, table, asked)
-            self._peaks[service] = known
+            self._peaks[kept_as] = known
         return known[1]
 
     def up_nodes(self, service: Service, mean_nodes: Number) -> tuple[Number, Number]:
@@ -118,6 +120,26 @@ def _between(axes: Sequence[Array], table: Array, values: Sequence[Number]) -> A
     """Interpolate linearly in logarithms along the axes that have more than one point."""
     log: Callable[[Number], Array] = lambda value: np.log(np.maximum(value, _TINY))  # noqa: E731
     wide = [index for index, axis in enumerate(axes) if len(axis) > 1]
-    inside = RegularGridInterpolator([log(axes[index]) for index in wide], log(np.squeeze(table)), bounds_error=False)
-    asked = np.broadcast_arrays(*(np.clip(values[index], axes[index][0], axes[index][-1]) for index in wide))
-    return np.asarray(np.exp(inside(np.stack([log(value) for value in asked], axis=-1))))
+    asked = [log(np.clip(values[index], axes[index][0], axes[index][-1])) for index in wide]
+    return np.exp(_linear([log(axes[index]) for index in wide], log(np.squeeze(table)), asked))
+
+
+def _linear(axes: Sequence[Array], table: Array, asked: Sequence[Array]) -> Array:
+    """Return what a table says between its marks, linear along each of its axes; ``asked`` lies within them.
+
+    To the last bit what ``scipy.interpolate.RegularGridInterpolator`` says, whose import takes as long as all else
+    that a plan does with its tables.
+    """
+    places = [
+        np.clip(np.searchsorted(axis, at, "right") - 1, 0, len(axis) - 2) for axis, at in zip(axes, asked, strict=True)
+    ]
+    shares = [
+        (at - axis[place]) / (axis[place + 1] - axis[place])
+        for axis, at, place in zip(axes, asked, places, strict=True)
+    ]
+    found: Array = np.zeros(())
+    for corner in product((0, 1), repeat=len(axes)):
+        mark = table[tuple(place + step for place, step in zip(places, corner, strict=True))]
+        weights = [share if step else 1 - share for share, step in zip(shares, corner, strict=True)]
+        found = found + (mark * weights[0] * weights[1] if len(weights) == 2 else mark * prod(weights))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import typer
 
@@ -36,6 +37,7 @@ from breakeven.cli import (
     up,
 )
 from breakeven.errors import BreakevenError
+from breakeven.wiring.one_thread import one_thread
 
 app = typer.Typer(
     name="breakeven",
@@ -47,6 +49,10 @@ app = typer.Typer(
 )
 
 
+_COMPUTING: Final = frozenset({"plan", "audit", "simulate", "size", "advise", "outlook", "capacity"})
+"""Commands that compute models, and start no process that would inherit what holds for them."""
+
+
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"breakeven {__version__}")
@@ -55,9 +61,14 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    context: typer.Context,
+    version: bool = typer.Option(  # noqa: ARG001 - its callback shows it
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     """Decide when to run a language model yourself, fully loaded, from your own traffic."""
+    if context.invoked_subcommand in _COMPUTING:
+        one_thread()
 
 
 app.command("init")(init.init)

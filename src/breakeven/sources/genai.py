@@ -135,11 +135,16 @@ def _convert(provider: types.Provider, model: types.ModelInfo) -> PriceList:
         provider=provider.id,
         model=model.id,
         entries=tuple(entries),
-        source=f"genai-prices {version('genai-prices')}",
+        source=_source(),
         checked_on=max(map(date.fromisoformat, verified)) if verified else snapshot_date(),
         context_tokens=model.context_window,
         note=model.price_comments or "",
     )
+
+
+@cache
+def _source() -> str:
+    return f"genai-prices {version('genai-prices')}"
 
 
 def _entry(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from breakeven.economics.sensitivity import likely_values
@@ -48,7 +49,7 @@ class Catalogue:
     """What is known of outcomes, by model; None: nobody looked for any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """The fixed surroundings of one verdict."""
 
@@ -69,7 +70,7 @@ class Context:
         """The day on which everything is priced."""
         return self.day.on
 
-    @property
+    @cached_property
     def assumptions(self) -> Mapping[str, Interval]:
         """Every assumption's interval, by key."""
         return {key: item.interval for key, item in self.book.assumptions.items()}
@@ -80,6 +81,10 @@ class Context:
 
     def likely(self) -> Mapping[str, float]:
         """Return every assumption at its likely value."""
+        return self._likely
+
+    @cached_property
+    def _likely(self) -> Mapping[str, float]:
         return likely_values(self.assumptions)
 
     def same_model(self, model: str) -> bool:

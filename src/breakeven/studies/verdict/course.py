@@ -50,7 +50,9 @@ class Course:
 
     def path(self, case: Case) -> tuple[Array, Array]:
         """Return an option's bills, and whether it is an option of its own: 0 where a hybrid holds no node."""
-        found, is_own = np.empty(self.volume_mtok.shape), np.ones(self.volume_mtok.shape)
+        shape = self.volume_mtok.shape
+        found = np.empty(shape)
+        is_own = np.empty(shape) if isinstance(case.option, HybridOption) else np.broadcast_to(np.ones(()), shape)
         for start in range(0, len(found), BLOCK_DRAWS):
             rows = slice(start, start + BLOCK_DRAWS)
             if isinstance(case.option, HybridOption):
@@ -97,14 +99,14 @@ class Course:
 
     def _block(self, case: Case, rows: slice) -> Array:
         if isinstance(case.option, ServerlessOption):
-            return self._serverless(case.option, case.drawn, rows)
+            return self._serverless(case, case.option, rows)
         bill = self.flat(case, rows) if isinstance(case.option, ApiOption) else self.stairs(case, rows)
         return bill.usd_per_month(self.volume_mtok[rows])
 
-    def _serverless(self, option: ServerlessOption, values: Mapping[str, Array], rows: slice) -> Array:
-        columns = {key: value[rows, None] for key, value in values.items()}
+    def _serverless(self, case: Case, option: ServerlessOption, rows: slice) -> Array:
+        columns = {key: value[rows, None] for key, value in case.drawn.items()}
         running = option.running_usd_per_month(columns, volume_ratio=self.growth_ratio[rows])
-        standing = sum(item.usd_per_month for item in option.overhead_lines(columns, 0) if item.layer != "one-off")
+        standing = np.broadcast_to(case.standing_usd_per_month, len(self.volume_mtok))[rows, None]
         return np.asarray(running * self._node_price(option, rows) + standing)
 
     def _node_price(self, option: PoolOption | HybridOption, rows: slice) -> Array | float:

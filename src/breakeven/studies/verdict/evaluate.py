@@ -73,6 +73,14 @@ class Case:
         )
 
     @cached_property
+    def standing_usd_per_month(self) -> Number:
+        """What a serverless option costs however little runs, without the move towards it, in every draw."""
+        option = self.option
+        assert isinstance(option, ServerlessOption)
+        lines = option.overhead_lines(self.drawn, 0)
+        return sum(item.usd_per_month for item in lines if item.layer != "one-off")
+
+    @cached_property
     def hybrid(self) -> HybridBill:
         """A hybrid's bills over volume, one for each draw, without the cost of moving."""
         option = self.option

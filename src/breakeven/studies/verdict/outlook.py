@@ -86,10 +86,7 @@ def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *,
         path, is_own = course.path(item.case)
         if item in followed:
             paths[item.result.id] = path
-        # Ranked like the verdict: fully loaded, with the migration spread over the horizon.
-        # Where a hybrid holds no node its bill is the API's, which is here already.
-        loaded = path + np.broadcast_to(monthly_one_off_usd(item.case), len(path))[:, None]
-        loaded = np.where(is_own > 0, loaded, np.inf) / np.broadcast_to(item.success_fraction, len(path))[:, None]
+        loaded = _loaded(item, path, is_own)
         anyone.admit(item, loaded)
         if item.allowed:
             allowed.admit(item, loaded)
@@ -106,6 +103,19 @@ def outlook(contenders: Sequence[Contender], today: Case, workload: Workload, *,
         projections=tuple(_projection(item, paths, today) for item in followed),
         leading_pool=leading.result.id if leading else None,
     )
+
+
+def _loaded(item: Contender, path: Array, is_own: Array) -> Array:
+    """Return bills as the verdict ranks them: fully loaded, with the migration spread over the horizon.
+
+    Where a hybrid holds no node its bill is the API's, which is among the contenders already.
+    """
+    loaded = path + np.broadcast_to(monthly_one_off_usd(item.case), len(path))[:, None]
+    if item.result.kind == "hybrid":
+        loaded = np.where(is_own > 0, loaded, np.inf)
+    if np.any(np.asarray(item.success_fraction) != 1):
+        loaded /= np.broadcast_to(item.success_fraction, len(path))[:, None]
+    return np.asarray(loaded)
 
 
 def _followed(contenders: Sequence[Contender]) -> list[Contender]:

@@ -102,11 +102,14 @@ class PoolOption:
 
         With times: n = ceil(peak load / SLO capacity).  Without: n = ceil(mean load / (SLO capacity x
         target utilisation)).  ``node_mtok_per_month`` is the volume one node carries when sized so.  The last
-        answer is kept: bill, nodes and staircase ask with the same values.
+        two answers are kept: bill, nodes and staircase ask in turn with likely values and with those drawn.
         """
-        if not self._sized or self._sized[0][0] is not values:
-            self._sized[:] = [(values, self._size(values))]
-        return self._sized[0][1]
+        for asked, known in self._sized:
+            if asked is values:
+                return known
+        found = self._size(values)
+        self._sized[:] = [(values, found), *self._sized[:1]]
+        return found
 
     def _size(self, values: Values) -> Sizing:
         month = self.workload.month(values)
