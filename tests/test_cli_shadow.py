@@ -187,6 +187,20 @@ def test_data_that_is_marked_does_not_leave_this_machine_unasked(upstream: Scrip
     assert {call.headers["x-breakeven-sensitivity"] for call in upstream.calls("next", at_least=2)} == {"local-only"}
 
 
+def test_a_judge_is_waited_for_and_asked_again_where_it_could_not_answer(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    upstream.script("today", answering())
+    upstream.script("next", answering(wrong_every=1))
+    full = answers.failure(503, "retry-after: 0")
+    upstream.script("judge", full, full, *[answers.slow(0.05, judging)] * 41)
+    judge = ["--judge", "strong", "--judge-url", upstream.url("judge"), "--concurrency", 8]
+    found = replay(upstream, requests(tmp_path, 20), *judge, "--json")
+    (report,) = json.loads(found.stdout)["comparisons"]
+    assert next(item["pairs_count"] for item in report["checks"] if item["name"] == "judge") == 20
+    assert len(upstream.calls("judge")) == 2 + 2 * 20
+
+
 def test_a_judge_decides_and_people_say_how_far_to_believe_it(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     upstream.script("today", answering())
     upstream.script("next", answering(wrong_every=5))

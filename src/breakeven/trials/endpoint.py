@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from breakeven.upstreams.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from breakeven.clock import Clock
     from breakeven.upstreams.connection import UpstreamConnection
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 16 << 20
 """Of an answer."""
+
+LATER: Final = (408, 425, 429, 503, 529)
+"""Statuses that say nothing of an answer, and may pass."""
+
+LONGEST_REST_S: Final = 30.0
+_FIRST_REST_S: Final = 1.0
+_TRIES: Final = 3
+_SERVER_ERRORS: Final = 499
 
 TIMED_OUT: Final = "timed_out"
 TOO_LARGE: Final = "answer_too_large"
@@ -42,6 +50,19 @@ class Heard(NamedTuple):
     """Of the body, from when the question had been written; likewise the next."""
 
     ended_us: int
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same question may get an answer a little later."""
+        if self.failure:
+            return self.failure not in {TIMED_OUT, TOO_LARGE}
+        return self.status in LATER or self.status > _SERVER_ERRORS
+
+    def rest_s(self, attempt: int) -> float:
+        """Return how long to wait before it is asked again, the first time with ``attempt`` 1."""
+        said = self.headers.get(b"retry-after", b"")
+        asked_s = float(said) if said.isdigit() else _FIRST_REST_S * 2 ** (attempt - 1)
+        return min(asked_s, LONGEST_REST_S)
 
 
 class ChatEndpoint:
@@ -77,6 +98,16 @@ class ChatEndpoint:
             return Heard(0, {}, b"", TIMED_OUT, 0, round(within_s * 1e6))
         finally:
             asking.leave()
+
+    async def ask_patiently(self, body: bytes, labels: Sequence[tuple[str, str]], *, within_s: float) -> Heard:
+        """Ask, and after a rest again where what came may pass: three times in all."""
+        heard = await self.ask(body, labels, within_s=within_s)
+        for attempt in range(1, _TRIES):
+            if not heard.may_pass:
+                break
+            await asyncio.sleep(heard.rest_s(attempt))
+            heard = await self.ask(body, labels, within_s=within_s)
+        return heard
 
     def close(self) -> None:
         """Let go of every connection."""

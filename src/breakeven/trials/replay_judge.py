@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from breakeven.trials.answered import Heard
     from breakeven.trials.seats import Seat
 
+ORDERS_COUNT: Final = 2
+"""In which it is shown a pair, both at once."""
+
 _DIGITS: Final = 8
 _OK: Final = 200
 
@@ -69,7 +72,7 @@ class EndpointJudge:
         messages = judge_messages(question, first, second, criterion=self._criterion)
         body = msgspec.json.encode({"model": self._seat.model, "messages": messages, "stream": False})
         assert self._seat.endpoint is not None, "a judge is always asked"
-        heard = await self._seat.endpoint.ask(body, (), within_s=self._answer_s)
+        heard = await self._seat.endpoint.ask_patiently(body, (), within_s=self._answer_s)
         if heard.failure or heard.status != _OK:
             self.example = self.example or heard.failure or f"HTTP {heard.status}"
             return None, Decimal(0)

@@ -15,7 +15,7 @@ from breakeven.gateway.failures import NO_DONE
 from breakeven.ledger.ids import request_id
 from breakeven.ledger.pairs import REPLAY, SERVED, Pair, PairCheck, Side
 from breakeven.trials.answered import Score, asked_of, compared, ended_badly, heard, is_streamed, reading_of, with_usage
-from breakeven.trials.endpoint import TIMED_OUT, TOO_LARGE
+from breakeven.trials.endpoint import LATER
 from breakeven.trials.judging import PATH
 from breakeven.trials.seats import Outcome, StoppedError, Tally, replay_id
 
@@ -33,17 +33,10 @@ if TYPE_CHECKING:
 PORTION_COUNT: Final = 10
 """Pairs that are written down together: what a kill costs at most, beside those under way."""
 
-LONGEST_REST_S: Final = 30.0
-_FIRST_REST_S: Final = 1.0
-_TRIES: Final = 3
 _OK: Final = 200
-_SERVER_ERRORS: Final = 499
 _MOST_SAID: Final = 300
 _FATAL: Final = (401, 403, 404, 405)
 """Statuses that every further request would get too."""
-
-_LATER: Final = (408, 425, 429, 503, 529)
-"""Statuses that say nothing of the target's answers: it is asked again, now and when the replay is resumed."""
 
 _NO_STREAM: Final = ("http_400", "http_422", "http_500", "http_501", NO_DONE)
 """Failures of a stream that asking for the whole may not have."""
@@ -235,16 +228,10 @@ class Replay:
     async def _asked(self, seat: Seat, endpoint: ChatEndpoint, item: Recorded, *, streams: bool) -> _Answered:
         body = with_usage(PATH, msgspec.json.encode({**item.body, "model": seat.model, "stream": streams}))
         labels = _labels(item, all_of_them=seat.labelled)
-        came = await endpoint.ask(body, labels, within_s=self._bounds.answer_s)
-        for attempt in range(1, _TRIES):
-            if not _may_pass(came):
-                break
-            self.tally.retried_count += 1
-            await asyncio.sleep(_rest_s(came, attempt))
-            came = await endpoint.ask(body, labels, within_s=self._bounds.answer_s)
+        came = await endpoint.ask_patiently(body, labels, within_s=self._bounds.answer_s)
         if came.status in _FATAL or (came.failure in _SILENT and not self.tally.compared_count):
             raise StoppedError(f"{seat.name}: {_why(came)}")
-        if came.status in _LATER or came.failure in _SILENT:
+        if came.status in LATER or came.failure in _SILENT:
             return _Answered(_nothing(came.failure or f"http_{came.status}"), None, f"{seat.name}: {_why(came)}")
         return self._read(seat, item, came, body, streamed=streams and is_streamed(came.body))
 
@@ -320,16 +307,6 @@ def _labels(item: Recorded, *, all_of_them: bool) -> list[tuple[str, str]]:
     if all_of_them:
         said += [("task", item.task), ("episode", item.episode), ("tags", "replay")]
     return [(f"x-breakeven-{name}", value) for name, value in said if value and value.isprintable()]
-
-
-def _may_pass(came: Came) -> bool:
-    return came.status in _LATER or came.status > _SERVER_ERRORS or came.failure not in {"", TIMED_OUT, TOO_LARGE}
-
-
-def _rest_s(came: Came, attempt: int) -> float:
-    said = came.headers.get(b"retry-after", b"")
-    asked_s = float(said) if said.isdigit() else _FIRST_REST_S * 2 ** (attempt - 1)
-    return min(asked_s, LONGEST_REST_S)
 
 
 def _own_id(said: bytes | None) -> int | None:

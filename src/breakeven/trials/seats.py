@@ -84,7 +84,6 @@ class Tally:
         self.withheld_count = 0
         """Of a sensitivity that may not go there."""
 
-        self.retried_count = 0
         self.unpriced_count = 0
         """Requests without a known price, whose cost is not in ``spent_usd``."""
 

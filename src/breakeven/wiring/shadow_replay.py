@@ -20,7 +20,7 @@ from breakeven.settings.one_secret import read_secret
 from breakeven.sources.recorded import recorded_requests
 from breakeven.trials.endpoint import ChatEndpoint
 from breakeven.trials.judging import PATH
-from breakeven.trials.replay_judge import EndpointJudge
+from breakeven.trials.replay_judge import ORDERS_COUNT, EndpointJudge
 from breakeven.trials.replaying import Replay
 from breakeven.trials.seats import Bounds, Seat, StoppedError, Tally
 from breakeven.upstreams.dial import Address, tls_context
@@ -119,10 +119,11 @@ class _Seats:
         self._clock = clock
         self._endpoints: list[ChatEndpoint] = []
 
-    def seat(self, at: Place | None, name: str) -> Seat:
-        """Return one; None: of recorded answers."""
+    def seat(self, at: Place | None, name: str, *, questions_count: int = 1) -> Seat:
+        """Return one; None: of recorded answers.  ``questions_count``: that it is asked at once about a pair."""
         if at is not None:
-            self._endpoints.append(_endpoint(self._request, at, self._clock))
+            open_count = questions_count * self._request.at_once_count
+            self._endpoints.append(_endpoint(self._request, at, self._clock, open_count))
         return Seat(
             name=name,
             model=at.model if at is not None else "",
@@ -137,7 +138,8 @@ class _Seats:
         at, request = self._request.judge, self._request
         if at is None:
             return None
-        return EndpointJudge(self.seat(at, at.name or at.model), request.criterion, answer_s=request.answer_s)
+        seat = self.seat(at, at.name or at.model, questions_count=ORDERS_COUNT)
+        return EndpointJudge(seat, request.criterion, answer_s=request.answer_s)
 
     def close(self) -> None:
         """Close every connection."""
@@ -232,7 +234,7 @@ def _price(prices: TargetPrices, name: str, clock: SystemClock, usage: TokenUsag
     return prices.usd(name, usage, int(clock.now() * 1e6))
 
 
-def _endpoint(request: ReplayRequest, at: Place, clock: SystemClock) -> ChatEndpoint:
+def _endpoint(request: ReplayRequest, at: Place, clock: SystemClock, open_count: int) -> ChatEndpoint:
     where = read_address(at.url)
     ca_file = str(request.ca_file) if request.ca_file else ""
     try:
@@ -241,7 +243,7 @@ def _endpoint(request: ReplayRequest, at: Place, clock: SystemClock) -> ChatEndp
         raise InputError(f"--ca-file {ca_file} holds no certificates that can be read: {error}.") from error
     secret = read_secret(at.key, "--key") if at.key else ""
     address = Address(host=where.host, port=where.port, tls=tls, connect_s=CONNECT_S)
-    return ChatEndpoint(address, where.host_header, where.path, secret, clock=clock, open_count=request.at_once_count)
+    return ChatEndpoint(address, where.host_header, where.path, secret, clock=clock, open_count=open_count)
 
 
 def _first(request: ReplayRequest) -> Recorded:
