@@ -96,7 +96,10 @@ class Room:
         self._drain.slots = 0.0 if rests else self._slots
 
     def _read(self) -> tuple[int, int]:
-        """Return how many requests of people ended since, and how many of them began too late beside batches."""
+        """Return how many requests of people ended while there were batches, and how many began too late beside them.
+
+        Since the last look.
+        """
         latest = latest_s(self._alone_s)
         late = ended = 0
         now_s = self._clock.now()
@@ -105,7 +108,7 @@ class Room:
                 continue
             at_s, ttft_s = received_us / 1e6, first_byte_us / 1e6
             self._seen[attempt_id] = at_s
-            ended += 1
+            ended += bool(self._drain.open)
             if self._drain.busy.within(at_s, at_s + ttft_s):
                 late += not isnan(latest) and ttft_s > latest
             else:

@@ -3,15 +3,15 @@
 The promise: the 99th percentile of their times to first token stays within a tenth of what it is without batches.
 That is the same as: of requests that come beside batches, at most one in a hundred begins later than 1.1 times that
 percentile.  A controller that aims at an edge is beyond it half of the time, and a 99th percentile of some hundred
-requests is not known to a tenth; so it aims lower, at 1.03 times.  Requests that are later are counted, and what goes
-beyond one in a hundred is a debt that stops batches from growing until it is paid (``late_debt``); the load of the
-pool's engines tells sooner, and both move the number of lines as congestion moves a TCP window: up by little, down by
-half (``batch_slots``).
+requests is not known to a tenth; so it aims lower, at 1.03 times.  Requests that are later are counted while there are
+batches, and what goes beyond one in a hundred is a debt that stops them from growing until it is paid (``late_debt``);
+the load of the pool's engines tells sooner, and both move the number of lines as congestion moves a TCP window: up by
+little, down by half (``batch_slots``).
 """
 
 from __future__ import annotations
 
-from math import isnan
+from math import isnan, sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ STOP_DEBT: Final = 3.0
 
 FULL_KV_FRACTION: Final = 0.85
 STEP_REQUESTS: Final = 0.05
-"""By so much it grows with each look where people ask."""
+STEP_FRACTION: Final = 0.02
+"""By the larger of so much it grows with each look where people ask."""
+
+CREDIT_DEVIATIONS: Final = 2.0
+"""Of the late requests that a minute may bring by chance: so much may be saved up, where there are many of them."""
 
 FREE_FRACTION: Final = 0.1
 """Of what a pool runs at once, that is left free so that the next request begins at once."""
@@ -58,7 +62,7 @@ class People(NamedTuple):
     """Requests that are not of batches."""
 
     ended_requests: int
-    """Since the last look."""
+    """Since the last look, while there were batches."""
 
     late_requests: int
     """Of these, that began too late beside batches."""
@@ -80,10 +84,10 @@ def batch_slots(before: float, load: PoolLoad, people: People, debt: float, boun
 
     ``before`` is what this returned last, ``debt`` as ``late_debt`` returns it; ``bounds`` are never exceeded.
 
-    It halves when requests wait in an engine, when a KV cache is nearly full, and when people's requests began late;
-    it stops growing as long as there is a debt, and is 0 with a great one.  Else, where all of it is used, it grows:
-    slowly where people ask, since how they fare is known only when they have their answers; by one and a quarter where
-    nobody does.
+    It halves when requests wait in an engine, when a KV cache is nearly full, and when people's requests began late and
+    leave a debt; it stops growing as long as there is one, and is 0 with a great one.  Else, where all of it is used,
+    it grows: slowly where people ask, since how they fare is known only when they have their answers; by one and a
+    quarter where nobody does.
     """
     most = float(bounds.most_requests)
     if load.capacity_requests:
@@ -92,21 +96,27 @@ def batch_slots(before: float, load: PoolLoad, people: People, debt: float, boun
         most = max(0.0, min(most, load.capacity_requests * bounds.most_share_fraction, free))
     if debt >= STOP_DEBT:
         return 0.0
-    if load.waiting_requests > 0 or load.kv_use_fraction >= FULL_KV_FRACTION or people.late_requests > 0:
+    is_late = people.late_requests > 0 and debt > 0.0
+    if load.waiting_requests > 0 or load.kv_use_fraction >= FULL_KV_FRACTION or is_late:
         return min(before, most) / 2.0
     if debt > 0.0 or load.batch_requests < int(before):
         return min(before, most)
-    return min(before * 1.25 + 1.0 if not people.recent_requests else before + STEP_REQUESTS, most)
+    careful = before + max(STEP_REQUESTS, STEP_FRACTION * before)
+    return min(careful if people.recent_requests else before * 1.25 + 1.0, most)
 
 
 def late_debt(before: float, people: People) -> float:
     """Return the requests that began too late beside batches, beyond the share that may; ``before`` is what it was.
 
-    Those that begin in time pay it back, whether batches run beside them or not.  Where nobody asks there is none.
+    Those that begin in time while there are batches pay it back, whether a line runs beside them or not.  Where many
+    ask, some are always late by chance, so a credit (below 0) may be saved up: two deviations of what a minute may
+    bring, beyond the first four.  Where nobody asks there is neither.
     """
     if not people.recent_requests:
         return 0.0
-    return min(max(before + people.late_requests - LATE_FRACTION * people.ended_requests, 0.0), MOST_DEBT)
+    deviation = sqrt(LATE_FRACTION * people.recent_requests)
+    credit = CREDIT_DEVIATIONS * max(deviation - CREDIT_DEVIATIONS, 0.0)
+    return min(max(before + people.late_requests - LATE_FRACTION * people.ended_requests, -credit), MOST_DEBT)
 
 
 def latest_s(alone_s: Sequence[float]) -> float:
