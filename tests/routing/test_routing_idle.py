@@ -88,7 +88,7 @@ def test_a_debt_is_what_was_late_beyond_one_in_a_hundred_and_others_pay_it_back(
 
 
 def test_where_many_ask_what_chance_makes_late_stops_nothing() -> None:
-    """A hundred requests a second, eight in a thousand of them late with batches or without: lines grow all the same."""
+    """A hundred requests a second, eight in a thousand of them late, batches or none: lines grow all the same."""
     chance = np.random.default_rng(1)
     slots = debt = 0.0
     grown = []
