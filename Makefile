@@ -4,6 +4,7 @@
 PYTHON ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin
 STAMP := .venv/.ready
+CODE := src tests scripts conftest.py
 
 .DEFAULT_GOAL := help
 
@@ -57,16 +58,16 @@ check: format-check lint types imports docs test  ## Format, lint, types, import
 
 .PHONY: format
 format: $(STAMP)  ## Rewrite the code in the project's format
-	$(BIN)/ruff format src tests scripts
-	$(BIN)/ruff check --fix --quiet src tests scripts || true
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix --quiet $(CODE) || true
 
 .PHONY: format-check
 format-check: $(STAMP)
-	$(BIN)/ruff format --check --quiet src tests scripts
+	$(BIN)/ruff format --check --quiet $(CODE)
 
 .PHONY: lint
 lint: $(STAMP)  ## Check style
-	$(BIN)/ruff check src tests scripts
+	$(BIN)/ruff check $(CODE)
 
 .PHONY: types
 types: $(STAMP)  ## Check types (mypy strict)

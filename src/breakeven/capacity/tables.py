@@ -141,5 +141,6 @@ def _linear(axes: Sequence[Array], table: Array, asked: Sequence[Array]) -> Arra
     for corner in product((0, 1), repeat=len(axes)):
         mark = table[tuple(place + step for place, step in zip(places, corner, strict=True))]
         weights = [share if step else 1 - share for share, step in zip(shares, corner, strict=True)]
+        # scipy has a way of its own for two axes, and each order of multiplication has last bits of its own.
         found = found + (mark * weights[0] * weights[1] if len(weights) == 2 else mark * prod(weights))
     return found
