@@ -62,18 +62,24 @@ class Taker:
         self.body = b""
         self.chunks: list[bytes] = []
         self.ended: list[str] = []
+        self.over = False
 
     def head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         assert (status, b"transfer-encoding" in headers) == (200, True)
-        self.connection.pass_to(self.take, self.take_chunk)
+        self.connection.pass_to(self.take, self)
 
     def take(self, data: bytes) -> None:
+        assert not self.over
         self.body += data
 
-    def take_chunk(self, data: bytes, chunk: bytes) -> None:
+    def chunk(self, data: bytes, chunk: bytes) -> None:
         self.chunks.append(chunk)
         assert chunk == b"%x\r\n%b\r\n" % (len(data), data)
-        self.body += data
+        self.take(data)
+
+    def last(self, data: bytes) -> None:
+        self.take(data)
+        self.over = True
 
     def whole(self, _status: int, _headers: object, body: bytes) -> None:
         self.body += body
@@ -219,3 +225,43 @@ def test_a_client_gets_the_same_bytes_by_either_way(takes_chunks: bool, hide_usa
         )
     assert written[0] == written[1]
     assert (b'"usage"' in written[0][0]) != hide_usage
+
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":4}}\n\n'
+DONE = b"data: [DONE]\n\n"
+FAULT = b'data: {"error":{"message":"out of memory"}}\n\n'
+
+
+def framed(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def streamed() -> tuple[StreamedAnswer, list[bytes]]:
+    """Return an answer of which one event has gone on, and what is written of it."""
+    client = Reader()
+    answer = StreamedAnswer(client, b"", CHAT_COMPLETIONS.meter(hide_usage=False, keeps_text=False))
+    answer.body(EVENT % b"a")
+    client.transport.written.clear()
+    return answer, client.transport.written
+
+
+def test_what_comes_with_the_end_of_a_stream_goes_on_with_its_terminator() -> None:
+    answer, written = streamed()
+    answer.last(USAGE + DONE)
+    assert (written, answer.end()) == ([], "")
+    assert answer.finish(close=False) == framed(USAGE + DONE) + b"0\r\n\r\n"
+
+
+def test_if_it_is_cut_after_all_nothing_of_that_is_lost() -> None:
+    answer, written = streamed()
+    answer.last(USAGE + DONE)
+    assert not written
+    assert USAGE in answer.cut("too slow", "timeout")
+
+
+@pytest.mark.parametrize("data", [EVENT % b"b", FAULT, FAULT + DONE])
+def test_the_last_bytes_of_a_stream_that_has_no_good_end_do_not_wait(data: bytes) -> None:
+    answer, written = streamed()
+    answer.last(data)
+    assert written == [framed(data.removesuffix(DONE))]
+    assert answer.end()

@@ -7,7 +7,7 @@ from recorded_streams import DONE, REQUEST_BYTES, STREAMS, Recorded, event
 
 from breakeven.metering.framing import MOST_EVENT_BYTES
 from breakeven.metering.meter import MOST_HELD_BYTES
-from breakeven.metering.reading import Reading
+from breakeven.metering.reading import Reading, tokens_of_bytes
 from breakeven.metering.stream import StreamMeter
 
 USAGE = event('{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}')
@@ -140,6 +140,21 @@ def test_text_is_content_reasoning_refusal_and_tool_calls() -> None:
 def test_text_that_stays_the_same_beside_text_that_changes_is_counted_each_time() -> None:
     packets = [event(f'{{"choices":[{{"delta":{{"content":"{word}","refusal":"1234567"}}}}]}}') for word in "abcd"]
     assert read(*packets).output_tokens == 8
+
+
+@pytest.mark.parametrize("together", [1, 7])
+def test_alike_chunks_are_counted_whenever_one_asks(together: int) -> None:
+    texts = ["word" * (number % 40 + 1) for number in range(30 * together)]
+    often, once = StreamMeter(keeps_text=True), StreamMeter()
+    for at in range(0, len(texts), together):
+        packet = b"".join(text(one) for one in texts[at : at + together])
+        assert often.feed(packet) == once.feed(packet) == packet
+        seen = texts[: at + together]
+        assert (often.events, often.content_events) == (len(seen), len(seen))
+        assert (often.text(), often.continuable) == ("".join(seen), True)
+    assert often.reading(0, complete=False) == once.reading(0, complete=False)
+    assert once.content_events == len(texts)
+    assert once.reading(0, complete=False).output_tokens == tokens_of_bytes(sum(map(len, texts)))
 
 
 def test_text_that_is_no_answer_is_not_counted_though_it_looks_like_one() -> None:

@@ -106,6 +106,10 @@ class WholeAnswer:
         del chunk  # it is framed anew, if it flows
         self.body(data)
 
+    def last(self, data: bytes) -> None:
+        """Take the last bytes."""
+        self.body(data)
+
     def end(self) -> str:
         """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
         return ""
@@ -158,6 +162,8 @@ class WholeAnswer:
 class StreamedAnswer:
     """A stream of events, passed on as they come; its ``[DONE]`` waits for the row."""
 
+    __slots__ = ("_chunks", "_client", "_dialect", "_meter", "_out", "_rest", "lines", "started")
+
     status = 200
     headers: ClassVar[Mapping[bytes, bytes]] = {}
 
@@ -168,27 +174,33 @@ class StreamedAnswer:
         self.started = started
         self._dialect = client.dialect
         self._meter = meter
-        self._feed = meter.feed
-        self._client = client
-        self._chunks = client.takes_chunks
-        self._write = client.transport.write if client.transport is not None else client.write
+        self.go_to(client)
         self.lines = lines
         self._rest = b""
 
     def body(self, data: bytes) -> None:
         """Pass on the next bytes, with the head before the first of them."""
-        data = self._feed(data)
+        data = self._meter.feed(data)
         if self.started:
             if data:
-                self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
+                self._out.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
         elif data:
             self._client.write(self._head() + framed(self._client, data))
 
     def chunk(self, data: bytes, chunk: bytes) -> None:
         """Pass on the next bytes, which came as this one chunk: as they came, where nothing in them changes."""
-        passed = self._feed(data)
+        passed = self._meter.feed(data)
         if passed is data and self._chunks and self.started:
-            self._write(chunk)
+            self._out.write(chunk)
+        elif passed:
+            head = b"" if self.started else self._head()
+            self._client.write(head + framed(self._client, passed))
+
+    def last(self, data: bytes) -> None:
+        """Pass on the last bytes; with what was held back of them, where that is the end of a stream without fault."""
+        passed = self._meter.feed(data)
+        if self._meter.done and not self._meter.error:
+            self._rest = passed
         elif passed:
             head = b"" if self.started else self._head()
             self._client.write(head + framed(self._client, passed))
@@ -222,7 +234,7 @@ class StreamedAnswer:
 
     def end(self) -> str:
         """Take the end of the body; return why this is no whole answer although it ended as one, or nothing."""
-        self._rest = self._meter.close()
+        self._rest += self._meter.close()
         if self._meter.error:
             return ERROR_EVENT
         return "" if self._meter.done else NO_DONE
@@ -246,13 +258,14 @@ class StreamedAnswer:
 
         The blank line before it ends what may have passed of an event that will not be finished.
         """
-        return framed(self._client, b"\n\n" + self._dialect.error_event(message, code)) + end_of(self._client)
+        said = self._rest + b"\n\n" + self._dialect.error_event(message, code)
+        return framed(self._client, said) + end_of(self._client)
 
     def go_to(self, client: Receiver) -> None:
         """Send to a client what comes from now on; it has been sent what came before."""
         self._client = client
         self._chunks = client.takes_chunks
-        self._write = client.transport.write if client.transport is not None else client.write
+        self._out = client if client.transport is None else client.transport
 
     def _held(self) -> bytes:
         """Return what was kept back, as the client takes it."""

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from breakeven.gateway.shared import Carried, Shared
 
 IDLE, HEAD, BODY, HANDED, ANSWERING, CLOSING = range(6)
-"""Waiting for a request; within its head; within its body; about to be another process's; waiting for its answer;
-about to be closed."""
+"""Waiting for a request; within head; within body; about to be another process's; being answered; about to be closed"""
 
 SEND_BUFFER_BYTES: Final = 32 * 1024
 """Asked of the kernel for each client (which doubles it): what a client does not read stays at the target."""
@@ -42,6 +41,13 @@ class ClientConnection(asyncio.Protocol):
     Headers and body pieces are collected by C functions instead of methods, as in ``upstreams.connection``.
     """
 
+    __slots__ = (
+        "_blocked", "_early", "_fed_bytes", "_keep_alive", "_known", "_label_names", "_lessons", "_names", "_parser",
+        "_passes", "_pieces", "_raw_headers", "_refusal", "_spelled", "_upgrading", "_url", "_version",
+        "announced_bytes", "authorization", "desk", "dialect", "exchange", "key", "labels", "on_body", "on_header",
+        "on_message_begin", "passed", "phase", "received_s", "shared", "since_s", "transport",
+    )  # fmt: skip
+
     def __init__(self, desk: Reception[ClientConnection], shared: Shared) -> None:
         self.desk = desk
         self.shared = shared
@@ -50,7 +56,6 @@ class ClientConnection(asyncio.Protocol):
         self.since_s = 0.0
         """When this phase began, or when the last bytes of a body came."""
 
-        # Of the request in hand:
         self.key: KeyState | None = None
         self.received_s = 0.0
         """Unix seconds at which the head was complete."""
@@ -74,6 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self._refusal: replies.Reply | None = None
         self._raw_headers: dict[bytes, bytes] = {}
         self._url = b""
+        self._version = "1.1"
         self._names: tuple[bytes, ...] = ()
         self._spelled: dict[bytes, bytes] = {}
         self._label_names: list[bytes] = []
@@ -181,6 +187,7 @@ class ClientConnection(asyncio.Protocol):
         names = tuple(raw)
         if names != self._names:
             self._learn(names)
+        self._version = parser.get_http_version()
         self._upgrading = b"upgrade" in self._spelled and parser.should_upgrade()
         spelled = self._spelled
         self.received_s = shared.clock.now()
@@ -248,10 +255,8 @@ class ClientConnection(asyncio.Protocol):
     @property
     def takes_chunks(self) -> bool:
         """Whether the client understands chunked answers; if not, a stream ends with the connection."""
-        if self._parser.get_http_version() != "1.0":
-            return True
-        self._keep_alive = False
-        return False
+        self._keep_alive &= self._version != "1.0"
+        return self._version != "1.0"
 
     def close(self) -> None:
         """Send what is buffered, then close; a client that does not read it is given up by ``sweep``."""

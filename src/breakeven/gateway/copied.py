@@ -82,6 +82,18 @@ class _Copied(Exchange):
             self._collect(body)
         super().whole(status, headers, body)
 
+    def chunk(self, data: bytes, chunk: bytes) -> None:
+        """See a chunk of an answer on its way."""
+        self._collect(data)
+        assert self.answer is not None  # it has begun
+        self.answer.chunk(data, chunk)
+
+    def last(self, data: bytes) -> None:
+        """See the last bytes."""
+        self._collect(data)
+        assert self.answer is not None  # as above
+        self.answer.last(data)
+
     def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
         """Keep the row of the attempt, and note of the last one what the copy says of it."""
         taken = self.taken
@@ -162,7 +174,7 @@ class _Copied(Exchange):
         self._collect(data)
         super()._first_bytes(data)
         if self.upstream is not None:
-            self.upstream.pass_to(self._see, self._see_chunk)
+            self.upstream.pass_to(self._see, self)
 
     def _begin(self, status: int) -> None:
         """Collect anew: another attempt has begun to answer."""
@@ -178,12 +190,6 @@ class _Copied(Exchange):
         self._collect(data)
         assert self.answer is not None  # it has begun
         self.answer.body(data)
-
-    def _see_chunk(self, data: bytes, chunk: bytes) -> None:
-        """See them where they come as a chunk."""
-        self._collect(data)
-        assert self.answer is not None  # as above
-        self.answer.chunk(data, chunk)
 
 
 class CopiedExchange(_Copied):

@@ -112,6 +112,8 @@ class TranslatedAnswer(WholeAnswer):
 class TranslatedStream(StreamedAnswer):
     """A stream whose events are translated as they come."""
 
+    __slots__ = ("_translator",)
+
     def __init__(
         self,
         client: Receiver,
@@ -132,6 +134,10 @@ class TranslatedStream(StreamedAnswer):
     def chunk(self, data: bytes, chunk: bytes) -> None:
         """Pass on what the next bytes mean; the chunk that they came as is none of the client's."""
         del chunk
+        self.body(data)
+
+    def last(self, data: bytes) -> None:
+        """Pass on what the last bytes mean."""
         self.body(data)
 
     def end(self) -> str:

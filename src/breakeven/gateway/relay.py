@@ -296,7 +296,7 @@ class Relay(Account):
         self._note_first_byte()
         upstream, answer = self.upstream, self.answer
         if upstream is not None:
-            upstream.pass_to(answer.body, answer.chunk)
+            upstream.pass_to(answer.body, answer)
         answer.body(data)
 
     def _note_first_byte(self) -> None:

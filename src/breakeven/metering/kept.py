@@ -15,13 +15,14 @@ MOST_KEPT_BYTES: Final = 1 << 20
 class KeptText:
     """The visible text of one answer."""
 
-    __slots__ = ("_blocked", "_kept_bytes", "_parts", "_raw", "_reasoned")
+    __slots__ = ("_blocked", "_kept_bytes", "_lines", "_parts", "_reasoned")
 
     def __init__(self) -> None:
         """Nothing has passed yet."""
         self._parts: list[str] = []
-        self._raw: list[bytes] = []
-        """Pieces behind those, as they came: only of an answer that breaks off does anybody read them."""
+        self._lines: list[bytes] = []
+        """Pieces behind those, as they came, with a line feed after each: only of an answer that breaks off does
+        anybody read them."""
 
         self._kept_bytes = 0
         self._reasoned = False
@@ -30,7 +31,7 @@ class KeptText:
     @property
     def begun(self) -> bool:
         """Whether any text has passed."""
-        return bool(self._raw or self._parts)
+        return bool(self._lines or self._parts)
 
     @property
     def continuable(self) -> bool:
@@ -57,11 +58,11 @@ class KeptText:
         else:
             self._blocked = True
 
-    def add_raw(self, raw: bytes) -> None:
-        """Keep the next piece, not empty, as it stood between the quotes of a JSON text, without escapes."""
-        self._kept_bytes += len(raw)
+    def add_lines(self, lines: bytes) -> None:
+        """Keep the next pieces, a line each, as they stood between the quotes of a JSON text, without escapes."""
+        self._kept_bytes += len(lines)
         if self._kept_bytes <= MOST_KEPT_BYTES:
-            self._raw.append(raw)
+            self._lines.append(lines)
         else:
             self._blocked = True
 
@@ -70,18 +71,13 @@ class KeptText:
         self._reasoned = True
         self._blocked |= self.begun
 
-    def add_raw_reasoning(self, raw: bytes) -> None:
-        """Note a piece of reasoning, as it stood between the quotes of a JSON text."""
-        del raw  # it cannot be continued, so nobody asks what it was
-        self.add_reasoning()
-
     def block(self) -> None:
         """Note that something has passed that cannot be continued."""
         self._blocked = True
 
     def _read(self) -> None:
         """Read what was kept as it came."""
-        for raw in self._raw:
+        for raw in b"".join(self._lines).splitlines():
             try:
                 text = raw.decode()
             except UnicodeDecodeError:
@@ -91,4 +87,4 @@ class KeptText:
                 self._blocked = True  # A control character: that was no JSON.
             else:
                 self._parts.append(text)
-        self._raw.clear()
+        self._lines.clear()

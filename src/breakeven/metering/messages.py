@@ -128,12 +128,12 @@ class MessagesMeter(EventMeter):
             if salvaged is None:
                 return self._skip(cut=cut, sent=sent)
             event, doubtful = salvaged
-        self.events += 1
+        self._events += 1
         block = event.delta or event.content_block
         if block is not None:
             length_bytes = _block_bytes(block)
             if length_bytes:
-                self.content_events += 1
+                self._content_events += 1
                 self._text_bytes += length_bytes
         kind = event.type
         if kind == "content_block_delta":
@@ -149,7 +149,7 @@ class MessagesMeter(EventMeter):
             self._tell(event.message.usage, at=_NO_OUTPUT, doubtful=doubtful)
         if event.usage is not None:
             told = event.usage.output_tokens is not None
-            self._tell(event.usage, at=self.content_events if told else _NO_OUTPUT, doubtful=doubtful)
+            self._tell(event.usage, at=self._content_events if told else _NO_OUTPUT, doubtful=doubtful)
         elif doubtful:
             self._told_doubtful = True
         if self._kept is not None and not cut and not _fails(event):

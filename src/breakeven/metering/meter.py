@@ -41,16 +41,13 @@ class EventMeter:
     """
 
     __slots__ = (
-        "_error_held", "_framer", "_hide_usage", "_idle", "_kept", "_over", "_service_tier", "_text_bytes", "_told",
-        "_told_at", "_told_doubtful", "_told_last", "_whole_events", "content_events", "done", "error",
-        "error_event", "events", "held", "malformed", "skipped_events",
+        "_content_events", "_error_held", "_events", "_framer", "_hide_usage", "_idle", "_kept", "_over",
+        "_service_tier", "_text_bytes", "_told", "_told_at", "_told_doubtful", "_told_last", "_whole_events", "done",
+        "error", "error_event", "held", "malformed", "skipped_events",
     )  # fmt: skip
 
     most_event_bytes: ClassVar[int] = MOST_EVENT_BYTES
     """Longest event that is held and read."""
-
-    most_held_bytes: ClassVar[int] = MOST_EVENT_BYTES + MOST_HELD_BYTES
-    """Most that is kept of the terminator and what comes after it: never less than all of an event."""
 
     def __init__(self, *, hide_usage: bool = False, keeps_text: bool = False) -> None:
         """``hide_usage``: we asked for the usage event and the client did not, so it is dropped, where there is one.
@@ -82,10 +79,7 @@ class EventMeter:
         self._told_at = -1
         """``content_events`` when the output was told last; -1 before."""
 
-        self.events = 0
-        """Events with data that were read, the terminator not among them where it is a line."""
-
-        self.content_events = 0
+        self._events = self._content_events = 0
         self.malformed = False
         """Some event was no JSON object."""
 
@@ -105,6 +99,23 @@ class EventMeter:
         """The terminator's bytes and those after it, or those of an error, kept back from what ``feed`` returns."""
 
     @property
+    def most_held_bytes(self) -> int:
+        """Most that is kept of the terminator and what comes after it: never less than all of an event."""
+        return self.most_event_bytes + MOST_HELD_BYTES
+
+    @property
+    def events(self) -> int:
+        """Events with data that were read, the terminator not among them where it is a line."""
+        self._settle()
+        return self._events
+
+    @property
+    def content_events(self) -> int:
+        """Those of them that bear content."""
+        self._settle()
+        return self._content_events
+
+    @property
     def unsaid(self) -> bool:
         """Whether no event has gone on, nor any part of one: at most comments."""
         unread = self._framer is not None and self._framer.unread
@@ -116,6 +127,7 @@ class EventMeter:
 
         Never without ``keeps_text``.
         """
+        self._settle()
         unread = self._framer is not None and self._framer.unread
         return self._kept is not None and self._kept.continuable and not self.done and not unread
 
@@ -124,6 +136,7 @@ class EventMeter:
 
         What ``close`` returns is not in it: to continue a broken stream, leave that out.
         """
+        self._settle()
         return self._kept.text() if self._kept is not None else ""
 
     def feed(self, data: bytes) -> bytes:
@@ -158,15 +171,19 @@ class EventMeter:
         of a stream that was cut, only if it came without content beside it.  Otherwise told input stands, and output is
         the larger of what was told and what passed, *estimated*.
         """
+        self._settle()
         input_tokens = tokens_of_bytes(request_body_bytes)
-        output_tokens = max(self.content_events, tokens_of_bytes(self._text_bytes))
+        output_tokens = max(self._content_events, tokens_of_bytes(self._text_bytes))
         processing = processing_of(self._service_tier)
         if self._told is None:
             return Reading(input_tokens, output_tokens, 0, 0, processing, estimated=True)
         reading = settle(self._told, input_tokens, output_tokens, processing, self._told_doubtful)
-        if self._told_at == self.content_events and (complete or self._told_last):
+        if self._told_at == self._content_events and (complete or self._told_last):
             return reading
         return reading._replace(output_tokens=max(reading.output_tokens, output_tokens), estimated=True)
+
+    def _settle(self) -> None:
+        """Count what has passed on a short cut and is not counted yet; a protocol that has none leaves nothing."""
 
     def _judge(self, payload: bytes, cut: bool, sent: bool) -> int:  # noqa: FBT001 - hot path
         """Count one event; return what is to become of it, as ``EventFramer`` asks."""
@@ -199,7 +216,7 @@ class EventMeter:
 
     def _count_text(self, length_bytes: int) -> None:
         if length_bytes:
-            self.content_events += 1
+            self._content_events += 1
             self._text_bytes += length_bytes
 
     def _take_error(self, payload: bytes, *, sent: bool) -> int:
@@ -209,15 +226,15 @@ class EventMeter:
         """
         self.error = True
         self.error_event = self.error_event or payload
-        self._error_held = self._kept is not None or (self.events == 1 and not sent)
+        self._error_held = self._kept is not None or (self._events == 1 and not sent)
         return LAST if self._error_held else PASS
 
     def _skip(self, *, cut: bool, sent: bool) -> int:
         """Count an event that is no JSON object, unless it was only cut; drop it if all of it is here."""
         if cut:
             return PASS
-        self.events += 1
-        self.content_events += 1
+        self._events += 1
+        self._content_events += 1
         self.malformed = True
         if sent:
             return PASS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import msgspec
 
 from breakeven.metering.framing import LAST, PASS
-from breakeven.metering.meter import MOST_HELD_BYTES, EventMeter
+from breakeven.metering.meter import EventMeter
 from breakeven.metering.reading import Reading, processing_of
 from breakeven.metering.salvage import salvage
 from breakeven.metering.told import settle
@@ -142,7 +142,6 @@ class ResponsesMeter(EventMeter):
     __slots__ = ("_message_begun",)
 
     most_event_bytes: ClassVar[int] = MOST_RESPONSE_BYTES
-    most_held_bytes: ClassVar[int] = MOST_RESPONSE_BYTES + MOST_HELD_BYTES
 
     def __init__(self, *, hide_usage: bool = False, keeps_text: bool = False) -> None:
         """See ``EventMeter``."""
@@ -159,11 +158,11 @@ class ResponsesMeter(EventMeter):
             if salvaged is None:
                 return self._skip(cut=cut, sent=sent)
             event, doubtful = salvaged
-        self.events += 1
+        self._events += 1
         kind = event.type
         if kind in _WRITTEN:
             if event.delta:
-                self.content_events += 1
+                self._content_events += 1
                 self._text_bytes += utf8_bytes(event.delta)
             if self._kept is not None and not cut:
                 self._keep(self._kept, event)
@@ -198,7 +197,7 @@ class ResponsesMeter(EventMeter):
             self._told = _usage(usage)
             self._told_doubtful = doubtful
             self._told_last = True
-            self._told_at = self.content_events
+            self._told_at = self._content_events
 
     def _keep(self, kept: KeptText, event: Event) -> None:
         """Keep the text of an event that passes, and note what else has come."""

@@ -16,12 +16,14 @@ Chat completions and those of text alone come in chunks of the same form.  What 
 
 Speed.  The chunks of one stream mostly differ in nothing but their text.  So the bytes before and after the text of one
 chunk are remembered, and a packet that has both, with no quote, backslash or line end between them, is the same chunk
-with another text, exactly; it need not be decoded.
+with another text, exactly; it need not be decoded.  Its text is put aside, and counted, or kept, with those of the next
+chunks: one place in memory is touched then, and not each of the counts.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from breakeven.metering.framing import DROP, LAST, MOST_EVENT_BYTES, PASS
 from breakeven.metering.meter import MOST_HELD_BYTES, EventMeter
@@ -51,13 +53,21 @@ _CARRIAGE_RETURN: Final = 13
 _MOST_LEARNED_BYTES: Final = 1 << 16
 """Longest chunk that is remembered, and longest text between its ends: together well below the bound of an event."""
 
-_NO_HEAD: Final = b"none"
-"""With a length of 0 it equals nothing."""
+_NO_HEAD: Final = b"\n"
+"""No event begins with it, nor does what is cut off for a head of no length equal it."""
 
 _TRIES: Final = 4
 """Chunks remembered in vain, one after the other, before a stream is taken for one whose chunks differ in more."""
 
-_TEXTS: Final = ("content", "text", "reasoning_content", "reasoning")
+_MOST_UNCOUNTED_BYTES: Final = 1024
+"""Text that is put aside before it is counted, but for the last piece."""
+
+_TEXTS: Final = tuple(
+    (name, f'"{name}":"'.encode(), f'"{name}": "'.encode())  # the latter as Python's json writes it
+    for name in ("content", "text", "reasoning_content", "reasoning")
+)
+"""Fields whose text is learned, each with how its value begins."""
+
 _VISIBLE: Final = ("content", "text")
 """Those of them that a reader sees; the others are reasoning."""
 
@@ -66,28 +76,32 @@ class StreamMeter(EventMeter):
     """The meter of one streamed completion."""
 
     __slots__ = (
-        "_ending", "_head", "_head_bytes", "_keep_raw", "_learned_at", "_learned_name", "_tail", "_tail_at", "_tries",
+        "_ending", "_head", "_head_cut", "_learned_at", "_learned_name", "_tail", "_tail_cut", "_text_cut", "_tries",
+        "_uncounted",
     )  # fmt: skip
-
-    most_held_bytes: ClassVar[int] = MOST_HELD_BYTES
 
     def __init__(self, *, hide_usage: bool = False, keeps_text: bool = False) -> None:
         """See ``EventMeter``."""
-        EventMeter.__init__(self, hide_usage=hide_usage, keeps_text=keeps_text)
-        if keeps_text:
-            self.__class__ = _KeepingStreamMeter  # so that the others do not even ask whether to keep
+        super().__init__(hide_usage=hide_usage, keeps_text=keeps_text)
         self._whole_events = hide_usage or keeps_text
         self._ending = b"\n\n"
         """What follows the data of this stream's events."""
 
         self._head = _NO_HEAD
-        self._head_bytes = 0
         self._tail = b""
-        self._tail_at = 0
+        self._head_cut, self._text_cut, self._tail_cut = _cuts(0, 0)
         self._tries = _TRIES
         self._learned_at = 0
         self._learned_name = ""
         """The field whose text stands between the head and the tail."""
+
+        self._uncounted = bytearray()
+        """Texts that have passed between the head and the tail, and are in no count yet; a line feed ends each."""
+
+    @property
+    def most_held_bytes(self) -> int:
+        """Most that is kept of the terminator, which is short, and what comes after it."""
+        return MOST_HELD_BYTES if self._kept is None else super().most_held_bytes
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the body and return those to forward now.
@@ -96,8 +110,8 @@ class StreamMeter(EventMeter):
         go on as they complete.  An event that is complete in ``data`` never waits.
         """
         if self._idle:
-            if data[: self._head_bytes] == self._head and data[self._tail_at :] == self._tail:
-                text = data[self._head_bytes : self._tail_at]
+            if data[self._head_cut] == self._head and data[self._tail_cut] == self._tail:
+                text = data[self._text_cut]
                 if (
                     0 < len(text) < _MOST_LEARNED_BYTES
                     and _QUOTE not in text
@@ -105,9 +119,10 @@ class StreamMeter(EventMeter):
                     and _LINE_FEED not in text
                     and _CARRIAGE_RETURN not in text
                 ):
-                    self.events += 1
-                    self.content_events += 1
-                    self._text_bytes += len(text)
+                    uncounted = self._uncounted
+                    uncounted += text + b"\n"
+                    if len(uncounted) > _MOST_UNCOUNTED_BYTES:
+                        self._settle()
                     return data
             if data[:7] == b"data: {" and data[-2:] == b"\n\n" and len(data) <= MOST_EVENT_BYTES:
                 payload = data[6:-2]
@@ -153,8 +168,9 @@ class StreamMeter(EventMeter):
 
     def _known_until(self, data: bytes, at: int) -> int:
         """Count events, from ``at`` on, that differ from the learned one in their text alone; return their end."""
-        head_bytes, head, tail = self._head_bytes, self._head, self._tail
-        while head_bytes and data[at : at + head_bytes] == head:
+        head, tail = self._head, self._tail
+        head_bytes = len(head)
+        while data[at : at + head_bytes] == head:
             end = data.find(tail, at + head_bytes)
             text = data[at + head_bytes : end]
             if (
@@ -166,10 +182,9 @@ class StreamMeter(EventMeter):
                 or _CARRIAGE_RETURN in text
             ):
                 break
-            self.events += 1
-            self.content_events += 1
-            self._text_bytes += len(text)
+            self._uncounted += text + b"\n"
             at = end + len(tail)
+        self._settle()
         return at
 
     def _feed_rest(self, data: bytes) -> bytes:
@@ -182,7 +197,30 @@ class StreamMeter(EventMeter):
         forward = self._feed_framer(data[:end])
         return forward + self.feed(data[end:])
 
+    def _settle(self) -> None:
+        """Count the texts that were put aside, and keep them where text is kept."""
+        lines = self._uncounted
+        if not lines:
+            return
+        texts = lines.count(b"\n")
+        self._events += texts
+        self._content_events += texts
+        self._text_bytes += len(lines) - texts
+        if self._kept is not None:
+            if self._learned_name in _VISIBLE:
+                self._kept.add_lines(bytes(lines))
+            else:
+                self._kept.add_reasoning()
+        lines.clear()
+
     def _judge(self, payload: bytes, cut: bool, sent: bool) -> int:  # noqa: FBT001 - hot path
+        self._settle()
+        verdict = self._judge_chunk(payload, cut=cut, sent=sent)
+        if self._kept is not None and verdict == PASS and not cut:
+            _keep(self._kept, payload)
+        return verdict
+
+    def _judge_chunk(self, payload: bytes, *, cut: bool, sent: bool) -> int:
         try:
             chunk = decode(payload)
         except UNREADABLE:
@@ -194,16 +232,16 @@ class StreamMeter(EventMeter):
         delta = choice.delta
         if delta is None or choice.usage is not None:
             return self._judge_text(chunk, choice, payload, sent=sent)
-        self.events += 1
+        self._events += 1
         if chunk.service_tier is not None:
             self._service_tier = chunk.service_tier
         length_bytes = written_bytes(delta)
         if length_bytes:
-            self.content_events += 1
+            self._content_events += 1
             self._text_bytes += length_bytes
             if self._tries:
                 self._learn(payload, delta, length_bytes)
-        return 0  # PASS
+        return PASS
 
     def _judge_text(self, chunk: Chunk, choice: Choice, payload: bytes, *, sent: bool) -> int:
         """Count a chunk with one choice that has no delta, or usage in it: one of a completion that is no chat."""
@@ -222,7 +260,7 @@ class StreamMeter(EventMeter):
 
     def _count(self, chunk: Chunk, payload: bytes, *, doubtful: bool, sent: bool) -> int:
         """Count an event of any shape."""
-        self.events += 1
+        self._events += 1
         choices = chunk.choices or ()
         length_bytes = sum(written_bytes(choice.delta) for choice in choices if choice.delta is not None)
         if any(choice.delta is None for choice in choices):
@@ -235,7 +273,7 @@ class StreamMeter(EventMeter):
             if usage is not None:
                 self._told = usage
                 self._told_doubtful = doubtful
-                self._told_at = self.content_events
+                self._told_at = self._content_events
                 self._told_last = not length_bytes
         if chunk.error is not None or (not choices and chunk.usage is None and _is_error(payload)):
             return self._take_error(payload, sent=sent)
@@ -248,79 +286,32 @@ class StreamMeter(EventMeter):
         its value; where it is there once, and the decoded text follows letter for letter, the next chunk with the same
         ends has its text there.
         """
-        if self.events - self._learned_at > _TRIES:
+        if self._events - self._learned_at > _TRIES:
             self._tries = _TRIES
         self._tries -= 1
-        self._learned_at = self.events
-        self._head, self._head_bytes = _NO_HEAD, 0
-        for name in _TEXTS:
+        self._learned_at = self._events
+        self._head, self._head_cut = _NO_HEAD, _cuts(0, 0)[0]
+        for name, dense, spaced in _TEXTS:
             text = getattr(holder, name, None)
-            key = f'"{name}":"'.encode()
-            if key not in payload:
-                key = f'"{name}": "'.encode()  # as Python's json writes it
+            if not text or len(payload) > _MOST_LEARNED_BYTES:
+                continue
+            key = dense if dense in payload else spaced
             start = payload.find(key) + len(key)
-            if not text or start < len(key) or payload.count(key) > 1 or len(payload) > _MOST_LEARNED_BYTES:
+            if start < len(key) or payload.count(key) > 1:
                 continue
             raw = text.encode("utf-8", "replace")
             end = start + len(raw)
             if len(raw) == length_bytes and payload[start:end] == raw and payload[end : end + 1] == b'"':
                 self._head = b"data: " + payload[:start]
-                self._head_bytes = len(self._head)
                 self._tail = payload[end:] + self._ending
-                self._tail_at = -len(self._tail)
+                self._head_cut, self._text_cut, self._tail_cut = _cuts(len(self._head), len(self._tail))
                 self._learned_name = name
 
 
-class _KeepingStreamMeter(StreamMeter):
-    """The same, keeping the text; it may have to hold all of an event that carries an error."""
-
-    __slots__ = ()
-
-    most_held_bytes: ClassVar[int] = EventMeter.most_held_bytes
-
-    def feed(self, data: bytes) -> bytes:
-        """Take the next bytes as ``StreamMeter`` does; its short cut is written out again, to keep the text in passing.
-
-        To call it, and then find out which way it went, took three times as long as keeping the text so does.
-        """
-        if self._idle and data[: self._head_bytes] == self._head and data[self._tail_at :] == self._tail:
-            text = data[self._head_bytes : self._tail_at]
-            if (
-                0 < len(text) < _MOST_LEARNED_BYTES
-                and _QUOTE not in text
-                and _BACKSLASH not in text
-                and _LINE_FEED not in text
-                and _CARRIAGE_RETURN not in text
-            ):
-                self.events += 1
-                self.content_events += 1
-                self._text_bytes += len(text)
-                self._keep_raw(text)
-                return data
-        return StreamMeter.feed(self, data)
-
-    def _known_until(self, data: bytes, at: int) -> int:
-        """Count events as ``StreamMeter`` does, and keep the text of each."""
-        counted = self.events
-        until = super()._known_until(data, at)
-        for _ in range(self.events - counted):
-            start = at + self._head_bytes
-            end = data.find(self._tail, start)
-            self._keep_raw(data[start:end])
-            at = end + len(self._tail)
-        return until
-
-    def _learn(self, payload: bytes, holder: Message | TextChoice, length_bytes: int) -> None:
-        """Learn as ``StreamMeter`` does, and how the text of such a chunk is kept."""
-        super()._learn(payload, holder, length_bytes)
-        assert self._kept is not None
-        self._keep_raw = self._kept.add_raw if self._learned_name in _VISIBLE else self._kept.add_raw_reasoning
-
-    def _judge(self, payload: bytes, cut: bool, sent: bool) -> int:  # noqa: FBT001 - hot path
-        verdict = super()._judge(payload, cut, sent)
-        if verdict == PASS and not cut and self._kept is not None:
-            _keep(self._kept, payload)
-        return verdict
+@lru_cache(maxsize=1 << 12)
+def _cuts(head_bytes: int, tail_bytes: int) -> tuple[slice, slice, slice]:
+    """Return what cuts head, text and tail out of a packet: few lengths there are, and many streams share them."""
+    return slice(head_bytes), slice(head_bytes, -tail_bytes), slice(-tail_bytes, None)
 
 
 def _keep(kept: KeptText, payload: bytes) -> None:
