@@ -39,6 +39,7 @@ from breakeven.wiring.ledger_upkeep import Upkeep
 from breakeven.wiring.limits import keys_of_stored
 from breakeven.wiring.pools import PoolHours
 from breakeven.wiring.shifts_told import ShiftsUnderWay
+from breakeven.wiring.stillness import Stillness
 from breakeven.wiring.telemetry import LAST_S, become_sender
 from breakeven.wiring.virtual import become_virtual
 
@@ -305,10 +306,13 @@ class _StoredKeys:
 
     def __init__(self, store: Path) -> None:
         self._store = store
+        self._still = Stillness(store, SystemClock())
         self._watch = KeysWatch(store)
         self._trouble = ""
 
     def __call__(self) -> StoredKeys | None:
+        if self._still() and not self._trouble:
+            return None
         changed = self._watch.changed()
         if self._watch.trouble != self._trouble:
             self._trouble = self._watch.trouble

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from breakeven.gateway.shift_plan import ShiftPlan, TaskShare
 from breakeven.ledger.shifts import FINISHED, ROLLED_BACK, ShiftsWatch
+from breakeven.wiring.clock import SystemClock
+from breakeven.wiring.stillness import Stillness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +22,14 @@ class ShiftsUnderWay:
     """Called, it returns the shifts when they have changed, else None."""
 
     def __init__(self, store: Path) -> None:
+        self._still = Stillness(store, SystemClock())
         self._watch = ShiftsWatch(store)
         self._trouble = ""
 
     def __call__(self) -> tuple[ShiftPlan, ...] | None:
         """Return them; None: as they were."""
+        if self._still() and not self._trouble:
+            return None
         changed = self._watch.changed()
         if self._watch.trouble != self._trouble:
             self._trouble = self._watch.trouble
