@@ -65,60 +65,61 @@ async def dial(address: Address, make: Callable[[], Connected]) -> Connected:
 
 
 async def _connect(address: Address, make: Callable[[], Connected]) -> Connected:
-    loop = asyncio.get_running_loop()
-    through = (address.proxy_host, address.proxy_port) if address.proxy_host else (address.host, address.port)
-    opened = await _open(*through)
+    """Connect to the first of the host's addresses that answers, or of its proxy's."""
+    host, port = (address.proxy_host, address.proxy_port) if address.proxy_host else (address.host, address.port)
+    attempt = _through_proxy if address.proxy_host else _directly
+    why = "it has no address"
+    for family, where in await _resolved(host, port):
+        if is_forbidden(where):
+            why = f"{where} is no address for a target: machines get their credentials there"
+            continue
+        try:
+            return await attempt(address, make, family, where)
+        except ssl.SSLError as error:
+            raise NotConnectedError(TLS_FAILED, f"{address.host}:{address.port}: {_tls_reason(error)}") from error
+        except OSError as error:  # also where there is no IPv6, or no file left
+            why = error.strerror or str(error)
+    raise NotConnectedError(CONNECT_FAILED, f"{host}:{port}: {why}")
+
+
+async def _resolved(host: str, port: int) -> list[tuple[int, str]]:
+    """Return the host's addresses, each behind its family."""
     try:
-        if address.proxy_host:
-            await _tunnel(opened, address)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise NotConnectedError(CONNECT_FAILED, f"{host} cannot be resolved: {why}") from error
+    return [(family, str(where[0])) for family, _, _, _, where in found]
+
+
+async def _directly(address: Address, make: Callable[[], Connected], family: int, where: str) -> Connected:
+    """Connect without a proxy: to leave the socket to the event loop takes half the time that one of our own does."""
+    server_hostname = address.host if address.tls else None
+    transport, connection = await asyncio.get_running_loop().create_connection(
+        make, where, address.port, family=family, ssl=address.tls, server_hostname=server_hostname
+    )
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    return connection
+
+
+async def _through_proxy(address: Address, make: Callable[[], Connected], family: int, where: str) -> Connected:
+    """Connect by the way of a proxy, at that address of it."""
+    loop = asyncio.get_running_loop()
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setblocking(False)  # noqa: FBT003 - its only form
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(opened, (where, address.proxy_port))
+        await _tunnel(opened, address)
         server_hostname = address.host if address.tls else None
         _, connection = await loop.create_connection(
             make, sock=opened, ssl=address.tls, server_hostname=server_hostname
         )
-    except ssl.SSLError as error:
-        opened.close()
-        raise NotConnectedError(TLS_FAILED, f"{address.host}:{address.port}: {_tls_reason(error)}") from error
-    except OSError as error:
-        opened.close()
-        raise NotConnectedError(CONNECT_FAILED, f"{address.host}:{address.port}: {error.strerror or error}") from error
     except BaseException:
         opened.close()
         raise
     return connection
-
-
-async def _open(host: str, port: int) -> socket.socket:
-    """Connect to the first of the host's addresses that answers."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise NotConnectedError(CONNECT_FAILED, f"{host} cannot be resolved: {why}") from error
-    why = "it has no address"
-    for family, kind, protocol, _, where in found:
-        if is_forbidden(str(where[0])):
-            why = f"{where[0]} is no address for a target: machines get their credentials there"
-            continue
-        try:
-            opened = socket.socket(family, kind, protocol)
-        except OSError as error:  # no IPv6 here, or no file left
-            why = error.strerror or str(error)
-            continue
-        try:
-            opened.setblocking(False)  # noqa: FBT003 - its only form
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(opened, where)
-        except OSError as error:
-            opened.close()
-            why = error.strerror or str(error)
-        except BaseException:
-            opened.close()
-            raise
-        else:
-            return opened
-    raise NotConnectedError(CONNECT_FAILED, f"{host}:{port}: {why}")
 
 
 async def _tunnel(opened: socket.socket, address: Address) -> None:
