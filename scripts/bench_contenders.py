@@ -165,8 +165,9 @@ def upstreams(folder: Path) -> tuple[Process, Process]:
 
 
 def contenders(folder: Path, peers: Path) -> list[Contender]:
-    """Return nginx, every peer that is installed, and our gateway."""
-    found = [_limit(folder), _vllm_router(peers), _litellm(folder, peers), _ours()]
+    """Return nginx, every peer that is installed, and our gateway: on plain routes, and in front of pools."""
+    ours = [_ours("breakeven", "gateway.yaml"), _ours("breakeven with pools", "pools.yaml")]
+    found = [_limit(folder), _vllm_router(peers), _litellm(folder, peers), *ours]
     return [contender for contender in found if contender is not None]
 
 
@@ -216,15 +217,15 @@ def _litellm(folder: Path, peers: Path) -> Contender | None:
     return Contender(name="litellm", unary=endpoint, streamed=endpoint)
 
 
-def _ours() -> Contender:
-    config = ROOT / "bench" / "gateway.yaml"
+def _ours(name: str, config_name: str) -> Contender:
+    config = ROOT / "bench" / config_name
     endpoint = Endpoint(
         command=(str(ROOT / ".venv/bin/breakeven"), "up", "--config", str(config)),
         port=9400,
         headers=("Authorization: Bearer sk-bench",),
         ledger=config.parent / "ledger" / "ledger.sqlite",
     )
-    return Contender(name="breakeven", unary=endpoint, streamed=endpoint)
+    return Contender(name=name, unary=endpoint, streamed=endpoint)
 
 
 def _program(peers: Path, name: str) -> str | None:

@@ -75,7 +75,11 @@ def test_every_key_stands_in_the_reference(kind: type[BaseModel], prefix: str) -
         assert f"\n| `{prefix}{name}` |" in text
 
 
-@pytest.mark.parametrize("path", [DOCS / "examples" / "breakeven.yaml", BENCH / "gateway.yaml"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path",
+    [DOCS / "examples" / "breakeven.yaml", BENCH / "gateway.yaml", BENCH / "pools.yaml"],
+    ids=lambda path: path.name,
+)
 def test_the_published_examples_obey_the_schema_and_the_program(path: Path) -> None:
     jsonschema.validate(read_yaml(path).data, json.loads(config_schema()), jsonschema.Draft202012Validator)
     assert read_settings(path, environment=ENVIRONMENT).file.models
