@@ -109,28 +109,28 @@ class StreamMeter(EventMeter):
         Without ``hide_usage`` that is all of them, but for a line that may become the terminator; with it whole events
         go on as they complete.  An event that is complete in ``data`` never waits.
         """
-        if self._idle:
-            if data[self._head_cut] == self._head and data[self._tail_cut] == self._tail:
-                text = data[self._text_cut]
-                if (
-                    0 < len(text) < _MOST_LEARNED_BYTES
-                    and _QUOTE not in text
-                    and _BACKSLASH not in text
-                    and _LINE_FEED not in text
-                    and _CARRIAGE_RETURN not in text
-                ):
-                    uncounted = self._uncounted
-                    uncounted += text + b"\n"
-                    if len(uncounted) > _MOST_UNCOUNTED_BYTES:
-                        self._settle()
-                    return data
-            if data[:7] == b"data: {" and data[-2:] == b"\n\n" and len(data) <= MOST_EVENT_BYTES:
-                payload = data[6:-2]
-                if _LINE_FEED not in payload and _CARRIAGE_RETURN not in payload:
-                    verdict = self._judge(payload, False, False)  # noqa: FBT003 - hot path
-                    return self._withhold(data, verdict) if verdict else data
-            return self._feed_events(data)
-        return self._feed_rest(data)
+        if not self._idle:
+            return self._feed_rest(data)
+        if data[self._head_cut] == self._head and data[self._tail_cut] == self._tail:
+            text = data[self._text_cut]
+            if (
+                0 < len(text) < _MOST_LEARNED_BYTES
+                and _QUOTE not in text
+                and _BACKSLASH not in text
+                and _LINE_FEED not in text
+                and _CARRIAGE_RETURN not in text
+            ):
+                uncounted = self._uncounted
+                uncounted += text + b"\n"
+                if len(uncounted) > _MOST_UNCOUNTED_BYTES:
+                    self._settle()
+                return data
+        if data[:7] == b"data: {" and data[-2:] == b"\n\n" and len(data) <= MOST_EVENT_BYTES:
+            payload = data[6:-2]
+            if _LINE_FEED not in payload and _CARRIAGE_RETURN not in payload:
+                verdict = self._judge(payload, False, False)  # noqa: FBT003 - hot path
+                return self._withhold(data, verdict) if verdict else data
+        return self._feed_events(data)
 
     def _feed_events(self, data: bytes) -> bytes:
         """Take a packet that begins with an event, and read whole events of the usual form as long as they last."""
