@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import answers, ledger, payloads
-from gateway.gateway import Gateway, settings, target, wait_for
+from gateway.gateway import PATIENCE_S, Gateway, settings, target, wait_for
 from gateway.load import Load, missing_and_double
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gateway.scripted import ScriptedUpstream
 
 KILLS = 20
+DRAIN_S = 30.0
+"""By default, so long answers under way may run on."""
 
 
 def whole_gateway(gateway: Gateway) -> None:
@@ -39,8 +41,14 @@ def mover(gateway: Gateway) -> None:
 
 
 def start_again(gateway: Gateway) -> None:
-    """Start what was killed, once whatever outlived it has ended by itself."""
-    wait_for(lambda: not gateway.alive(), "processes outlive the gateway's parent")
+    """Start what was killed, once whatever outlived it has ended by itself: answers under way may run on a while."""
+
+    def outliving() -> str:
+        return f"{gateway.alive()}\n{gateway.said()}"
+
+    wait_for(
+        lambda: not gateway.alive(), "processes outlive the gateway's parent", outliving, within_s=DRAIN_S + PATIENCE_S
+    )
     gateway.start()
 
 
