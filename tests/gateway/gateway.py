@@ -248,11 +248,9 @@ def running_gateway(folder: Path, configured: Settings, rate_cards: Settings | N
         started.kill()
 
 
-def wait_for(
-    condition: Callable[[], bool], what: str, why: Callable[[], str] = str, *, within_s: float = PATIENCE_S
-) -> None:
+def wait_for(condition: Callable[[], bool], what: str, why: Callable[[], str] = str) -> None:
     """Wait until a condition holds; say what did not come when it does not."""
-    until = time.monotonic() + within_s
+    until = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < until, f"{what}\n{why()}"
         time.sleep(0.01)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import answers, ledger, payloads
-from gateway.gateway import PATIENCE_S, Gateway, settings, target, wait_for
+from gateway.gateway import Gateway, settings, target, wait_for
 from gateway.load import Load, missing_and_double
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from gateway.scripted import ScriptedUpstream
 
 KILLS = 20
-DRAIN_S = 30.0
-"""By default, so long answers under way may run on."""
 
 
 def whole_gateway(gateway: Gateway) -> None:
@@ -41,14 +39,12 @@ def mover(gateway: Gateway) -> None:
 
 
 def start_again(gateway: Gateway) -> None:
-    """Start what was killed, once whatever outlived it has ended by itself: answers under way may run on a while."""
+    """Start what was killed, once whatever outlived it has ended by itself."""
 
     def outliving() -> str:
         return f"{gateway.alive()}\n{gateway.said()}"
 
-    wait_for(
-        lambda: not gateway.alive(), "processes outlive the gateway's parent", outliving, within_s=DRAIN_S + PATIENCE_S
-    )
+    wait_for(lambda: not gateway.alive(), "processes outlive the gateway's parent", outliving)
     gateway.start()
 
 
