@@ -93,7 +93,7 @@ async def _resolved(host: str, port: int) -> list[tuple[int, str]]:
 
 
 async def _directly(address: Address, make: Callable[[], Connected], family: int, where: str) -> Connected:
-    """Connect without a proxy: to leave the socket to the event loop takes half the time that one of our own does."""
+    """Connect without a proxy: to leave the socket to the event loop takes a third less time than one of our own."""
     server_hostname = address.host if address.tls else None
     transport, connection = await asyncio.get_running_loop().create_connection(
         make, where, address.port, family=family, ssl=address.tls, server_hostname=server_hostname
