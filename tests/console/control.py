@@ -133,7 +133,7 @@ class Control:
         with open(handle, "wb", closefd=False) as file:
             file.write(msgspec.msgpack.encode(plan))
         parent = os.getpid() if parent is None else parent
-        command = [sys.executable, "-P", "-m", "breakeven.wiring.console", str(handle), origin, str(parent)]
+        command = [sys.executable, "-P", "-m", "breakeven.wiring.console", str(handle), str(parent), origin]
         self.process = subprocess.Popen(command, pass_fds=[handle], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         os.close(handle)
         self._listener = threading.Thread(target=self._listen, daemon=True)

@@ -54,9 +54,9 @@ def test_a_plan_has_references_and_names_in_place_of_secrets_and_values(tmp_path
 
 
 BECOME = """
-import sys
+import os, sys
 from breakeven.wiring.console import become_control
-become_control(sys.stdin.buffer.read(), "[null,null,null,null]")
+become_control("[null,null,null,null]", sys.stdin.buffer.read(), os.getppid())
 """
 
 

@@ -171,14 +171,20 @@ def test_an_engine_that_is_killed_is_started_again(run: Any, model: Path) -> Non
     assert engine.stop() == 0
 
 
-def test_an_engine_whose_keeper_is_killed_ends_too(run: Any, model: Path) -> None:
+@pytest.mark.parametrize("is_ready", [True, False], ids=["ready", "just started"])
+def test_an_engine_whose_keeper_is_killed_ends_too(run: Any, model: Path, is_ready: bool) -> None:
     engine = run("llama.cpp", model, "--port", _free_port(), "--threads", 1)
     process = int(engine.await_line(r"started as process (\d+)")[1])
-    engine.await_line("is ready")
+    if is_ready:
+        engine.await_line("is ready")
     handle = os.pidfd_open(process)
-    engine.stop(signal.SIGKILL)
-    assert select.select([handle], [], [], WAIT_S)[0], "readable once it has ended"
-    os.close(handle)
+    engine.process.kill()
+    try:
+        assert select.select([handle], [], [], WAIT_S)[0], "readable once it has ended"
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
 
 
 def test_a_key_is_asked_for_and_stands_in_no_argument(run: Any, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,11 @@ class Gateway:
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
+        self.begin()
+        wait_for(self._serves, "the gateway does not serve", self._why)
+
+    def begin(self) -> None:
+        """Start it, and do not wait."""
         if self._process is not None:
             self.wait()
         command = [sys.executable, "-m", "breakeven", "up", "--config", str(self.folder / "breakeven.yaml")]
@@ -122,7 +127,6 @@ class Gateway:
             start_new_session=True,
         )
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
-        wait_for(self._serves, "the gateway does not serve", self._why)
 
     def workers(self) -> list[int]:
         """The processes that serve."""

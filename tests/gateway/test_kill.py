@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import answers, ledger, payloads
-from gateway.gateway import Gateway, settings, target, wait_for
+from gateway.gateway import Gateway, Settings, free_port, settings, target, wait_for
 from gateway.load import Load, missing_and_double
 
 if TYPE_CHECKING:
@@ -38,14 +38,13 @@ def mover(gateway: Gateway) -> None:
     os.kill(gateway.mover(), signal.SIGKILL)
 
 
-def start_again(gateway: Gateway) -> None:
-    """Start what was killed, once whatever outlived it has ended by itself."""
+def wait_until_all_have_ended(gateway: Gateway) -> None:
+    """Wait until whatever outlived the gateway's parent has ended by itself."""
 
     def outliving() -> str:
         return f"{gateway.alive()}\n{gateway.said()}"
 
     wait_for(lambda: not gateway.alive(), "processes outlive the gateway's parent", outliving)
-    gateway.start()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,8 @@ def test_no_whole_answer_is_lost_or_kept_twice(
             moment = 30 + 37 * number % 170  # every time at another moment of the spool's life
             load.run(moment, lambda: victim(gateway))
             if victim in (whole_gateway, parent):
-                start_again(gateway)
+                wait_until_all_have_ended(gateway)
+                gateway.start()
         gateway.mover()  # one that was killed a moment ago is there again
         assert gateway.stop() == 0
     finally:
@@ -84,6 +84,26 @@ def test_no_whole_answer_is_lost_or_kept_twice(
     sums = [sum(row[name] for row in rows) for name in ledger.SUMS]
     assert ledger.hourly_sums(gateway.store) == (len(rows), *sums), "the roll-ups tell something else than the rows"
     assert len(load.whole) >= kills * 30
+
+
+@pytest.mark.parametrize("count", range(2, 8))
+def test_nothing_outlives_a_parent_that_dies_as_it_starts(
+    tmp_path: Path, upstream: ScriptedUpstream, count: int
+) -> None:
+    beside: Settings = {
+        "control": {"port": free_port()},
+        "alerts": {"to": {"ops": {"webhook": upstream.url("ops")}}},
+        "batches": {"slots": 2},
+    }
+    route = {"load": {"targets": ["load"]}}
+    gateway = Gateway(tmp_path, settings({"load": target(upstream.url("load"))}, route, workers=2, **beside))
+    try:
+        gateway.begin()
+        wait_for(lambda: len(gateway.alive()) >= count, "its processes do not start", gateway.said)
+        parent(gateway)  # one of them has just been forked, and may not have asked for anything yet
+        wait_until_all_have_ended(gateway)
+    finally:
+        gateway.kill()
 
 
 def test_a_kill_that_tears_the_spools_last_write_costs_no_row_before_it(

@@ -255,8 +255,8 @@ def test_signals_of_live_answers_are_outcomes_and_none_is_a_success(shadow: Star
         (two, "schema_valid"): (1, *told, None),
         (two, "http_check"): (1, *told, 0.25),
     }
-    asked = upstream.calls("check")[0].json
-    assert (asked["model"], asked["answer"]) == ("m", "I'm sorry, but I can't help with that.")
+    asked = {(call.json["request_id"], call.json["model"], call.json["answer"]) for call in upstream.calls("check")}
+    assert asked == {(one, "m", "I'm sorry, but I can't help with that."), (two, "m", '{"due": 3}')}
     assert not upstream.calls("candidate")
 
 

@@ -60,8 +60,8 @@ class Beside(NamedTuple):
     plan: Callable[[Snapshot], bytes]
     """What it is told; empty where there is to be none."""
 
-    run: Callable[[bytes], None]
-    """What it does with that, until SIGTERM or the supervisor's end."""
+    run: Callable[[bytes, int], None]
+    """What it does with that and the supervisor's process number, until SIGTERM or the supervisor's end."""
 
     last_s: float = 0.0
     """How long it may go on after the mover's end; 0: it is killed, since what it writes it writes whole."""
@@ -89,17 +89,18 @@ class Supervisor:
         *,
         clock: Clock,
         work: Callable[[Snapshot, int, socket.socket, socket.socket], None],
-        move: Callable[[Snapshot], None],
+        move: Callable[[Snapshot, int], None],
         watched: Watched,
         beside: Sequence[Beside],
         reread: Callable[[], Snapshot],
     ) -> None:
         """Take what the processes do.
 
-        ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot)`` the mover until SIGTERM; both
-        begin with the signals of ``_WAKING`` blocked, so that none is lost before they are ready for it.  ``watched``
-        is asked twice a second.  ``beside`` are the control plane and the like.  ``reread()`` reads the
-        settings again, and raises ``UnusableError``.
+        ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot, pid)`` the mover until SIGTERM or
+        the end of process ``pid``, which is the supervisor's: a child that asked for its parent's might be told that
+        of whoever inherited it.  Both begin with the signals of ``_WAKING`` blocked, so that none is lost before they
+        are ready for it.  ``watched`` is asked twice a second.  ``beside`` are the control plane and the like.
+        ``reread()`` reads the settings again, and raises ``UnusableError``.
         """
         self._snapshot = snapshot
         self._clock = clock
@@ -108,6 +109,7 @@ class Supervisor:
         self._keys, self._drained, self._shifts = watched
         self._beside = beside
         self._reread = reread
+        self._pid = os.getpid()
         self._standing: dict[Beside, int] = {}
         self._out_of_service: tuple[str, ...] = ()
         self._under_way: tuple[ShiftPlan, ...] = ()
@@ -203,7 +205,7 @@ class Supervisor:
             self._listening.close()  # or clients would still be let in, and not served, while it empties the spool
             for line in self._lines.values():
                 line.close()
-            self._move(self._snapshot)
+            self._move(self._snapshot, self._pid)
 
         return self._fork(move)
 
@@ -212,7 +214,7 @@ class Supervisor:
         for item in self._beside:
             plan = item.plan(self._snapshot)
             if plan and item not in self._standing:
-                self._standing[item] = self._fork(partial(item.run, plan))
+                self._standing[item] = self._fork(partial(item.run, plan, self._pid))
 
     def _fork(self, run: Callable[[], None]) -> int:
         pid = os.fork()

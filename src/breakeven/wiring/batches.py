@@ -1,7 +1,6 @@
 """Starts the process of files and batches: ``become_batches`` turns a fork of the supervisor into it.
 
-A fresh interpreter imports what that needs alone, and reads its plan, credentials of a provider included, from an
-anonymous memory file, as the gateway does.
+Its plan holds the credentials of a provider.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from breakeven.batches.plan import BatchesPlan, ProviderPlan
+from breakeven.wiring.becoming import become, begin, reached
 
 if TYPE_CHECKING:
     from breakeven.catalog.rate_card import PriceList
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 FOLDER_NAME: Final = "batches"
 """In the ledger's folder."""
-
-NICENESS: Final = 10
-"""On a busy core it may wait: no request for a model does, for it."""
 
 LAST_S: Final = 3.0
 """How long it may take to end."""
@@ -91,23 +88,14 @@ def _provider_plan(entry: BatchProviderEntry, snapshot: Snapshot) -> ProviderPla
     )
 
 
-def _reached(host: str) -> str:
-    """Return where a gateway is reached from its own machine that listens on that host."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
-
-
-def become_batches(secret: str, host: str, port: int, plan: bytes) -> NoReturn:
+def become_batches(secret: str, host: str, port: int, plan: bytes, parent_pid: int) -> NoReturn:
     """Turn a fork of the supervisor into that process.
 
     ``secret`` vouches for its requests in the name of a key; host and port are those on which the gateway listens;
     ``plan`` is a ``BatchesPlan`` as msgpack.
     """
-    handle = os.memfd_create("breakeven-batches", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(msgspec.msgpack.encode((secret, _reached(host), port, plan)))
-    os.nice(NICENESS)
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.batches", str(handle), str(os.getppid())]
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+    told = msgspec.msgpack.encode((secret, reached(host), port, plan))
+    become("breakeven.wiring.batches", told, parent_pid)
 
 
 def serve_batches(plan: BatchesPlan, secret: str, parent_pid: int) -> None:
@@ -138,11 +126,8 @@ async def _serve(plan: BatchesPlan, secret: str, goes_on: object) -> None:
 
 def main(handle: int, parent_pid: int) -> int:
     """Run the process whose plan is in that memory file."""
-    with open(handle, "rb") as file:
-        file.seek(0)
-        secret, host, port, content = msgspec.msgpack.decode(file.read(), type=tuple[str, str, int, bytes])
+    secret, host, port, content = begin(handle, tuple[str, str, int, bytes])
     plan = msgspec.msgpack.decode(content, type=BatchesPlan)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     serve_batches(msgspec.structs.replace(plan, host=host, port=port), secret, parent_pid)
     return 0
 

@@ -1,14 +1,12 @@
 """Starts the process that asks nodes golden prompts, beside the gateway and off its way.
 
-``become_canaries`` turns a fork of the supervisor into it: a fresh interpreter that imports what this needs alone, and
-reads its plan, the nodes' keys included, from an anonymous memory file.  What it says of nodes, the supervisor reads
-(``console.canaries``).  Killed at any moment, the next one goes on from there.  It has little to do, and no low
-priority: engines that its commands start would inherit that.
+``become_canaries`` turns a fork of the supervisor into it.  Its plan holds the nodes' keys.  What it says of nodes, the
+supervisor reads (``console.canaries``).  Killed at any moment, the next one goes on from there.  It has little to do,
+and no low priority: engines that its commands start would inherit that.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -16,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import msgspec
+from breakeven.wiring.becoming import become, begin
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
@@ -29,13 +27,9 @@ MOST_AT_ONCE: Final = 64
 """Nodes that are asked at a time."""
 
 
-def become_canaries(plan: bytes) -> NoReturn:
+def become_canaries(plan: bytes, parent_pid: int) -> NoReturn:
     """Turn a fork of the supervisor into that process; ``plan`` is a ``CanariesPlan`` as msgpack."""
-    handle = os.memfd_create("breakeven-canaries", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(plan)
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.canaries", str(handle), str(os.getppid())]
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+    become("breakeven.wiring.canaries", plan, parent_pid, niceness=0)
 
 
 def watch(plan: CanariesPlan, parent_pid: int, clock: Clock, stop: Event) -> None:
@@ -62,10 +56,7 @@ def main(handle: int, parent_pid: int) -> int:
     from breakeven.wiring.canary_plan import CanariesPlan
     from breakeven.wiring.clock import SystemClock
 
-    with open(handle, "rb") as file:
-        file.seek(0)
-        plan = msgspec.msgpack.decode(file.read(), type=CanariesPlan)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    plan = begin(handle, CanariesPlan)
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     for number in (signal.SIGINT, signal.SIGHUP):  # of a terminal: the supervisor sees to them

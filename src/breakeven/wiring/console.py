@@ -1,7 +1,6 @@
 """Starts the control plane: ``become_control`` turns a fork of the supervisor into it, ``serve_control`` runs there.
 
-A fresh interpreter imports the control plane alone, and reads its plan from an anonymous memory file, as the gateway
-does.  The plan holds no secrets, but argument lists are for everybody to read, and so is what stands in them.
+Its plan holds no secrets, and is no argument all the same: those are for everybody to read.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import msgspec
-
 from breakeven.console.plan import ControlPlan, Role, ShownModel, ShownTarget, Token
+from breakeven.wiring.becoming import become, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,9 +37,6 @@ RETRY_S: Final = 5.0
 
 ENDING_S: Final = 5.0
 """How long a process that has closed its output may take to end."""
-
-NICENESS: Final = 10
-"""On a busy core it may wait: no request for a model does, for it."""
 
 _RELOADING: Final = threading.Lock()
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -91,17 +86,12 @@ def control_plan(settings: Settings, entry: ControlEntry) -> ControlPlan:
     )
 
 
-def become_control(plan: bytes, origin: str) -> NoReturn:
+def become_control(origin: str, plan: bytes, parent_pid: int) -> NoReturn:
     """Turn a fork of the supervisor into the control plane; ``plan`` is a ``ControlPlan`` as msgpack.
 
     ``origin`` is where the settings are, as ``wiring.reread`` takes it.
     """
-    handle = os.memfd_create("breakeven-control", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(plan)
-    os.nice(NICENESS)
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.console", str(handle), origin, str(os.getppid())]
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+    become("breakeven.wiring.console", plan, parent_pid, [origin])
 
 
 def serve_control(plan: ControlPlan, origin: str, parent_pid: int) -> None:
@@ -236,15 +226,11 @@ def _reload(origin: str, parent_pid: int) -> str:
     return ""
 
 
-def main(handle: int, origin: str, parent_pid: int) -> int:
+def main(handle: int, parent_pid: int, origin: str) -> int:
     """Run the control plane whose plan is in that memory file."""
-    with open(handle, "rb") as file:
-        file.seek(0)
-        plan = msgspec.msgpack.decode(file.read(), type=ControlPlan)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    serve_control(plan, origin, parent_pid)
+    serve_control(begin(handle, ControlPlan), origin, parent_pid)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

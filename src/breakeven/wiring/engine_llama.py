@@ -21,10 +21,12 @@ _LOOK_S: Final = 0.5
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to serve, and how."""
+    """What to serve, how, and for whom."""
 
     model: str
     settings: EngineSettings
+    keeper_pid: int
+    """The process that started it, without which it ends."""
 
 
 def main() -> int:
@@ -32,11 +34,10 @@ def main() -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    keeper = os.getppid()
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     try:
         with running_engine(Path(order.model), order.settings):
-            while not stop.wait(_LOOK_S) and os.getppid() == keeper:
+            while not stop.wait(_LOOK_S) and os.getppid() == order.keeper_pid:
                 pass
     except BreakevenError as error:
         sys.stderr.write(f"breakeven: {error}\n")

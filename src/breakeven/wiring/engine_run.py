@@ -230,7 +230,7 @@ def _embedded(launch: Launch, keeping: Keeping) -> _Start:
         host=launch.host,
         port=launch.port,
     )
-    order = msgspec.json.encode(Order(model=launch.model, settings=settings))
+    order = msgspec.json.encode(Order(model=launch.model, settings=settings, keeper_pid=os.getpid()))
     return _Start((sys.executable, "-P", "-m", "breakeven.wiring.engine_llama"), environment_with({}), order)
 
 

@@ -31,6 +31,7 @@ from breakeven.gateway.snapshot import Snapshot, StoredKeys
 from breakeven.ledger.keys import KeysWatch, keys_were_made
 from breakeven.wiring import batches, trials
 from breakeven.wiring.alerts import become_alerts
+from breakeven.wiring.becoming import NICENESS, begin, in_memory
 from breakeven.wiring.canaries import become_canaries
 from breakeven.wiring.clock import SystemClock, current_s
 from breakeven.wiring.console import become_control
@@ -61,19 +62,13 @@ MANY_ROWS: Final = 5_000
 MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": 4 << 20, "MALLOC_TRIM_THRESHOLD_": 8 << 20}
 """How glibc keeps memory: without, each body of 64 KiB is given back to the system and fetched again, page by page."""
 
-MOVER_NICENESS: Final = 10
-"""The mover may wait: on a busy core it gets a tenth of what a worker gets, and catches up later."""
-
-
 _STOP: Final = frozenset({signal.SIGTERM})
 _log = logging.getLogger("breakeven.gateway")
 
 
 def hand_over(snapshot: Snapshot, origin: Origin) -> NoReturn:
     """Become the gateway: this process keeps its number, and nothing else; ``origin`` is where to read again."""
-    handle = os.memfd_create("breakeven-snapshot", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(msgspec.msgpack.encode(snapshot))
+    handle = in_memory(msgspec.msgpack.encode(snapshot))
     command = [sys.executable, "-P", "-m", "breakeven.wiring.gateway", str(handle), origin.as_text()]
     sys.stdout.flush()
     sys.stderr.flush()
@@ -86,11 +81,7 @@ def serve(handle: int, origin: str) -> int:
     """Run the gateway whose snapshot is in that memory file; ``origin`` is where its settings are.  Return the code."""
     from breakeven.gateway.supervisor import AddressInUseError, Supervisor, Watched
 
-    with open(handle, "rb") as file:
-        file.seek(0)
-        snapshot = msgspec.msgpack.decode(file.read(), type=Snapshot)
-    snapshot = replace(snapshot, behalf=secrets.token_hex(32))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    snapshot = replace(begin(handle, Snapshot), behalf=secrets.token_hex(32))
     try:
         lock = _lock(snapshot.ledger)
     except OSError as error:
@@ -134,7 +125,7 @@ def _beside(snapshot: Snapshot, origin: str) -> tuple[Beside, ...]:
     from breakeven.gateway.supervisor import Beside
 
     return (
-        Beside(plan=lambda settings: settings.control, run=lambda plan: become_control(plan, origin)),
+        Beside(plan=lambda settings: settings.control, run=partial(become_control, origin)),
         Beside(plan=lambda settings: settings.telemetry, run=become_sender, last_s=LAST_S + 1),
         Beside(
             plan=lambda settings: settings.batches,
@@ -199,14 +190,13 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
     ).run(listening, line)
 
 
-def _move(snapshot: Snapshot) -> None:
+def _move(snapshot: Snapshot, supervisor_pid: int) -> None:
     """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
-    os.nice(MOVER_NICENESS)
+    os.nice(NICENESS)
     plan = snapshot.ledger
     mover = open_mover(_place(plan), snapshot.price_lists, _resolve, tells=bool(snapshot.telemetry))
     upkeep = Upkeep(Path(plan.store), plan.keep_days)
     hours = PoolHours(Path(plan.store), plan.pools)
-    supervisor = os.getppid()
     trouble = ""
     while True:
         moved = mover.step()
@@ -220,7 +210,7 @@ def _move(snapshot: Snapshot) -> None:
         for said in (upkeep.poll(current_s()), hours.poll(current_s())):
             if said:
                 _log.warning("%s", said)
-        if signal.sigtimedwait(_STOP, IDLE_S) or os.getppid() != supervisor:
+        if signal.sigtimedwait(_STOP, IDLE_S) or os.getppid() != supervisor_pid:
             break
     upkeep.stop()
     mover.drain()

@@ -1,7 +1,6 @@
 """Starts the sender of telemetry: ``become_sender`` turns a fork of the supervisor into it, ``send`` runs there.
 
-A fresh interpreter imports what that needs alone, and reads its plan, which holds credentials of the receiver, from an
-anonymous memory file, as the gateway does.
+Its plan holds credentials of the receiver.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import msgspec
-
 from breakeven.telemetry.plan import Place, TelemetryPlan
+from breakeven.wiring.becoming import become, begin
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
@@ -29,9 +27,6 @@ LAST_S: Final = 5.0
 
 LOOK_S: Final = 1.0
 """How often it looks whether the gateway still lives while it waits."""
-
-NICENESS: Final = 10
-"""On a busy core it may wait: no request for a model does, for it."""
 
 _STOP: Final = frozenset({signal.SIGTERM})
 _log = logging.getLogger("breakeven.telemetry")
@@ -76,14 +71,9 @@ def telemetry_plan(settings: Settings, entry: TelemetryEntry) -> TelemetryPlan:
     )
 
 
-def become_sender(plan: bytes) -> NoReturn:
+def become_sender(plan: bytes, parent_pid: int) -> NoReturn:
     """Turn a fork of the supervisor into the sender; ``plan`` is a ``TelemetryPlan`` as msgpack."""
-    handle = os.memfd_create("breakeven-telemetry", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(plan)
-    os.nice(NICENESS)
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.telemetry", str(handle), str(os.getppid())]
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+    become("breakeven.wiring.telemetry", plan, parent_pid)
 
 
 class _Line:
@@ -167,11 +157,7 @@ def _instance(folder: Path) -> str:
 
 def main(handle: int, parent_pid: int) -> int:
     """Run the sender whose plan is in that memory file."""
-    with open(handle, "rb") as file:
-        file.seek(0)
-        plan = msgspec.msgpack.decode(file.read(), type=TelemetryPlan)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    send(plan, parent_pid)
+    send(begin(handle, TelemetryPlan), parent_pid)
     return 0
 
 

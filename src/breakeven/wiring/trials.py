@@ -1,7 +1,6 @@
 """Starts the process of trials: ``become_trials`` turns a fork of the supervisor into it.
 
-A fresh interpreter imports what that needs alone, and reads its plan, secrets included, from an anonymous memory file,
-as the gateway does.
+Its plan holds secrets of checks, and the one that seals texts.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import msgspec
 
 from breakeven.gateway.copy_plan import CopyRule
 from breakeven.trials.plan import JudgePlan, KnownTarget, ShadowPlan, SignalsPlan, TextsPlan, TrialsPlan
+from breakeven.wiring.becoming import become, begin, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from breakeven.settings.trials import JudgeEntry, ShadowEntry, SignalsEntry, TrialsEntry
     from breakeven.settings.verify import HttpCheckEntry
     from breakeven.trials.polled import Polled
-
-NICENESS: Final = 10
-"""On a busy core it may wait: no client does, for it."""
 
 LAST_S: Final = 3.0
 """How long it may take to end."""
@@ -166,23 +163,14 @@ def schema_check() -> SchemaCheck | None:
     return keeps_to
 
 
-def become_trials(secret: str, host: str, port: int, plan: bytes) -> NoReturn:
+def become_trials(secret: str, host: str, port: int, plan: bytes, parent_pid: int) -> NoReturn:
     """Turn a fork of the supervisor into that process.
 
     ``secret`` vouches for its requests in the name of a key; host and port are those on which the gateway listens;
     ``plan`` is a ``TrialsPlan`` as msgpack.
     """
-    handle = os.memfd_create("breakeven-trials", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(msgspec.msgpack.encode((secret, _reached(host), port, plan)))
-    os.nice(NICENESS)
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.trials", str(handle), str(os.getppid())]
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
-
-
-def _reached(host: str) -> str:
-    """Return where a gateway is reached from its own machine that listens on that host."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
+    told = msgspec.msgpack.encode((secret, reached(host), port, plan))
+    become("breakeven.wiring.trials", told, parent_pid)
 
 
 def polled_of(plan: TrialsPlan) -> tuple[Polled, ...]:
@@ -219,11 +207,8 @@ def main(handle: int, parent_pid: int) -> int:
     """Run the process whose plan is in that memory file."""
     from breakeven.errors import InputError
 
-    with open(handle, "rb") as file:
-        file.seek(0)
-        secret, host, port, content = msgspec.msgpack.decode(file.read(), type=tuple[str, str, int, bytes])
+    secret, host, port, content = begin(handle, tuple[str, str, int, bytes])
     plan = msgspec.msgpack.decode(content, type=TrialsPlan)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         serve_trials(replace(plan, host=host, port=port), secret, parent_pid)
     except InputError as error:

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from breakeven.errors import BreakevenError
+from breakeven.wiring.becoming import become, begin
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
     from breakeven.settings import Settings
     from breakeven.studies.virtual.plan import VirtualPlan
-
-NICENESS: Final = 10
-"""On a busy core it may wait: no request for a model does, for it."""
 
 LOOK_S: Final = 1.0
 """How often it looks whether an hour has closed, and whether the gateway still lives."""
@@ -53,14 +51,9 @@ def virtual_plan(settings: Settings) -> bytes:
     return msgspec.msgpack.encode(plan)
 
 
-def become_virtual(plan: bytes) -> NoReturn:
-    """Turn a fork of the supervisor into that process; a fresh interpreter carries nothing of the gateway."""
-    handle = os.memfd_create("breakeven-virtual", 0)  # inherited over exec, unlike with MFD_CLOEXEC
-    with open(handle, "wb", closefd=False) as file:
-        file.write(plan)
-    os.nice(NICENESS)
-    command = [sys.executable, "-P", "-m", "breakeven.wiring.virtual", str(handle), str(os.getppid())]
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter and module
+def become_virtual(plan: bytes, parent_pid: int) -> NoReturn:
+    """Turn a fork of the supervisor into that process; ``plan`` is a ``VirtualPlan`` as msgpack."""
+    become("breakeven.wiring.virtual", plan, parent_pid)
 
 
 def work_out_hours(plan: VirtualPlan, parent_pid: int, clock: Clock) -> None:
@@ -95,11 +88,7 @@ def main(handle: int, parent_pid: int) -> int:
     from breakeven.studies.virtual.plan import VirtualPlan
     from breakeven.wiring.clock import SystemClock
 
-    with open(handle, "rb") as file:
-        file.seek(0)
-        plan = msgspec.msgpack.decode(file.read(), type=VirtualPlan)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    work_out_hours(plan, parent_pid, SystemClock())
+    work_out_hours(begin(handle, VirtualPlan), parent_pid, SystemClock())
     return 0
 
 
