@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from breakeven.console.drained import set_drained
 from breakeven.ledger.keys import KeyLimits, create_key
 from breakeven.wiring.clock import SystemClock
 from gateway import answers, messages_payloads, payloads
@@ -21,13 +22,15 @@ from gateway.test_faults import FAILURES
 from gateway.wire import CutOffError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gateway.answers import Answer
     from gateway.gateway import Gateway
     from gateway.scripted import Call, ScriptedUpstream
     from gateway.wire import Reply
+
+    Start = Callable[..., Gateway]
 
 SECRET = "patient-7f3a has gout"  # noqa: S105 - what must not get out
 MARKED_KEY, TAGGED_KEY = "sk-be-marked", "sk-be-tagged"
@@ -249,6 +252,37 @@ def _settled(gateway: Gateway) -> None:
 def _calls(outside: ScriptedUpstream) -> list[Call]:
     """Everything that was asked outside."""
     return [call for place in ("outside", "claude", "check", "vectors") for call in outside.calls(place)]
+
+
+def test_a_target_that_leaves_service_between_two_attempts_leaves_nothing_to_others_that_may_not_have_it(
+    start_gateway: Start, upstream: ScriptedUpstream, outside: ScriptedUpstream
+) -> None:
+    targets = {
+        "inside": target(upstream.url("leaves"), sensitivities=["local-only"]),
+        "outside": target(outside.url("outside")),
+    }
+    configured = settings(targets, {"m": {"targets": ["inside", "outside"]}})
+    configured["keys"][0]["quota"] = {"parallel": 1}
+    gateway = start_gateway(configured)
+    before = outside.connection_count
+
+    def leave(call: Call) -> None:
+        set_drained(gateway.ledger_folder, "inside", out=True)
+        answers.failure(503, "retry-after: 2")(call)
+
+    def is_back() -> bool:
+        with gateway.line() as line:
+            return line.chat(payloads.request("m"), **MARKS["header"]).status == 200
+
+    upstream.script("leaves", leave, answers.whole())
+    with gateway.line() as line:
+        reply = line.chat(payloads.request("m"), **MARKS["header"])
+    assert (reply.status, reply.code) == (503, "out_of_service")
+    assert outside.connection_count == before
+    assert len(upstream.calls("leaves")) == 1
+    set_drained(gateway.ledger_folder, "inside", out=False)
+    wait_for(is_back, "the request still holds its place among the key's, or the target is not asked again")
+    assert outside.connection_count == before
 
 
 @pytest.mark.parametrize("name", FEATURES)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway import answers, payloads
 from gateway.payloads import ASKING, TOLD
+from gateway.wire import Line, chat_bytes
 
 if TYPE_CHECKING:
     from gateway.answers import Answer
     from gateway.gateway import Gateway
-    from gateway.scripted import ConnectProxy, ScriptedUpstream
+    from gateway.scripted import Call, ConnectProxy, ScriptedUpstream
 
 
 # What goes out, and how answers are framed
@@ -120,6 +122,35 @@ def test_a_target_is_reached_over_tls_when_its_authority_vouches_for_it(
         assert line.chat(payloads.request("secure")).json == payloads.completion()
         assert line.chat(payloads.request("secure", **ASKING)).body == b"".join(payloads.stream(5, TOLD))
     assert len({call.connection.number for call in secure_upstream.calls("secure")}) == 1
+
+
+@pytest.mark.parametrize("model", ["secure", "tunnelled"])
+@pytest.mark.parametrize("framing", ["chunked", "close", "length"])
+def test_a_target_that_hangs_up_behind_its_answer_costs_a_slow_client_none_of_it(
+    gateway: Gateway, secure_upstream: ScriptedUpstream, model: str, framing: str
+) -> None:
+    if framing == "length":
+        answer = answers.whole(payloads.completion("z" * 120_000))
+    else:
+        big = [payloads.event(payloads.chunk({"content": "z" * 8000}))] * 15
+        answer = answers.stream([*big, *payloads.stream(5, TOLD)], framing=framing)
+
+    def answer_and_hang_up(call: Call) -> None:
+        answer(call)
+        call.close()
+
+    secure_upstream.script(model, answer_and_hang_up)
+    with Line(gateway.port, receive_buffer_bytes=4096) as line:
+        line.send(chat_bytes(payloads.request(model, stream=framing != "length")))
+        line.head()
+        (call,) = secure_upstream.calls(model)
+        assert call.over.wait(5)
+        time.sleep(0.2)  # as long as the gateway needs to see that the target has hung up
+        received = line.until(b"\r\n0\r\n\r\n")
+    assert received.count(b"z") == 120_000
+    assert (b"[DONE]" in received) == (framing != "length")
+    row = gateway.row(line.request_id)
+    assert (row["outcome"], row["failure"]) == ("ok", None)
 
 
 def test_a_target_is_reached_through_a_proxy_which_sees_only_its_name(

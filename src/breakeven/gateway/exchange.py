@@ -343,9 +343,15 @@ class Exchange(Choosing):
         return True
 
     def _again(self) -> None:
-        """Send the request again after a pause."""
-        index, reason = self.choose(self.asked(), self.tried)
-        self._attempt(index, reason)
+        """Send the request again after a pause; nobody may take it any more if those that could are out of service."""
+        asked = self.asked()
+        index, reason = self.choose(asked, self.tried)
+        if index >= 0:
+            self._attempt(index, reason)
+            return
+        if self.holding is not None:
+            self.holding.end()
+        self.turned_away(self.route.refusal(asked))
 
     def keep(self, outcome: int, failure: str, reading: Reading, *, status: int, last: bool = True) -> None:
         """Hand the row of this attempt to the recorder; with the last one the answer is released."""

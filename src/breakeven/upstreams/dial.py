@@ -98,6 +98,7 @@ async def _directly(address: Address, make: Callable[[], Connected], family: int
     transport, connection = await asyncio.get_running_loop().create_connection(
         make, where, address.port, family=family, ssl=address.tls, server_hostname=server_hostname
     )
+    _pause_below_tls(transport)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     return connection
 
@@ -113,13 +114,24 @@ async def _through_proxy(address: Address, make: Callable[[], Connected], family
         await loop.sock_connect(opened, (where, address.proxy_port))
         await _tunnel(opened, address)
         server_hostname = address.host if address.tls else None
-        _, connection = await loop.create_connection(
+        transport, connection = await loop.create_connection(
             make, sock=opened, ssl=address.tls, server_hostname=server_hostname
         )
+        _pause_below_tls(transport)
     except BaseException:
         opened.close()
         raise
     return connection
+
+
+def _pause_below_tls(transport: asyncio.Transport) -> None:
+    """Have a connection that is paused read nothing from its socket either, where it is encrypted.
+
+    Else TLS reads on, up to 256 KiB, and throws that away when it sees that the target has hung up.
+    """
+    limit = getattr(transport, "set_read_buffer_limits", None)
+    if limit is not None:
+        limit(1)
 
 
 async def _tunnel(opened: socket.socket, address: Address) -> None:
