@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from breakeven.gateway.relay import Relay
 from gateway import answers, payloads
 from gateway.gateway import TIMEOUTS, settings, target
 from gateway.wire import events
@@ -155,6 +157,36 @@ def test_a_stream_that_cannot_go_on_ends_in_an_error_and_never_in_done(
     assert b"[DONE]" not in reply.body
     assert json.loads(events(reply.body)[-1])["error"]["code"] == "connection_lost"
     assert gateway.row(reply.request_id)["outcome"] == "cut"
+
+
+@pytest.mark.parametrize("fault", [answers.close, answers.reset, answers.broken_framing, answers.silent])
+@pytest.mark.parametrize("model", ["going-on", "forbidden"])
+def test_a_stream_that_has_said_that_it_is_over_is_whole_whatever_becomes_of_its_connection(
+    start_gateway: Start, upstream: ScriptedUpstream, model: str, fault: Any
+) -> None:
+    gateway = start_gateway(_continuing(upstream))
+    upstream.script("a", answers.stream(payloads.stream(2, payloads.TOLD), then=fault))
+    upstream.script("b", answers.whole())
+    with gateway.line() as line:
+        reply = line.chat(payloads.request(model, **payloads.ASKING))
+    assert reply.body == b"".join(payloads.stream(2, payloads.TOLD))
+    row = gateway.row(reply.request_id)
+    assert (row["outcome"], row["output_tokens"], row["estimated"]) == ("ok", 52, False)
+    assert upstream.calls("b") == []
+
+
+def test_a_target_that_goes_on_waits_for_a_client_that_has_not_read_what_came_before() -> None:
+    connection = SimpleNamespace(send=lambda *_: None, is_paused=False)
+    connection.pause = lambda: setattr(connection, "is_paused", True)
+    relay = object.__new__(Relay)
+    relay.sent, relay.upstream, relay.paused = b"", None, False
+    relay.shared = cast("Any", SimpleNamespace(clock=SimpleNamespace(monotonic=lambda: 0.0)))
+    relay.client = cast("Any", SimpleNamespace(passed=b""))
+    relay.spoken = cast("Any", SimpleNamespace(place=0))
+    relay.offer = cast("Any", SimpleNamespace(target=SimpleNamespace(request_heads=(b"",))))
+    relay.pause()  # by what the first target said last
+    relay.connected(cast("Any", connection))
+    assert connection.is_paused
 
 
 def test_a_stream_whose_second_target_fails_too_ends_in_an_error(

@@ -135,6 +135,26 @@ def test_whatever_the_packets_the_body_and_its_end_are_the_same(
         assert pool.kept == turn + 1
 
 
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+IN_CHUNKS = HEAD + b"2\r\nok\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [WHOLE, IN_CHUNKS], ids=["whole", "in chunks"])
+@pytest.mark.parametrize(
+    "more", [b"x", WHOLE, b"HTTP/1.1 200 OK\r\ncontent-le", b"\0"], ids=["byte", "answer", "head", "zero"]
+)
+@pytest.mark.parametrize("cut", [0, 3])
+def test_what_comes_behind_an_answer_is_no_part_of_it_nor_of_the_next(answer: bytes, more: bytes, cut: int) -> None:
+    connection, pool = open_connection()
+    taker = asked(connection)
+    said = answer + more
+    for packet in (said[: len(answer) - cut], said[len(answer) - cut :]):
+        connection.data_received(packet)
+    assert taker.body == b"ok"
+    assert taker.ended in (["complete"], ["whole"])
+    assert pool.kept == 0 or not cut, "the next request goes over another connection"
+
+
 def test_a_chunk_to_a_packet_skips_the_parser_from_the_second_on() -> None:
     connection, _ = open_connection()
     taker = asked(connection)

@@ -67,6 +67,7 @@ class WholeAnswer:
     """An answer that is sent when it is whole, or flows when it grows past ``HELD_BYTES``."""
 
     skipped_events = 0
+    says_all = False
 
     def __init__(
         self, client: Receiver, status: int, lines: bytes, headers: Mapping[bytes, bytes] | None = None
@@ -199,7 +200,7 @@ class StreamedAnswer:
     def last(self, data: bytes) -> None:
         """Pass on the last bytes; with what was held back of them, where that is the end of a stream without fault."""
         passed = self._meter.feed(data)
-        if self._meter.done and not self._meter.error:
+        if self.says_all:
             self._rest = passed
         elif passed:
             head = b"" if self.started else self._head()
@@ -209,6 +210,11 @@ class StreamedAnswer:
     def skipped_events(self) -> int:
         """Events that were no JSON and did not go on."""
         return self._meter.skipped_events
+
+    @property
+    def says_all(self) -> bool:
+        """Whether the stream has said that it is over, and well: whatever may come now is no part of it."""
+        return self._meter.done and not self._meter.error
 
     @property
     def unsaid(self) -> bool:

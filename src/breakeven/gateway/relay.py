@@ -42,6 +42,10 @@ SPLIT_BYTES: Final = 32 * 1024
 """Larger bodies are written after their head instead of being copied behind it."""
 
 
+END_S: Final = 1.0
+"""How long the end of an answer's body is waited for once its stream has said that it is over."""
+
+
 class Rival(Protocol):
     """Another attempt at the same request."""
 
@@ -160,6 +164,8 @@ class Relay(Account):
         else:
             connection.send(self, b"%b%d\r\n%b\r\n" % (head, len(body), passed))
             connection.send_more(body)
+        if self.paused:  # the client has not read yet what came of the answer that this one continues
+            connection.pause()
 
     def not_connected(self, reason: str, detail: str) -> None:
         """Go on with another target."""
@@ -244,8 +250,10 @@ class Relay(Account):
             self.retried_stale = True
             self.phase = CONNECTING
             self.offer.target.pool.connect(self)
-            return
-        self.failed(Failure(reason, f"{self.offer.target.name} broke off its answer"), self.used())
+        elif self.answer is not None and self.answer.says_all:
+            self.complete()  # all that is missing is HTTP's own end
+        else:
+            self.failed(Failure(reason, f"{self.offer.target.name} broke off its answer"), self.used())
 
     # From the clock
 
@@ -263,8 +271,17 @@ class Relay(Account):
             self._timed_out(TOTAL_TIMEOUT, limits.total_s)
         elif self.phase == SENT and now_s - self.sent_s > limits.first_token_s:
             self._timed_out(FIRST_TOKEN_TIMEOUT, limits.first_token_s)
-        elif self.phase == FLOWING and now_s - self.quiet_since_s > limits.between_tokens_s:
-            self._timed_out(BETWEEN_TOKENS_TIMEOUT, limits.between_tokens_s)
+        elif self.phase == FLOWING:
+            self._look_at_silence(now_s - self.quiet_since_s, limits.between_tokens_s)
+
+    def _look_at_silence(self, quiet_s: float, limit_s: float) -> None:
+        """Give up on a stream that has paused for too long; one that has come to its own end waits a moment only."""
+        says_all = self.answer is not None and self.answer.says_all
+        if says_all and quiet_s > min(END_S, limit_s):
+            self.stop_upstream()
+            self.complete()
+        elif quiet_s > limit_s:
+            self._timed_out(BETWEEN_TOKENS_TIMEOUT, limit_s)
 
     def _prepare(self, status: int, headers: Mapping[bytes, bytes], to: Receiver | None = None) -> None:
         """Be ready for an answer that goes to the client, or for now somewhere else."""

@@ -117,6 +117,10 @@ def _size_line(packet_bytes: int) -> bytes:
     return found
 
 
+class _MoreError(Exception):
+    """More came behind an answer that was whole."""
+
+
 _ENDED: Final = httptools.HttpResponseParser(None)
 """In place of the parser of a connection that has ended, which knows it: together they would wait for the collector."""
 
@@ -254,17 +258,23 @@ class UpstreamConnection(asyncio.Protocol):
                 self._keep()
                 answering.whole(known.status, known.headers, data[body_at:])
                 return
+        is_broken = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._fail(answering, MALFORMED)
-            return
+            self._stays_open = False  # what came before it is good, and so is the answer if that was all of it
+            is_broken = not self._whole
+            if is_broken and not self._head_told:
+                self._fail(answering, MALFORMED)
+                return
         pieces = self._pieces
         body = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._between_chunks = self._after_chunk and data[-2:] == b"\r\n"
         if self._head_told or self._tell_head(answering, data, body):
             self._tell_body(answering, body)
+        if is_broken and self.answering is not None:
+            self._fail(self.answering, MALFORMED)
 
     def _tell_head(self, answering: Answering, data: bytes, body: bytes) -> bool:
         """Tell of the head, if it is complete; return whether the body is still to be told of."""
@@ -296,6 +306,11 @@ class UpstreamConnection(asyncio.Protocol):
             answering.complete()
 
     # What the parser tells it
+
+    def on_message_begin(self) -> None:
+        """Read no answer behind the one that was asked for: it would be taken for the next request's."""
+        if self._whole:
+            raise _MoreError
 
     def on_headers_complete(self) -> None:
         """Note the status; interim answers (1xx) are passed over."""
