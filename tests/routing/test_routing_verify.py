@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -17,6 +18,14 @@ def _doubling(levels: int) -> dict[str, Any]:
     """A schema whose references, written out, are two to the power of its levels."""
     definitions: dict[str, Any] = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
     return {"$ref": "#/$defs/d0", "$defs": definitions | {f"d{levels}": {"type": "object"}}}
+
+
+def _looked_at_again(levels: int) -> dict[str, Any]:
+    """A schema of which each level has all that is within it looked at more than once."""
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(levels):
+        schema = {"allOf": [schema], "unevaluatedProperties": {"type": "integer"}}
+    return schema
 
 
 @pytest.mark.parametrize(
@@ -71,6 +80,9 @@ def test_a_requests_own_schema_is_checked_beside_the_rule() -> None:
         {"$id": "https://example.com/", "type": "object"},
         {"properties": {"a": {"$dynamicRef": "#a"}}},
         _doubling(40),
+        {"properties": {"definitions": {"$ref": "#/$defs/d0"}}, "$defs": _doubling(40)["$defs"]},
+        json.loads(json.dumps(_doubling(40)).replace("#/$defs", "#/%24defs")),
+        _looked_at_again(40),
         {"description": "x" * 70_000},
         {"type": "nothing"},
     ],
@@ -78,6 +90,19 @@ def test_a_requests_own_schema_is_checked_beside_the_rule() -> None:
 def test_a_requests_schema_that_is_not_bounded_cannot_be_checked(schema: dict[str, Any]) -> None:
     assert Checker(Rule(own_schema=True)).why_not("{}", schema) in {None, ""}
     assert Checker(Rule(own_schema=True)).why_not("{}", schema) is None
+
+
+def test_a_requests_schema_may_lead_to_what_is_in_a_list_and_look_at_the_rest_once() -> None:
+    checker = Checker(Rule(own_schema=True))
+    listed = {"allOf": [{"type": "object"}, {"$ref": "#/allOf/0"}]}
+    assert [checker.why_not(text, listed) for text in ("{}", "[]")] == [
+        "",
+        "does not keep to the JSON Schema of its request",
+    ]
+    closed = {"properties": {"a": {"type": "integer"}}, "unevaluatedProperties": False}
+    assert checker.why_not('{"a": 1}', closed) == ""
+    assert checker.why_not('{"b": 1}', closed) == "does not keep to the JSON Schema of its request"
+    assert checker.why_not('{"a": 1}', {"allOf": [{"$ref": "#/allOf/7"}]}) is None
 
 
 def test_the_work_is_bounded_by_schema_and_text_together() -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LATER_S = STAMP_S + 0.5
+
+
 class Hands:
     """A stopwatch that is moved by hand."""
 
@@ -37,9 +40,9 @@ def store(tmp_path: Path) -> Path:
 def test_a_store_is_left_alone_once_it_was_read_twice_since_its_last_change(store: Path) -> None:
     hands = Hands()
     still = Stillness(store, hands)  # type: ignore[arg-type]
-    assert [hands.after(still, 0.5) for _ in range(4)] == [False, False, True, True]
+    assert [hands.after(still, LATER_S) for _ in range(4)] == [False, False, True, True]
     read_keys(store)  # to read it is no change
-    assert hands.after(still, 0.5)
+    assert hands.after(still, LATER_S)
 
 
 def test_readings_that_follow_at_once_may_have_missed_a_change_of_the_same_time(store: Path) -> None:
@@ -57,11 +60,11 @@ def test_what_is_written_is_seen(store: Path, open_beside: bool) -> None:
     if beside is not None:
         beside.execute("SELECT * FROM key").fetchall()  # while it is open, the WAL stays
     for name in ("b", "c"):
-        assert [hands.after(still, 0.5) for _ in range(3)] == [False, False, True]
+        assert [hands.after(still, LATER_S) for _ in range(3)] == [False, False, True]
         create_key(store, name, now_s=2.0)
         wal = store.with_name(f"{store.name}-wal")
         assert (wal.exists() and wal.stat().st_size > 0) == open_beside
-    assert not hands.after(still, 0.5)
+    assert not hands.after(still, LATER_S)
     if beside is not None:
         beside.close()
 
@@ -71,8 +74,8 @@ def test_a_store_that_is_not_there_or_comes_back_is_read(store: Path) -> None:
     still = Stillness(store, hands)  # type: ignore[arg-type]
     kept = store.read_bytes()
     store.unlink()
-    assert [hands.after(still, 0.5) for _ in range(4)] == [False] * 4
+    assert [hands.after(still, LATER_S) for _ in range(4)] == [False] * 4
     store.write_bytes(kept)
-    assert [hands.after(still, 0.5) for _ in range(3)] == [False, False, True]
+    assert [hands.after(still, LATER_S) for _ in range(3)] == [False, False, True]
     store.chmod(0o640)  # it may be one that could not be read
-    assert not hands.after(still, 0.5)
+    assert not hands.after(still, LATER_S)

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from breakeven.clock import Clock
 
-STAMP_S: Final = 0.1
-"""Changes that lie closer together may bear the same time: file systems tell it in steps of some milliseconds."""
+STAMP_S: Final = 2.0
+"""Changes that lie closer together may bear the same time: some file systems tell it in steps of one second or two."""
 
 Mark = tuple[int, int, int]
 
@@ -29,7 +29,7 @@ class Stillness:
     def __call__(self) -> bool:
         """Return whether the store may be left alone this time.
 
-        A store that was changed is read twice: at once, and when no other change can bear the time of that one.
+        A store that was changed is read each time until no other change can bear the time of that one.
         """
         marks, now_s = tuple(map(_mark, self._files)), self._clock.monotonic()
         if marks != self._marks or marks[0] is None:
