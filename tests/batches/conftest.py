@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from openai import OpenAI
 
-from batches.served import BATCHES, two_keys
+from batches.served import BATCHES, PATIENT, two_keys
 from gateway.gateway import KEY, Gateway, running_gateway, target
 from gateway.scripted import ScriptedUpstream, scripted_upstream
 
@@ -25,7 +25,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -> Iterator[Gateway]:
     """A gateway that serves batches, with keys of two teams."""
-    targets = {name: target(upstream.url(name)) for name in ("a", "b")}
+    targets = {name: target(upstream.url(name), timeouts=PATIENT) for name in ("a", "b")}
     configured = two_keys(targets, {name: {"targets": [name]} for name in targets}, batches=BATCHES)
     with running_gateway(tmp_path_factory.mktemp("gateway"), configured) as started:
         yield started

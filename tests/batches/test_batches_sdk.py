@@ -212,7 +212,7 @@ def test_a_cancelled_batch_keeps_what_it_has_and_says_what_was_not_asked(
 
     def answer(call: Call) -> None:
         if not counted.acquire(blocking=False):
-            gate.wait(10)
+            gate.wait(25)
         echo(call)
 
     upstream.script("a", answer)
@@ -225,7 +225,9 @@ def test_a_cancelled_batch_keeps_what_it_has_and_says_what_was_not_asked(
     batch = ended(client, batch, gateway)
     assert (batch.status, batch.cancelled_at is not None, batch.cancelling_at is not None) == ("cancelled", True, True)
     well, ill = results(client, batch.output_file_id), results(client, batch.error_file_id)
-    assert len(well) == len(upstream.calls("a")) >= 10, "what was asked was answered, and kept"
+    asked = {call.json["messages"][0]["content"] for call in upstream.calls("a")}
+    assert {item["custom_id"] for item in well} == asked, "what was asked was answered, and kept"
+    assert len(well) >= 10
     assert {item["error"]["code"] for item in ill} == {"batch_cancelled"}
     assert {item["custom_id"] for item in well + ill} == {str(number) for number in range(50)}
     assert len(well) + len(ill) == 50
@@ -238,10 +240,11 @@ def test_an_expired_batch_keeps_what_it_has_and_says_what_was_not_asked(
 ) -> None:
     ready(gateway)
     upstream.script("a", echo, echo, echo, answers.failure(503, "retry-after: 60"))
-    batch = ended(client, submit(client, jsonl(line(str(number)) for number in range(20)), window="3s"), gateway)
+    batch = ended(client, submit(client, jsonl(line(str(number)) for number in range(20)), window="4s"), gateway)
     assert (batch.status, batch.expired_at is not None) == ("expired", True)
     well, ill = results(client, batch.output_file_id), results(client, batch.error_file_id)
-    assert (len(well), len(ill)) == (3, 17)
+    kept = min(3, len(upstream.calls("a")))  # fewer than three on a machine that was too busy to ask them in time
+    assert (len(well), len(ill)) == (kept, 20 - kept)
     assert {item["error"]["code"] for item in ill} == {"batch_expired"}
     assert all(item["response"] is None for item in ill)
 

@@ -162,6 +162,19 @@ def test_copies_arrive_in_order_and_a_line_that_sends_anything_else_is_closed(tm
     asyncio.run(run())
 
 
+def test_an_intake_that_closes_leaves_the_socket_of_the_one_that_came_after_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        old, new = Intake(str(tmp_path)), Intake(str(tmp_path))
+        await old.listen()
+        await new.listen()
+        old.close()
+        assert await asyncio.to_thread(is_listened_on, tmp_path)
+        new.close()
+        assert not (tmp_path / SOCKET_NAME).exists()
+
+    asyncio.run(run())
+
+
 def test_a_line_that_nobody_takes_from_drops_what_exceeds_its_bound(tmp_path: Path) -> None:
     async def run() -> None:
         line = CopyLine(str(tmp_path), lambda: 0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 128
 MAX_CONNECTIONS: Final = 256
+_NEW_NAME: Final = f".{SOCKET_NAME}.new"
 SEND_BUFFER_BYTES: Final = 256 * 1024
 """Asked of the kernel for each client: contents are large, and a worker's connections have small ones."""
 
@@ -46,20 +48,25 @@ class Adoption:
 
     def listen(self) -> None:
         """Open the socket; one that an earlier process left is replaced."""
-        (self._folder / SOCKET_NAME).unlink(missing_ok=True)
+        made = self._folder / _NEW_NAME
+        made.unlink(missing_ok=True)
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         os.fchmod(self._listening.fileno(), 0o600)  # before it has a name
-        with short_path(str(self._folder)) as path:
+        with short_path(str(self._folder), _NEW_NAME) as path:
             self._listening.bind(path)
         self._listening.listen(BACKLOG)
         self._listening.setblocking(False)  # noqa: FBT003 - its only form
+        self._inode = made.stat().st_ino
+        made.rename(self._folder / SOCKET_NAME)  # there once somebody listens, and not before
         asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     async def close(self) -> None:
         """Take no more, and let the answers under way go."""
         asyncio.get_running_loop().remove_reader(self._listening)
+        with suppress(FileNotFoundError):
+            if (self._folder / SOCKET_NAME).stat().st_ino == self._inode:  # else it is another process's by now
+                (self._folder / SOCKET_NAME).unlink()
         self._listening.close()
-        (self._folder / SOCKET_NAME).unlink(missing_ok=True)
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sqlite3
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -94,9 +95,11 @@ class Api:
             self._store.add_file(stored)
         except MultipartError as error:
             raise RefusedError(400, "invalid_multipart", f"The upload cannot be read: {error}.") from None
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
+            self._store.path(name).unlink(missing_ok=True)  # which nobody would find
             _log.error("an upload cannot be written: %s", error)
-            raise RefusedError(507, "no_space", f"The file cannot be kept: {error.strerror}.") from None
+            why = error.strerror if isinstance(error, OSError) else error
+            raise RefusedError(507, "no_space", f"The file cannot be kept: {why}.") from None
         finally:
             path.unlink(missing_ok=True)
         return answer(shapes.file_object(stored))
@@ -236,9 +239,8 @@ class Api:
             message = f"The batch {batch.id} is {batch.status}: there is nothing to cancel."
             raise RefusedError(409, "batch_ended", message, "id")
         if batch.status != CANCELLING:
-            batch.status = CANCELLING
-            batch.at[CANCELLING] = int(self._clock.now())
-            self._store.write(batch)
+            at = batch.at | {CANCELLING: int(self._clock.now())}
+            self._store.change(batch, status=CANCELLING, at=at)
             self.submitted(batch)
         return answer(shapes.batch_object(batch))
 

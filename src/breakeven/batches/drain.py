@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Final
 
 from breakeven.batches import shapes
@@ -25,14 +26,14 @@ from breakeven.batches.records import (
     IN_PROGRESS,
     VALIDATING,
 )
-from breakeven.batches.sheet import Sheet
+from breakeven.batches.sheet import LostFileError, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from breakeven.batches.calls import Answer, Calls
     from breakeven.batches.handout import Handout
-    from breakeven.batches.lines import AskedLine
+    from breakeven.batches.lines import AskedLine, Error
     from breakeven.batches.plan import BatchesPlan
     from breakeven.batches.records import Batch, Line
     from breakeven.batches.store import Store
@@ -106,6 +107,12 @@ class Drain:
         """Batches that something is done to in a thread, or that are being ended."""
 
         self._order: list[str] = []
+        self.most_sheets = sys.maxsize
+        """Batches whose files are open at a time."""
+
+        self._closed_until_s = 0.0
+        """No others are opened before."""
+
         self._woken = asyncio.Event()
         self._trouble = ""
 
@@ -120,10 +127,7 @@ class Drain:
             self.open[batch.id] = batch
         while goes_on():
             self._woken.clear()
-            delay_s = TROUBLE_S if not self._write() else STEP_S
-            if not self._trouble:
-                self._look()
-                self._fill()
+            delay_s = STEP_S if self._taken(self._write, self._look, self._fill) else TROUBLE_S
             try:
                 await asyncio.wait_for(self._woken.wait(), delay_s)
             except TimeoutError:
@@ -131,7 +135,7 @@ class Drain:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._write()
+        self._taken(self._write)
 
     def late(self, batch: Batch) -> bool:
         """Whether its lines wait for idle capacity no more: else they would not be done at its deadline."""
@@ -156,7 +160,7 @@ class Drain:
                 del self.open[batch.id]
             elif batch.status == VALIDATING:
                 self._start(self._validate(batch), batch)
-            elif batch.id in self._sheets or self._open_sheet(batch):
+            elif batch.id in self._sheets or (now_s >= self._closed_until_s and self._open_sheet(batch, now_s)):
                 self._look_at(batch, self._sheets[batch.id], now_s)
 
     def _look_at(self, batch: Batch, sheet: Sheet, now_s: float) -> None:
@@ -192,30 +196,43 @@ class Drain:
 
     async def _validate(self, batch: Batch) -> None:
         path, scratch = self._store.path(batch.input_file), self._store.folder / f"{batch.id}.seen"
-        found = await asyncio.to_thread(validate, path, batch.endpoint, self._plan.max_requests, scratch)
-        now_s = int(self._clock.now())
-        if batch.status != VALIDATING:
-            batch.total = 0 if found.errors else found.total  # it is being cancelled
-        elif found.errors:
-            batch.status, batch.errors = FAILED, found.errors
-            batch.at[FAILED] = now_s
-        else:
-            batch.status, batch.total = IN_PROGRESS, found.total
-            batch.at[IN_PROGRESS] = now_s
-        self._store.write(batch)
-
-    def _open_sheet(self, batch: Batch) -> bool:
         try:
-            sheet = self._sheets[batch.id] = Sheet(self._store, batch)
-        except OSError as error:
-            _log.error("the batch %s cannot go on: %s", batch.id, error)
-            batch.status = FAILED
-            batch.at[FAILED] = int(self._clock.now())
-            batch.errors = [{"code": "lost_file", "message": str(error), "line": None, "param": None}]
-            self._store.write(batch)
+            found = await asyncio.to_thread(validate, path, batch.endpoint, self._plan.max_requests, scratch)
+        except FileNotFoundError as error:
+            self._fail(batch, [_lost(batch, error)])
+            return
+        if batch.status != VALIDATING:
+            self._store.change(batch, total=0 if found.errors else found.total)  # it is being cancelled
+        elif found.errors:
+            self._fail(batch, found.errors)
+        else:
+            at = batch.at | {IN_PROGRESS: int(self._clock.now())}
+            self._store.change(batch, status=IN_PROGRESS, total=found.total, at=at)
+
+    def _fail(self, batch: Batch, errors: list[Error]) -> None:
+        at = batch.at | {FAILED: int(self._clock.now())}
+        self._store.change(batch, status=FAILED, errors=errors, at=at)
+
+    def _open_sheet(self, batch: Batch, now_s: float) -> bool:
+        """Open a batch's files; one that has lost any fails, and one that cannot be opened now waits."""
+        if len(self._sheets) >= self.most_sheets:
             return False
-        if self.handout is None:
-            sheet.take_all_back()  # the settings named a provider when they were given to it
+        try:
+            sheet = Sheet(self._store, batch)
+        except LostFileError as error:
+            self._fail(batch, [_lost(batch, error)])
+            return False
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("the batch %s cannot go on now: %s", batch.id, error)
+            self._closed_until_s = now_s + TROUBLE_S
+            return False
+        try:
+            if self.handout is None:
+                sheet.take_all_back()  # the settings named a provider when they were given to it
+        except BaseException:
+            sheet.close()
+            raise
+        self._sheets[batch.id] = sheet
         self._order.append(batch.id)
         return True
 
@@ -276,30 +293,29 @@ class Drain:
             yield self._sheets[name].batch, self._sheets[name]
 
     async def _ask(self, sheet: Sheet, line: Line, content: bytes, *, late: bool) -> None:
-        batch = sheet.batch
-        try:
-            asked = read_line(content, batch.endpoint)
-        except WrongLineError as error:  # its file was looked through, so this is a file that has changed
-            self._is_back()
-            self._keep(
-                sheet, line, shapes.unanswered_line(_request(batch, line), "", (error.code, str(error))), well=False
-            )
-            return
+        """Ask a line; whatever happens, it then has its result or is put back."""
+        batch, request = sheet.batch, _request(sheet.batch, line)
         labels = [*batch.labels, (EPISODE, batch.id), *(() if late else IDLE)]
         began_s = self._clock.monotonic()
         try:
+            asked = read_line(content, batch.endpoint)
             answer = await self._calls.ask(batch.endpoint, batch.key, labels, bytes(asked.body))
+            self.answer_s += (self._clock.monotonic() - began_s - self.answer_s) / 16
+            if target := answer.headers.get("x-breakeven-target"):
+                self.targets.add(target)
+            self._settle(sheet, line, asked, answer)
+        except WrongLineError as error:  # its file was looked through, so this is a file that has changed
+            self._keep(sheet, line, shapes.unanswered_line(request, "", (error.code, str(error))), well=False)
         except OSError as error:  # time-outs are ones too
             _log.debug("a line of %s is asked again: %s", batch.id, error)
             if sheet.out.get(line.number) is line:
                 sheet.put_back(line, self._clock.now() + FIRST_RETRY_S)
-            return
+        except Exception:  # noqa: BLE001 - one line must not keep its batch from its end
+            _log.exception("a line of %s could not be asked; the others are", batch.id)
+            text = shapes.unanswered_line(request, _custom_id(content, batch.endpoint), shapes.FAULT)
+            self._keep(sheet, line, text, well=False)
         finally:
             self._is_back()
-        self.answer_s += (self._clock.monotonic() - began_s - self.answer_s) / 16
-        if target := answer.headers.get("x-breakeven-target"):
-            self.targets.add(target)
-        self._settle(sheet, line, asked, answer)
 
     def _is_back(self) -> None:
         self.in_flight -= 1
@@ -326,12 +342,17 @@ class Drain:
         if sheet.out.get(line.number) is line:  # else its batch has ended meanwhile
             sheet.answer(line, text, well=well)
 
-    def _write(self) -> bool:
-        """Write what has come; return whether the disk took it."""
+    def _write(self) -> None:
+        """Write what has come."""
+        for sheet in list(self._sheets.values()):
+            if sheet.unwritten and sheet.batch.id not in self._busy:
+                sheet.write()
+
+    def _taken(self, *steps: Callable[[], None]) -> bool:
+        """Take steps until the disk does not take what one of them writes; return whether it took everything."""
         try:
-            for sheet in list(self._sheets.values()):
-                if sheet.unwritten and sheet.batch.id not in self._busy:
-                    sheet.write()
+            for step in steps:
+                step()
         except (OSError, sqlite3.Error) as error:
             self._say(str(error))
             return False
@@ -342,6 +363,11 @@ class Drain:
         if trouble != self._trouble:
             _log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "Results can be written again.")
         self._trouble = trouble
+
+
+def _lost(batch: Batch, error: Exception) -> Error:
+    _log.error("the batch %s cannot go on: %s", batch.id, error)
+    return {"code": "lost_file", "message": str(error), "line": None, "param": None}
 
 
 def _request(batch: Batch, line: Line) -> str:

@@ -13,7 +13,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -68,6 +68,22 @@ class _Response(msgspec.Struct):
 _RESULT: Final = msgspec.json.Decoder(_Result)
 
 
+class _Found(NamedTuple):
+    """The result of a line."""
+
+    line: Line
+    text: bytes
+    status: int
+    """0 where there was no answer."""
+
+    body: bytes
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one that calls would not better."""
+        return 0 < self.status < 500 and self.status not in _COME_LATER
+
+
 class Handout:
     """The way to one provider."""
 
@@ -107,20 +123,30 @@ class Handout:
         )
 
     def give(self, sheet: Sheet) -> None:
-        """Give lines that nobody works on as one job; those that may not go there, or cost less as calls, stay."""
+        """Give lines that nobody works on as one job; those that may not go there, or cost less as calls, stay.
+
+        Raises ``OSError`` and ``sqlite3.Error``; then nothing was given.
+        """
         batch = sheet.batch
         mark = secrets.token_hex(16)
         path = self._path(mark)
         given: list[tuple[bytes, Line]] = []
         stay: list[Line] = []
-        with path.open("wb") as file:
-            self._write(sheet, file, given, stay)
-        for line in stay:
-            sheet.put_back(line, 0.0, as_call=True)
-        if given:
-            sheet.give(jobs.Job(mark=mark, batch=batch.number, lines=len(given)), given)
-        else:
-            path.unlink()
+        try:
+            with path.open("wb") as file:
+                self._write(sheet, file, given, stay)
+            while stay:
+                sheet.put_back(stay.pop(), 0.0, as_call=True)
+            if given:
+                sheet.give(jobs.Job(mark=mark, batch=batch.number, lines=len(given)), given)
+        except BaseException:
+            for line in (*stay, *(line for _, line in given)):
+                sheet.put_back(line, 0.0)
+            given.clear()
+            raise
+        finally:
+            if not given:
+                path.unlink(missing_ok=True)
 
     def _write(self, sheet: Sheet, file: Any, given: list[tuple[bytes, Line]], stay: list[Line]) -> None:
         """Write lines to a job's file as long as there is room, and sort them into those given and those that stay."""
@@ -134,9 +160,9 @@ class Handout:
                 sheet.put_back(line, 0.0)
                 return
             else:
+                given.append((told[0], line))  # first: what cannot be written is put back
                 file.write(told[1])
                 size_bytes += len(told[1])
-                given.append((told[0], line))
             if len(given) == self._plan.max_requests or len(stay) == MAX_WAITING:
                 return
 
@@ -148,10 +174,8 @@ class Handout:
                 self._tasks[job.number] = task
                 task.add_done_callback(partial(self._forget, job.number))
 
-    def _forget(self, number: int, task: asyncio.Task[None]) -> None:
+    def _forget(self, number: int, _: asyncio.Task[None]) -> None:
         self._tasks.pop(number, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("what a provider has of a batch is not brought back now: %r", error)
 
     def abandon(self, sheet: Sheet) -> None:
         """Wait no longer: what has not come back is as if it had not been given."""
@@ -171,7 +195,7 @@ class Handout:
             asked = read_line(content, batch.endpoint)
             fields = _FIELDS.decode(bytes(asked.body))
             model = msgspec.json.decode(fields["model"], type=str)
-        except (WrongLineError, msgspec.MsgspecError, KeyError):
+        except (WrongLineError, ValueError, KeyError):  # text that is no UTF-8 is a ValueError too
             return None
         if model not in self._plan.models or (batch.models and model not in batch.models):
             return None
@@ -209,18 +233,27 @@ class Handout:
         poll_s = FIRST_POLL_S
         while True:
             try:
-                await self._send(sheet.batch, job)
-                if (ended_s := await self._ended_s(sheet, job)) is not None:
-                    await self._take(sheet, job, ended_s)
+                if await self._is_over(sheet, job):
                     return
-            except ProviderError as error:
-                _log.warning("a part of %s: %s", sheet.batch.id, error)
-                if not error.passes or (self._must_end(sheet) and not job.name):
-                    self._kept.add(sheet.batch.id)
-                    sheet.take_back(job)
-                    return
+            except Exception as error:  # noqa: BLE001 - a disk that is full, or an answer that nobody foresaw
+                _log.warning("a part of %s is not brought back now: %r", sheet.batch.id, error)
             await asyncio.sleep(poll_s)
             poll_s = min(poll_s * 2, MAX_POLL_S)
+
+    async def _is_over(self, sheet: Sheet, job: Job) -> bool:
+        """Do what is next for a job; return whether that was the last of it."""
+        try:
+            await self._send(sheet.batch, job)
+            if (ended_s := await self._ended_s(sheet, job)) is None:
+                return False
+            await self._take(sheet, job, ended_s)
+        except ProviderError as error:
+            _log.warning("a part of %s: %s", sheet.batch.id, error)
+            if error.passes and (job.name or not self._must_end(sheet)):
+                return False
+            self._kept.add(sheet.batch.id)
+            sheet.take_back(job)
+        return True
 
     async def _send(self, batch: Batch, job: Job) -> None:
         provider, path = self._provider, self._path(job.mark)
@@ -267,31 +300,42 @@ class Handout:
             self._path(job.mark, kind).unlink(missing_ok=True)
 
     async def _merge(self, sheet: Sheet, job: Job, file: Any, ended_s: int) -> None:
-        """Take results, some at a time: first into the ledger, which knows those that it has, then as taken."""
+        """Take results, some at a time: first into the ledger, which knows those that it has, then as taken.
+
+        As long as the ledger takes no rows, the lines are still the provider's: nothing else writes them down as taken.
+        """
         while texts := list(islice(file, _MERGED_LINES)):
-            found = [row for text in texts if (row := self._merge_line(sheet, job, text, ended_s)) is not None]
-            while found and not self._ledger.added(found):  # noqa: ASYNC110 - a store does not say when it is free
+            found = self._found(sheet, job, texts)
+            rows = [self._row(sheet, item, ended_s) for item in found.values() if item.counts]
+            while rows and not self._ledger.added(rows):  # noqa: ASYNC110 - a store does not say when it is free
                 await asyncio.sleep(FIRST_POLL_S)
+            for name, item in found.items():
+                if item.counts:
+                    sheet.came_back(job, name, shapes.one_line(item.text), well=200 <= item.status < 300)
+                else:
+                    sheet.ask_instead(job, name, item.line)
             sheet.write()
             await asyncio.sleep(0)
 
-    def _merge_line(self, sheet: Sheet, job: Job, text: bytes, ended_s: int) -> Incoming | None:
-        """Take one result; return its row, where it is one that counts."""
-        try:
-            result = _RESULT.decode(text)
-        except msgspec.MsgspecError:
-            return None  # its line is asked as a call
-        name = digest(result.custom_id)
-        line = jobs.sent_line(self._store, job, name)
-        if line is None or sheet.has_come_back(job, name):
-            return None
-        status = result.response.status_code if result.response is not None else 0
-        if status >= 500 or status in _COME_LATER or not status:
-            sheet.ask_instead(job, name, line)
-            return None
-        sheet.came_back(job, name, shapes.one_line(text), well=200 <= status < 300)
-        body = bytes(result.response.body) if result.response is not None else b""
-        return self._ledger.row(sheet.batch, (line, sheet.content(line)), status, body, ended_s)
+    def _found(self, sheet: Sheet, job: Job, texts: list[bytes]) -> dict[bytes, _Found]:
+        """Return the results of lines that have none yet, by the digests of their custom ids: the first of each."""
+        found: dict[bytes, _Found] = {}
+        for text in texts:
+            try:
+                result = _RESULT.decode(text)
+            except ValueError:
+                continue  # its line is asked as a call
+            name = digest(result.custom_id)
+            line = jobs.sent_line(self._store, job, name)
+            if line is None or name in found or sheet.has_come_back(job, name):
+                continue
+            response = result.response or _Response(status_code=0)
+            found[name] = _Found(line, text, response.status_code, bytes(response.body))
+        return found
+
+    def _row(self, sheet: Sheet, found: _Found, ended_s: int) -> Incoming:
+        asked = found.line, sheet.content(found.line)
+        return self._ledger.row(sheet.batch, asked, found.status, found.body, ended_s)
 
     def _path(self, mark: str, kind: str = "") -> Path:
         return self._store.contents / f".job-{mark}{kind and f'.{kind}'}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import ssl
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -103,10 +103,12 @@ class Provider:
         self._json("POST", f"/batches/{quote(name)}/cancel", b"")
 
     def fetch(self, file: str, path: Path) -> None:
-        """Write the content of a file; one that was written in part is written anew."""
+        """Write the content of a file, all of it; one that was written in part is written anew."""
         with self._answer("GET", f"/files/{quote(file)}/content") as answer, path.open("wb") as written:
             while piece := answer.read(PIECE_BYTES):
                 written.write(piece)
+            if answer.length:  # so many bytes were announced and never came: reading in pieces ends without a word
+                raise IncompleteRead(b"", answer.length)
 
     def delete(self, file: str) -> None:
         """Delete a file there."""
@@ -117,7 +119,7 @@ class Provider:
             read = answer.read(MAX_ANSWER_BYTES)
         try:
             return msgspec.json.decode(read, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise ProviderError(f"{self._target.name} answers {path} with no JSON: {error}", passes=True) from None
 
     @contextmanager

@@ -59,7 +59,7 @@ class ProviderRows:
         where, asked = line
         try:
             model = _ASKED.decode(asked).body.model
-        except msgspec.MsgspecError:
+        except ValueError:
             model = ""  # of a file that was changed under our hands
         plan, labels = self._plan, dict(batch.labels)
         prices = plan.prices.get(model)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +17,7 @@ from breakeven.batches.handout import Handout
 from breakeven.batches.provider import Provider
 from breakeven.batches.provider_rows import ProviderRows
 from breakeven.batches.room import Room
+from breakeven.batches.sheet import HANDLES, RESULTS, result_file
 from breakeven.batches.store import Store
 
 if TYPE_CHECKING:
@@ -25,8 +29,10 @@ if TYPE_CHECKING:
 SWEEP_S: Final = 60.0
 """How often it looks for files whose time is over."""
 
-CHECK_S: Final = 0.2
-"""How often each part asks whether to go on."""
+SPARE_HANDLES: Final = 640
+"""For everything but the files of batches in work: connections of clients and of lines, uploads, the stores."""
+
+_log = logging.getLogger("breakeven.batches")
 
 
 class Service:
@@ -40,6 +46,8 @@ class Service:
         self._clock = clock
         self._calls = Calls(plan.host, plan.port, secret)
         self.drain = Drain(plan, self._store, self._calls, clock, uniform)
+        handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.drain.most_sheets = max(1, (handles - SPARE_HANDLES - plan.slots) // HANDLES)
         if plan.provider is not None:
             provider = Provider(plan.provider.target)
             ledger = ProviderRows(plan.provider, Path(plan.store))
@@ -53,8 +61,9 @@ class Service:
 
     async def run(self, goes_on: Callable[[], bool]) -> None:
         """Serve and drain as long as ``goes_on()``."""
-        for left in self._store.contents.glob(".*.new"):
-            left.unlink()  # uploads that a process which died was taking
+        open_batches = self._store.open_batches()
+        results = (result_file(batch, kind) for batch in open_batches for kind in RESULTS)
+        self._store.forget_strays({*results, *(batch.input_file for batch in open_batches)})
         self._adoption.listen()
         beside = [asyncio.create_task(self._sweep()), asyncio.create_task(self._room.run())]
         try:
@@ -70,6 +79,9 @@ class Service:
 
     async def _sweep(self) -> None:
         while True:
-            for name in self._store.expired_files(self._clock.now()):
-                self._store.delete_file(name)
+            try:
+                for name in self._store.expired_files(self._clock.now()):
+                    self._store.delete_file(name)
+            except (OSError, sqlite3.Error) as error:
+                _log.warning("files whose time is over cannot be removed now: %s", error)
             await asyncio.sleep(SWEEP_S)

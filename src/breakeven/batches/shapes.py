@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 EXPIRED: Final = ("batch_expired", "This request could not be executed before the completion window expired.")
 CANCELLED: Final = ("batch_cancelled", "The batch was cancelled before this request was executed.")
-"""Codes as published: https://docs.rs/crate/openai-client-base/0.8.1/source/docs/BatchRequestOutputError.md."""
+FAULT: Final = ("internal_error", "This request could not be handled.")
+"""The codes of the first two as published: https://docs.rs/crate/openai-client-base/0.8.1/source/docs/BatchRequestOutputError.md."""
 
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -144,7 +145,7 @@ def result_line(request: str, custom_id: str, status: int, request_id: str, body
     shown = body.strip()
     try:
         msgspec.json.decode(shown)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # text that is no UTF-8 is a ValueError too
         shown = msgspec.json.encode({"error": {"message": body[:2000].decode(errors="replace"), "code": "not_json"}})
     if b"\n" in shown or b"\r" in shown:
         shown = json.dumps(json.loads(shown), separators=(",", ":"), ensure_ascii=False).encode()

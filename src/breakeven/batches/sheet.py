@@ -8,10 +8,12 @@ written without saying so is cut off when the next one opens the sheet, and thos
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack
 from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from breakeven.batches import jobs
 from breakeven.batches.lines import read_lines
@@ -28,6 +30,8 @@ MAX_WAITING: Final = 1000
 """Lines that are to be asked again; as long as there are so many, no new ones are taken."""
 
 RESULTS: Final = ("output", "error")
+HANDLES: Final = 1 + len(RESULTS)
+"""Of files that a sheet holds open."""
 
 
 def result_file(batch: Batch, kind: str) -> str:
@@ -35,19 +39,35 @@ def result_file(batch: Batch, kind: str) -> str:
     return f"file-{batch.id.removeprefix('batch_')}-{kind}"
 
 
+class LostFileError(Exception):
+    """What a batch needs to go on is gone for good; ``str()`` says what."""
+
+
 class Sheet:
     """One batch in work."""
 
     def __init__(self, store: Store, batch: Batch) -> None:
-        """Open it where it was left.  Raises ``OSError``, among others when results that were counted are gone."""
+        """Open it where it was left.
+
+        Raises ``LostFileError``, and ``OSError`` and ``sqlite3.Error`` where it may be opened later.
+        """
         self.batch = batch
         self._store = store
-        self._input = store.path(batch.input_file).open("rb")
         sizes = (batch.output_bytes, batch.error_bytes)
-        self._results = [
-            _opened(str(store.path(result_file(batch, kind))), size_bytes)
-            for kind, size_bytes in zip(RESULTS, sizes, strict=True)
-        ]
+        with ExitStack() as opening:
+            try:
+                self._input = opening.enter_context(store.path(batch.input_file).open("rb"))
+            except FileNotFoundError as error:
+                raise LostFileError(str(error)) from None
+            self._results = [
+                _opened(str(store.path(result_file(batch, kind))), size_bytes, opening)
+                for kind, size_bytes in zip(RESULTS, sizes, strict=True)
+            ]
+            open_lines = store.open_lines(batch.number)
+            self.sent = jobs.count_sent(store, batch.number)
+            """Lines that a provider's batch API has."""
+
+            self._files = opening.pop_all()
         self._lines = read_lines(self._input, Line(batch.next_line, batch.next_offset, 0))
         self.out: dict[int, Line] = {}
         """Lines that somebody is working on."""
@@ -57,12 +77,9 @@ class Sheet:
         """Likewise, those that go to no provider's batch API."""
 
         self._noted: set[int] = set()
-        for line in store.open_lines(batch.number):
+        for line in open_lines:
             self._wait(line, 0.0)
             self._noted.add(line.number)
-        self.sent = jobs.count_sent(store, batch.number)
-        """Lines that a provider's batch API has."""
-
         self._returned: dict[tuple[int, bytes], None] = {}
         self._again: dict[int, Line] = {}
         self._answered: list[int] = []
@@ -75,9 +92,7 @@ class Sheet:
 
     def close(self) -> None:
         """Let go of its files."""
-        self._input.close()
-        for handle in self._results:
-            os.close(handle)
+        self._files.close()
 
     @property
     def left(self) -> int:
@@ -130,14 +145,20 @@ class Sheet:
     def _due(self, heap: list[tuple[float, int, Line]], now_s: float) -> tuple[Line, bytes] | None:
         if not heap or heap[0][0] > now_s:
             return None
-        _, _, line = heappop(heap)
-        return line, self.content(line)
+        line = heap[0][2]
+        content = self.content(line)  # first: what cannot be read waits on
+        heappop(heap)
+        return line, content
 
     def _next(self, now_s: float) -> tuple[Line, bytes] | None:
         """Return the next line that was never taken; none as long as too many wait to be asked again."""
         if self.exhausted or (len(self._waiting) + len(self._calls) >= MAX_WAITING and now_s < inf):
             return None
-        found = next(self._lines, None)
+        try:
+            found = next(self._lines, None)
+        except OSError:
+            self._lines = read_lines(self._input, self._cursor)  # or that would have been the last line
+            raise
         if found is None:
             self.exhausted = True
             return None
@@ -263,7 +284,7 @@ class Sheet:
         return {**self.out, **waiting}
 
     def end(self, status: str, now_s: int) -> None:
-        """Give the batch its last status and its files to its owner."""
+        """Give the batch its last status and its files to its owner.  Raises ``sqlite3.Error``; then it goes on."""
         batch = self.batch
         sizes = (batch.output_bytes, batch.error_bytes)
         files = [
@@ -278,14 +299,20 @@ class Sheet:
             )
             for kind, size_bytes in zip(RESULTS, sizes, strict=True)
         ]
-        batch.output_file, batch.error_file = (file.id if file.size_bytes else "" for file in files)
-        batch.status = status
-        batch.at[status] = now_s
+        output_file, error_file = (file.id if file.size_bytes else "" for file in files)
+        told = {
+            "output_file": output_file,
+            "error_file": error_file,
+            "status": status,
+            "at": batch.at | {status: now_s},
+        }
         with self._store.together():
             for file in files:
                 if file.size_bytes:
                     self._store.add_file(file)
-            self._store.write(batch)
+            self._store.write(msgspec.structs.replace(batch, **told))
+        for name, value in told.items():
+            setattr(batch, name, value)
         for file in files:
             if not file.size_bytes:
                 self._store.path(file.id).unlink(missing_ok=True)
@@ -296,13 +323,15 @@ def _as_call(line: Line) -> Line:
     return Line(line.number, line.offset, line.size_bytes, line.tries, as_call=True)
 
 
-def _opened(path: str, size_bytes: int) -> int:
-    """Open a file of results with exactly the bytes that were counted.  Raises ``OSError``."""
+def _opened(path: str, size_bytes: int, opening: ExitStack) -> int:
+    """Open a file of results with exactly the bytes that were counted; ``opening`` is to close it.
+
+    Raises ``LostFileError`` and ``OSError``.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    opening.callback(os.close, handle)
     if os.fstat(handle).st_size < size_bytes:
-        with suppress(OSError):
-            os.close(handle)
-        raise OSError(f"{path} has lost results that were counted, as after a loss of power")
+        raise LostFileError(f"{path} has lost results that were counted, as after a loss of power")
     os.ftruncate(handle, size_bytes)
     return handle
 

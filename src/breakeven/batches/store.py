@@ -16,7 +16,7 @@ import msgspec
 from breakeven.batches.records import ENDED, Batch, Line, StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from pathlib import Path
 
 BUSY_S: Final = 30.0
@@ -80,10 +80,11 @@ class Store:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:  # SQLite ends it by itself when the disk is full
+                self.connection.execute("ROLLBACK")
             raise
-        self.connection.execute("COMMIT")
 
     # Files
 
@@ -138,6 +139,17 @@ class Store:
         )
         return [name for (name,) in rows]
 
+    def forget_strays(self, in_work: Container[str]) -> None:
+        """Remove contents that nobody knows of: whoever wrote them died before noting them, or after forgetting them.
+
+        ``in_work`` are the files of batches that have not ended.  Nobody may be taking uploads meanwhile.
+        """
+        known = {name for (name,) in self.connection.execute("SELECT id FROM file")}
+        for path in self.contents.iterdir():
+            is_upload = path.name.startswith(".") and path.name.endswith(".new")
+            if is_upload or not (path.name.startswith(".") or path.name in known or path.name in in_work):
+                path.unlink()
+
     # Batches
 
     def add_batch(self, batch: Batch) -> None:
@@ -149,6 +161,12 @@ class Store:
             )
             batch.number = int(done.lastrowid or 0)
             self.write(batch)
+
+    def change(self, batch: Batch, **fields: Any) -> None:
+        """Change a batch in the store, and only then in memory: it is as it was where the store takes nothing."""
+        self.write(msgspec.structs.replace(batch, **fields))
+        for name, value in fields.items():
+            setattr(batch, name, value)
 
     def write(self, batch: Batch) -> None:
         """Keep a batch as it is now."""

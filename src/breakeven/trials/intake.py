@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -63,6 +63,7 @@ class Intake:
                 listening.bind(path)
                 Path(path).chmod(_CREATION_MODE)
                 listening.listen()
+                self._inode = Path(path).stat().st_ino
                 Path(path).rename(Path(self._folder, SOCKET_NAME))  # there once somebody listens, and not before
         except BaseException:
             listening.close()
@@ -72,8 +73,11 @@ class Intake:
     def close(self) -> None:
         """Take no more."""
         if self._server is not None:
+            path = Path(self._folder, SOCKET_NAME)
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == self._inode:  # else it is another process's by now
+                    path.unlink()
             self._server.close()
-            Path(self._folder, SOCKET_NAME).unlink(missing_ok=True)
 
     def take(self, copy: Copy) -> None:
         """Put a copy behind the others, if there is room."""

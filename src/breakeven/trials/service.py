@@ -92,7 +92,9 @@ class Service:
             self._intake.close()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for end in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(end, Exception):  # and no cancellation
+                    _log.error("a part of the process of trials ended, and the process with it", exc_info=end)
             self._calls.close()
             await asyncio.to_thread(self._keeper.flush)
             self._say()

@@ -6,12 +6,17 @@ Its plan holds the credentials of a provider.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import random  # noqa: TID251 - spreads repeated attempts
+import resource
 import signal
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
@@ -20,6 +25,8 @@ from breakeven.batches.plan import BatchesPlan, ProviderPlan
 from breakeven.wiring.becoming import become, begin, reached
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from breakeven.catalog.rate_card import PriceList
     from breakeven.gateway.snapshot import Snapshot
     from breakeven.settings.batches import BatchesEntry, BatchProviderEntry
@@ -30,9 +37,14 @@ FOLDER_NAME: Final = "batches"
 LAST_S: Final = 3.0
 """How long it may take to end."""
 
-CHECK_S: Final = 0.2
-SWEEP_S: Final = 60.0
-"""How often it looks for files whose time is over."""
+LOCK_NAME: Final = "batches.lock"
+"""In the same folder; held by the one process that works there."""
+
+CHECK_S: Final = 0.1
+"""How often it asks whether another process still holds that."""
+
+THREADS_S: Final = 1.0
+"""How long threads may take at the end, with calls to a provider above all."""
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger("breakeven.batches")
@@ -110,27 +122,59 @@ def serve_batches(plan: BatchesPlan, secret: str, parent_pid: int) -> None:
     def goes_on() -> bool:
         return not asked_to_stop and os.getppid() == parent_pid
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(plan, secret, goes_on))
+    folder = Path(plan.folder) / FOLDER_NAME
+    if hold(folder, goes_on) is not None:
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_serve(plan, secret, folder, goes_on))
 
 
-async def _serve(plan: BatchesPlan, secret: str, goes_on: object) -> None:
+def hold(folder: Path, goes_on: Callable[[], bool]) -> int | None:
+    """Keep others from a folder until this process has ended; wait until nobody does, or not ``goes_on()``: None then.
+
+    One whose gateway was killed may be about to notice: until it has, it writes the same results.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    tries = 0
+    while goes_on():
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.log(logging.DEBUG if tries else logging.WARNING, "another process is still at work in %s", folder)
+            tries += 1
+            time.sleep(CHECK_S)
+        else:
+            return handle
+    os.close(handle)
+    return None
+
+
+async def _serve(plan: BatchesPlan, secret: str, folder: Path, goes_on: Callable[[], bool]) -> None:
+    """Serve, and leave behind what threads do that does not end soon: the next process finds what they did."""
     from breakeven.batches.service import Service
     from breakeven.wiring.clock import SystemClock
 
-    clock = SystemClock()
+    threads = ThreadPoolExecutor(thread_name_prefix="batches")
+    asyncio.get_running_loop().set_default_executor(threads)
     uniform = random.Random().random  # noqa: S311 - when to try again
-    service = Service(plan, secret, Path(plan.folder) / FOLDER_NAME, clock, uniform)
-    await service.run(goes_on)  # type: ignore[arg-type]
+    await Service(plan, secret, folder, SystemClock(), uniform).run(goes_on)
+    ending = Thread(target=threads.shutdown, daemon=True)
+    ending.start()
+    ending.join(THREADS_S)
 
 
 def main(handle: int, parent_pid: int) -> int:
     """Run the process whose plan is in that memory file."""
     secret, host, port, content = begin(handle, tuple[str, str, int, bytes])
     plan = msgspec.msgpack.decode(content, type=BatchesPlan)
-    serve_batches(msgspec.structs.replace(plan, host=host, port=port), secret, parent_pid)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each batch in work holds files open
+    try:
+        serve_batches(msgspec.structs.replace(plan, host=host, port=port), secret, parent_pid)
+    except Exception:  # noqa: BLE001 - the outermost frame of a process
+        _log.exception("the process of files and batches ends")
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
+    os._exit(main(int(sys.argv[1]), int(sys.argv[2])))  # an upload that is under way is not waited for
