@@ -180,6 +180,14 @@ class Control:
         """What it wrote to its log."""
         return b"".join(self._said).decode()
 
+    def until_said(self, words: str) -> None:
+        """Wait until its log has these words."""
+        until = time.monotonic() + PATIENCE_S
+        while words not in self.said():
+            assert self.process.poll() is None
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.02)
+
     def stop(self) -> int:
         """Ask it to stop; return its exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -112,7 +112,7 @@ def test_a_shift_is_paused_resumed_and_taken_back_in_the_name_of_who_asked(own: 
         ("sort", "roll_back", "admin (control plane)"),
         ("prove", "roll_back", "admin (control plane)"),
     ]
-    assert "operator told shift 1, task 'sort': pause" in own.said()
+    own.until_said("operator told shift 1, task 'sort': pause")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -202,14 +203,17 @@ def test_a_key_is_asked_for_and_stands_in_no_argument(run: Any, model: Path, mon
 
 
 SCRIPT = """#!{python}
-import http.server, os, sys
+import http.server, os, sys, time
 mark = {mark!r}
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer(b'{{"data": [{{"id": "m"}}]}}')
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
-        text = "worse" if os.path.exists(mark) and os.getpid() == int(open(mark).read() or 0) else "good"
+        said = open(mark).read() if os.path.exists(mark) else ""
+        if said == "silence":
+            time.sleep(600)
+        text = "worse" if said == str(os.getpid()) else "good"
         self.answer(b'{{"choices": [{{"message": {{"content": "%s"}}}}]}}' % text.encode())
     def answer(self, body):
         self.send_response(200)
@@ -225,7 +229,10 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
 
 @pytest.fixture
 def fake_vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a program called vllm on PATH: it answers well, until the file that is returned holds its process number."""
+    """Put a program called vllm on PATH: it answers well, until the file that is returned holds its process number.
+
+    Where that holds ``silence``, it does not answer at all.
+    """
     mark, program = tmp_path / "worse", tmp_path / "bin" / "vllm"
     program.parent.mkdir()
     program.write_text(SCRIPT.format(python=sys.executable, mark=str(mark)), encoding="utf-8")
@@ -251,6 +258,21 @@ def test_worse_answers_to_the_golden_prompt_start_the_engine_afresh(run: Any, fa
     engine.await_line(f"gave {BAD_ANSWERS} bad answers to the golden prompt; it is started again")
     engine.await_line("is ready")
     assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_a_stop_does_not_wait_for_the_answer_to_a_golden_prompt(run: Any, fake_vllm: Path, when: str) -> None:
+    if when == "first":
+        fake_vllm.write_text("silence", encoding="utf-8")
+    engine = run("vllm", "m", "--port", _free_port(), "--canary", "Say it", "--canary-s", 1)
+    engine.await_line("is ready")
+    if when == "later":
+        engine.await_line("the golden prompt is answered by 'good'")
+        fake_vllm.write_text("silence", encoding="utf-8")
+    time.sleep(2)  # it is asked meanwhile, which nothing tells
+    began_s = time.monotonic()
+    assert engine.stop() == 0
+    assert time.monotonic() - began_s < 30  # an answer may take a minute
 
 
 def test_one_bad_answer_is_no_reason(model: Path) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import signal
 import sys
+import time
+from dataclasses import replace
 from datetime import datetime
 from threading import Event
 from typing import TYPE_CHECKING
@@ -21,6 +26,7 @@ from breakeven.errors import InputError
 from breakeven.routing.timetable import Timetable, read_timetable
 from breakeven.settings import read_settings
 from breakeven.wiring.engine_schedule import Schedule, followers_of, run_command
+from breakeven.wiring.gateway import MALLOC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,6 +211,46 @@ def test_a_command_that_fails_is_a_failure_with_a_reason(
     node = Follower(pool="llama", node="a", timetable=table, start=("x",), stop=command, timeout_s=timeout_s)
     assert not run_command(node, False)
     assert said in caplog.text
+
+
+IN_A_SESSION_OF_ITS_OWN = _python(
+    "import subprocess, sys; print('begun', subprocess.Popen(['sleep', '40'], start_new_session=True).pid)"
+)
+BESIDE_THE_COMMAND = _python("import subprocess, sys; print('begun', subprocess.Popen(['sleep', '40']).pid)")
+
+
+@pytest.mark.parametrize("command", [IN_A_SESSION_OF_ITS_OWN, BESIDE_THE_COMMAND], ids=["own session", "same group"])
+def test_an_engine_that_a_command_leaves_running_is_neither_waited_for_nor_ended(
+    command: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It holds what was the command's standard output."""
+    caplog.set_level(logging.INFO)
+    started = replace(_follower(timeout_s=20), start=command)
+    began_s = time.monotonic()
+    assert run_command(started, True)
+    took_s = time.monotonic() - began_s
+    said = re.search(r"ended with code 0. It said: begun (\d+)", caplog.text)
+    assert said is not None, caplog.text
+    os.kill(int(said[1]), signal.SIGKILL)  # there is one to be ended
+    assert took_s < 20
+
+
+def test_of_a_command_that_says_much_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    command = _python("import sys; sys.stdout.write('é' * 100_000 + 'the end'); sys.exit(3)")
+    assert not run_command(replace(_follower(timeout_s=20), stop=command), False)
+    assert f"code 3. It said: {'é' * 493}the end" in caplog.text
+
+
+def test_a_command_does_not_get_what_the_gateway_sets_for_itself(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    for name in MALLOC:
+        monkeypatch.setenv(name, "4194304")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    command = _python("import os; print(sorted(name for name in os.environ if name.startswith('MALLOC_')))")
+    assert run_command(replace(_follower(timeout_s=20), start=command), True)
+    assert "It said: ['MALLOC_ARENA_MAX']" in caplog.text
 
 
 POOLS = """

@@ -85,7 +85,7 @@ def shared_settings(
         "b": target(upstream.url("b")),
         "c": target(upstream.url("c")),
         "hasty": target(upstream.url("hasty"), timeouts=HASTY),
-        "brisk": target(upstream.url("brisk"), timeouts=TIMEOUTS | {"between_tokens_s": 0.2}),
+        "brisk": target(upstream.url("brisk"), timeouts=TIMEOUTS | {"between_tokens_s": 1}),
         "nobody": target(f"http://127.0.0.1:{free_port()}/v1"),
         "hole": target(f"http://127.0.0.1:{black_hole.port}/v1", timeouts=HASTY),
         "renamed": target(upstream.url("renamed"), model="its-own-name"),

@@ -37,7 +37,8 @@ TIMEOUTS = {"connect_s": 2, "first_token_s": 4, "between_tokens_s": 4, "total_s"
 FORGIVING = {"failed_requests": 1_000_000, "refused_requests": 1_000_000, "max_held_s": 0.001}
 """Tests that share a gateway would otherwise see what those before them did to its targets."""
 
-HASTY = {"connect_s": 0.3, "first_token_s": 0.3, "between_tokens_s": 0.3, "total_s": 1.2}
+HASTY = {"connect_s": 1, "first_token_s": 1, "between_tokens_s": 1, "total_s": 3}
+"""Of targets that are given up soon, yet not for the half second that a busy machine may stand still."""
 
 
 def target(url: str, **fields: Any) -> Settings:
@@ -130,28 +131,11 @@ class Gateway:
 
     def workers(self) -> list[int]:
         """The processes that serve."""
-        return [pid for pid in self.alive() if pid not in (self.pid, self.mover())]
+        return [pid for pid, is_mover in self._forks().items() if not is_mover]
 
     def mover(self) -> int:
         """The process that moves rows to the store: the one that is nice to the others."""
-        found: list[int] = []
-
-        def there() -> bool:
-            nicer = (pid for pid in self.alive() if _niceness(pid) > _niceness(self.pid))
-            beside = (
-                "wiring.console",
-                "wiring.telemetry",
-                "wiring.batches",
-                "wiring.virtual",
-                "wiring.trials",
-                "wiring.alerts",
-                "wiring.canaries",
-            )
-            found[:] = [pid for pid in nicer if not any(name in _command(pid) for name in beside)]
-            return len(found) == 1
-
-        wait_for(there, "there is no mover")
-        return found[0]
+        return next(pid for pid, is_mover in self._forks().items() if is_mover)
 
     def alive(self) -> list[int]:
         """Every process of it that has not ended, whether or not its parent still lives."""
@@ -237,6 +221,21 @@ class Gateway:
         except (OSError, CutOffError):  # not yet, or a worker of the one that was killed before, on its way out
             return False
 
+    def _forks(self) -> dict[int, bool]:
+        """The first process's children that run its own program, and whether each is the mover, once there is one."""
+        found: dict[int, bool] = {}
+
+        def there() -> bool:
+            found.clear()
+            for pid in self.alive():
+                is_nicer = _niceness(pid) > _niceness(self.pid)  # asked first: one that has ended has no command
+                if _parent(pid) == self.pid and "wiring.gateway" in command_of(pid):
+                    found[pid] = is_nicer
+            return sum(found.values()) == 1
+
+        wait_for(there, "there is no mover")
+        return found
+
     def _why(self) -> str:
         return self.said()[-4000:]
 
@@ -272,7 +271,8 @@ def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """The arguments of a process; nothing when it has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     return ""
@@ -285,7 +285,17 @@ def _niceness(pid: int) -> int:
 
 
 def _runs_in_group(pid: int, group: int) -> bool:
+    state, _, process_group = _stat(pid)
+    return process_group == group and state not in "ZX"
+
+
+def _parent(pid: int) -> int:
+    return _stat(pid)[1]
+
+
+def _stat(pid: int) -> tuple[str, int, int]:
+    """The state, the parent and the group of a process."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        state, _, process_group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
-        return int(process_group) == group and state not in "ZX"
-    return False
+        state, parent, group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+        return state, int(parent), int(group)
+    return "X", 0, 0

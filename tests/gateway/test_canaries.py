@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
+from breakeven.console.canaries import LIVE_S, kept_canaries, write_canaries
 from breakeven.console.drained import read_drained, set_drained
 from gateway import answers, payloads
-from gateway.gateway import free_port, settings, wait_for
+from gateway.gateway import command_of, free_port, settings, wait_for
 from gateway.test_control import TOKEN, Control
 from gateway.test_pools import pool
 
@@ -103,8 +105,8 @@ def restart_command(tmp_path: Path, *, before: str = "") -> list[str]:
     return [sys.executable, "-c", code, "{pool}/{node}", str(tmp_path)]
 
 
-def answered_by(gateway: Gateway, count: int = 12) -> set[str]:
-    """Who answers some requests of clients."""
+def answered_by(gateway: Gateway, count: int = 40) -> set[str]:
+    """Who answers some requests of clients: so many that each node in service is drawn."""
     with gateway.line() as line:
         replies = [line.chat(payloads.request("chat")) for _ in range(count)]
     assert {reply.status for reply in replies} == {200}
@@ -123,14 +125,13 @@ def await_back(gateway: Gateway, name: str) -> None:
 
 def processes(gateway: Gateway) -> list[int]:
     """The processes that ask golden prompts."""
-    return [pid for pid in gateway.alive() if b"wiring.canaries" in _command(pid)]
+    return [pid for pid in gateway.alive() if "wiring.canaries" in command_of(pid)]
 
 
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+def make_old(gateway: Gateway) -> None:
+    """Have what an ended process said be as old as it gets by itself in a while."""
+    said = kept_canaries(gateway.ledger_folder)
+    write_canaries(gateway.ledger_folder, replace(said, at_s=said.at_s - LIVE_S))
 
 
 def test_a_node_whose_answers_get_worse_is_out_of_service_until_they_are_good_again(
@@ -246,6 +247,8 @@ def test_without_a_canary_there_is_no_process_and_nobody_stays_out(
     gateway.configure(without_canary(upstream))
     os.kill(gateway.pid, signal.SIGHUP)
     wait_for(lambda: not processes(gateway), "the process goes on", gateway.said)
+    assert answered_by(gateway) == {"own/b"}
+    make_old(gateway)
     wait_for(lambda: "own/a" in answered_by(gateway), "it stays out", gateway.said)
     asked = nodes["a"].golden_count
     assert answered_by(gateway) == {"own/a", "own/b"}
@@ -272,6 +275,7 @@ def test_after_a_kill_of_everything_it_goes_on_where_it_was(
     nodes["b"].usual = NOISE
     await_out(gateway, "own/b")
     gateway.kill()
+    make_old(gateway)
     gateway.configure(without_canary(upstream))
     gateway.start()
     wait_for(lambda: answered_by(gateway) == {"own/a", "own/b"}, "it stays out for ever", gateway.said)
@@ -334,7 +338,8 @@ def test_nodes_are_asked_with_their_key_and_by_their_models_name(
     assert nodes["a"].asked["model"] == "llama-tuned"
     assert nodes["a"].asked["temperature"] == 0
     (pid,) = processes(gateway)
-    assert b"sk-of-the-node" not in _command(pid) + Path(f"/proc/{pid}/environ").read_bytes()
+    assert "sk-of-the-node" not in command_of(pid)
+    assert b"sk-of-the-node" not in Path(f"/proc/{pid}/environ").read_bytes()
     assert "sk-of-the-node" not in gateway.said()
     assert "sk-of-the-node" not in (gateway.ledger_folder / "state" / "canary.json").read_text()
 
@@ -348,8 +353,8 @@ def test_a_drained_node_is_neither_asked_nor_started_afresh(
     set_drained(gateway.ledger_folder, "own/a", out=True)
     nodes["b"].golden(2)
     asked = nodes["a"].golden_count
-    nodes["b"].golden(3)
-    assert nodes["a"].golden_count == asked
+    nodes["b"].golden(6)
+    assert nodes["a"].golden_count <= asked + 1  # one may have been under way
     nodes["a"].usual = ROME
     set_drained(gateway.ledger_folder, "own/a", out=False)
     await_back(gateway, "own/a")

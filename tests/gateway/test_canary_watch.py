@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
-from threading import Event, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from breakeven.console.canaries import degraded_targets, kept_canaries
+from breakeven.console.drained import set_drained
 from breakeven.settings import read_settings
 from breakeven.wiring.canaries import watch
 from breakeven.wiring.canary_plan import CanariesPlan
 from breakeven.wiring.canary_watch import CanaryWatch
 from breakeven.wiring.clock import SystemClock
 from breakeven.wiring.snapshot import build_snapshot
+from breakeven.wiring.stopping import Stop
 from gateway.gateway import RATE_CARDS, wait_for
 from gateway.test_canaries import NOISE, ROME, Node, configured
 
@@ -192,10 +195,25 @@ def test_what_is_old_counts_for_nothing(tmp_path: Path, upstream: ScriptedUpstre
     pool = Asked(tmp_path, upstream)
     pool.nodes["a"].usual = NOISE
     pool.look(3)
-    pool.clock.time_s += 4
+    pool.clock.time_s += 14  # so long may the process take to be back that was killed
     assert pool.out() == {"own/a"}
     pool.clock.time_s += 2
     assert pool.out() == frozenset()
+
+
+def test_a_drained_node_stays_unasked_while_who_is_drained_cannot_be_read(
+    tmp_path: Path, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Asked(tmp_path, upstream)
+    set_drained(pool.folder, "own/a", out=True)
+    pool.look()
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", fail)
+    pool.look(2)
+    assert [node.golden_count for node in pool.nodes.values()] == [0, 3]
 
 
 def test_a_folder_that_cannot_be_written_is_told_once(
@@ -217,7 +235,7 @@ def test_a_command_under_way_is_waited_for_at_the_end(tmp_path: Path, upstream: 
     nodes["a"].usual = NOISE
     command = [sys.executable, "-c", code, str(tmp_path)]
     plan = planned(tmp_path, configured(upstream, restart=command))
-    stop = Event()
+    stop = Stop()
     thread = Thread(target=watch, args=(plan, os.getppid(), SystemClock(), stop))
     thread.start()
     wait_for((tmp_path / "begun").exists, "the command is not begun")
@@ -234,5 +252,5 @@ def test_a_command_under_way_is_waited_for_at_the_end(tmp_path: Path, upstream: 
 
 def test_it_ends_with_its_parent(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     plan = planned(tmp_path, configured(upstream))
-    watch(plan, os.getppid() + 1, SystemClock(), Event())
+    watch(plan, os.getppid() + 1, SystemClock(), Stop())
     assert kept_canaries(tmp_path / "ledger").nodes == {}

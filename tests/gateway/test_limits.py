@@ -83,7 +83,7 @@ def test_what_failed_gives_its_reservation_back(
     start_gateway: Start, upstream: ScriptedUpstream, fault: Callable[[Call], None]
 ) -> None:
     configured = _limited(upstream, {"budget_day_usd": 1.8 * ANSWER_USD, "parallel": 1})
-    configured["targets"]["a"]["timeouts"] = {"connect_s": 1, "first_token_s": 0.3, "between_tokens_s": 1, "total_s": 5}
+    configured["targets"]["a"]["timeouts"] = {"connect_s": 1, "first_token_s": 2, "between_tokens_s": 1, "total_s": 5}
     gateway = start_gateway(configured)
     upstream.script("a", fault)
     assert _ask(gateway, max_tokens=52)[0] >= 500

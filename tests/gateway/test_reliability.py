@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway import answers, payloads
 from gateway.gateway import settings, target, wait_for
@@ -24,7 +24,7 @@ def test_a_target_that_keeps_failing_is_left_alone_until_a_probe_finds_it_well(
     start_gateway: Start, upstream: ScriptedUpstream
 ) -> None:
     targets = {name: target(upstream.url(name)) for name in "ab"}
-    breaker = {"failed_requests": 3, "open_s": 0.5}
+    breaker = {"failed_requests": 3, "open_s": 4}
     gateway = start_gateway(settings(targets, {"pair": {"targets": ["a", "b"]}}, breaker=breaker))
     upstream.script("a", answers.failure(500))
     upstream.script("b", answers.whole())
@@ -237,18 +237,16 @@ def test_the_target_that_begins_soonest_serves_most(start_gateway: Start, upstre
     targets = {name: target(upstream.url(name)) for name in ("slow", "fast")}
     gateway = start_gateway(settings(targets, {"m": {"targets": ["slow", "fast"], "policy": "lowest_latency"}}))
 
-    def late(call: Any) -> None:
-        call.wait(0.05)
-        answers.whole()(call)
+    def served() -> str:
+        return line.chat(payloads.request("m")).headers["x-breakeven-target"]
 
-    upstream.script("slow", late)
+    upstream.script("slow", answers.failure(500))  # of which nothing is learned: the fast one is known first
     upstream.script("fast", answers.whole())
     with gateway.line() as line:
-        wait_for(
-            lambda: line.chat(payloads.request("m")).headers["x-breakeven-target"] == "fast", "the fast one to be tried"
-        )
-        served = [line.chat(payloads.request("m")).headers["x-breakeven-target"] for _ in range(20)]
-    assert served.count("fast") >= 19
+        assert served() == "fast"
+        upstream.script("slow", answers.slow(1, answers.whole()))
+        wait_for(lambda: served() == "slow", "the slow one to be tried")
+        assert [served() for _ in range(20)].count("fast") >= 19
 
 
 def _chat(model: str) -> bytes:

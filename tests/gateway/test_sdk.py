@@ -220,7 +220,7 @@ def test_a_client_that_times_out_stops_the_target(gateway: Gateway, client: Open
             model="trio", messages=HELLO, extra_headers={"x-breakeven-task": "times-out"}
         )
     (call,) = upstream.calls("c", at_least=1)
-    assert call.gone.wait(1)
+    assert call.gone.wait(5)
     assert gateway.newest_row(task="times-out", target="c")["outcome"] == "client_left"
 
 

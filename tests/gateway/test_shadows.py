@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +21,7 @@ from breakeven.ledger.sealing import Sealer
 from breakeven.ledger.shifts import ShiftTerms, start_shift
 from breakeven.wiring.clock import SystemClock
 from gateway import answers
-from gateway.gateway import target, wait_for
+from gateway.gateway import command_of, target, wait_for
 from gateway.shadowed import ask, checks, pairs, prefers, ready, says, shadowing, skipped, state, table
 
 if TYPE_CHECKING:
@@ -352,7 +351,7 @@ def process(gateway: Gateway) -> int:
     found: list[int] = []
 
     def there() -> bool:
-        found[:] = [pid for pid in gateway.alive() if b"wiring.trials" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        found[:] = [pid for pid in gateway.alive() if "wiring.trials" in command_of(pid)]
         return len(found) == 1
 
     wait_for(there, "nobody compares", gateway.said)

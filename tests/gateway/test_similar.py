@@ -87,11 +87,14 @@ def test_an_answer_is_given_again_once_enough_were_found_the_same(
     with gateway.line() as line:
         _learn(line, stream=stream)
         assert len(upstream.calls("a")) == CHECKS + 1
-        reply = _ask(line, "narrate the parcel", stream=stream)
+        replies = [_ask(line, f"{way} the parcel", stream=stream) for way in WAYS[CHECKS + 1 :]]
+    given = [reply for reply in replies if "x-breakeven-cache" in reply.headers]
+    assert len(given) >= 2  # one of a thousand is drawn to be checked
+    reply = given[0]
     assert reply.headers["x-breakeven-cache"] == "similar"
     assert reply.headers["x-breakeven-decision"] == "similar"
     assert b"Within fourteen days." in reply.body
-    assert len(upstream.calls("a")) == CHECKS + 1
+    assert len(upstream.calls("a")) == CHECKS + 1 + len(replies) - len(given)
     row = gateway.row(reply.request_id)
     assert (row["outcome"], row["target"], row["decision"]) == ("cached", "a", "similar")
     assert (row["input_tokens"], row["output_tokens"]) == (157, 52)

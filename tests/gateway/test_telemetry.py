@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import answers, payloads
-from gateway.gateway import KEY, settings, target, wait_for
+from gateway.gateway import KEY, command_of, settings, target, wait_for
 from gateway.wire import chat_bytes
 from telemetry.otlp import CLIENT, OtlpReceiver, Reply
 
@@ -154,9 +154,11 @@ def test_a_stop_sends_the_last_spans_and_a_start_goes_on_behind_them(
 ) -> None:
     upstream.script("b", answers.whole())
     gateway = start_gateway(configured(upstream, receiver))
-    ids = ask(gateway, count=3)
+    ids = ask(gateway)
+    receiver.wait_for(1)  # the sender is there
+    ids += ask(gateway, count=3)
     assert gateway.stop() == 0
-    assert len(receiver.seen) == 3
+    assert len(receiver.seen) == 4
     receiver.stop()
     gateway.start()
     ids += ask(gateway, count=3)
@@ -164,7 +166,7 @@ def test_a_stop_sends_the_last_spans_and_a_start_goes_on_behind_them(
     receiver.start()
     gateway.start()
     ids += ask(gateway, count=3)
-    receiver.wait_for(9)
+    receiver.wait_for(10)
     assert gateway.stop() == 0
     assert [span.values["breakeven.request_id"] for span in receiver.seen] == ids
 
@@ -215,14 +217,16 @@ def test_new_settings_begin_and_end_the_sending(
     (before,) = ask(gateway)
     gateway.row(before)
     assert _senders(gateway) == []
+    first = gateway.mover()
     _reload(gateway, with_spans)
     wait_for(lambda: len(_senders(gateway)) == 1, "a sender", gateway.said)
-    wait_for(lambda: len(gateway.alive()) == 4, "the new mover", gateway.said)
+    wait_for(lambda: gateway.mover() != first, "the new mover", gateway.said)
+    second = gateway.mover()
     (during,) = ask(gateway)
     receiver.wait_for(1)
     _reload(gateway, without)
     wait_for(lambda: _senders(gateway) == [], "the sender's end", gateway.said)
-    wait_for(lambda: len(gateway.alive()) == 3, "the new mover", gateway.said)
+    wait_for(lambda: gateway.mover() != second, "the new mover", gateway.said)
     (after,) = ask(gateway)
     gateway.row(after)
     assert gateway.stop() == 0
@@ -285,7 +289,7 @@ def test_planted_secrets_are_found_in_no_span_log_or_file(
     receiver.stop()
     ask(gateway)
     wait_for(lambda: "cannot be sent" in gateway.said(), "the gateway to say so", gateway.said)
-    seen = [_command(pid) + _environment(pid) for pid in gateway.alive()]
+    seen = [command_of(pid) + _environment(pid) for pid in gateway.alive()]
     gateway.stop()
     assert [headers["x-token"] for _, headers, _ in receiver.requests] == [TOKEN] * len(receiver.requests)
     seen += [gateway.said(), *(body.decode("latin-1") for _, _, body in receiver.requests)]
@@ -302,18 +306,10 @@ def _reload(gateway: Gateway, plan: Settings) -> None:
 
 
 def _senders(gateway: Gateway) -> list[int]:
-    return [pid for pid in gateway.alive() if "wiring.telemetry" in _command(pid)]
-
-
-def _command(pid: int) -> str:
-    return _of_process(pid, "cmdline")
+    return [pid for pid in gateway.alive() if "wiring.telemetry" in command_of(pid)]
 
 
 def _environment(pid: int) -> str:
-    return _of_process(pid, "environ")
-
-
-def _of_process(pid: int, name: str) -> str:
     with suppress(OSError):
-        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     return ""

@@ -478,7 +478,7 @@ def test_what_was_kept_of_another_task_unchecked_is_not_given_to_one_that_is_che
 
 def test_a_hedge_that_wins_is_checked_too(start_gateway: Start, upstream: ScriptedUpstream) -> None:
     targets = {name: target(upstream.url(name)) for name in ("cheap", "strong")}
-    rule = {"after": 0.5, "share": 1, "least_s": 0.05}
+    rule = {"after": 0.5, "share": 1, "least_s": 1}  # a busy machine holds up less
     pair = {"targets": ["cheap", "strong"], "hedging": rule, "verify": CHECKS["strict"], "max_attempts": 3}
     gateway = start_gateway(settings(targets, {"pair": pair}))
     upstream.script("cheap", _says(RIGHT))

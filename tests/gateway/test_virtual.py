@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +16,11 @@ from breakeven.studies.virtual.plan import VirtualPlan
 from breakeven.wiring.kept_code import keep_compiled
 from breakeven.wiring.virtual_hours import declared_virtual_pools, derive
 from gateway import answers, payloads
-from gateway.gateway import settings, target, wait_for
+from gateway.gateway import command_of, settings, target, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from breakeven.ledger.virtual import VirtualHour
     from gateway.gateway import Gateway, Settings
@@ -73,12 +73,7 @@ def let_hours_pass(store: Path, hours: int) -> None:
 
 def processes(gateway: Gateway) -> list[int]:
     """The processes that simulate."""
-    found = []
-    for pid in gateway.alive():
-        command = Path(f"/proc/{pid}/cmdline")
-        if command.is_file() and MARKED in command.read_bytes().decode(errors="replace"):
-            found.append(pid)
-    return found
+    return [pid for pid in gateway.alive() if MARKED in command_of(pid)]
 
 
 def wait_long(condition: Callable[[], bool], what: str, gateway: Gateway) -> None:

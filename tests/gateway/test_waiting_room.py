@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,12 +76,16 @@ class Asking(threading.Thread):
         self.user = name
         self.headers = headers
         self.reply: Reply | None = None
+        self._sent = threading.Event()
         self.start()
+        assert self._sent.wait(15)
 
     def run(self) -> None:
         """Ask, and keep the answer."""
         with self.gateway.line() as line:
-            self.reply = line.chat(payloads.request("chat", user=self.user), **self.headers)
+            line.send(chat_bytes(payloads.request("chat", user=self.user), **self.headers))
+            self._sent.set()
+            self.reply = line.reply()
 
     @property
     def status(self) -> int:
@@ -101,9 +104,11 @@ def fill(gateway: Gateway, node: HeldNode) -> list[Asking]:
     return [first, second]
 
 
-def settle() -> None:
-    """Let what was sent reach the gateway's queue: nothing that can be seen from outside tells that."""
-    time.sleep(0.2)
+def settle(gateway: Gateway) -> None:
+    """Let what was sent reach the queue: its worker takes what comes in turn, and here it answers what comes later."""
+    with gateway.line() as line:
+        for _ in range(5):
+            assert line.ask("GET", "/health").status == 200
 
 
 def test_the_urgent_go_first_and_keys_in_turn(start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode) -> None:
@@ -111,11 +116,11 @@ def test_the_urgent_go_first_and_keys_in_turn(start_gateway: Start, upstream: Sc
     asked = fill(gateway, node)
     for name in ("plain 1", "plain 2"):
         asked.append(Asking(gateway, name))
-        settle()
+        settle(gateway)
     asked.append(Asking(gateway, "low", x_breakeven_priority="-3"))
-    settle()
+    settle(gateway)
     asked.append(Asking(gateway, "urgent", authorization=f"Bearer {URGENT_KEY}"))
-    settle()
+    settle(gateway)
     assert node.order == ["first", "second"]  # the rest wait with us
     for count in range(3, 7):
         node.end_one()
@@ -154,11 +159,11 @@ def test_keys_of_the_store_wait_by_the_priority_they_were_made_with(
     asked = fill(gateway, node)
     for name in ("low", "plain", "high"):
         asked.append(Asking(gateway, name, authorization=keys[name]))
-        settle()
+        settle(gateway)
     asked.append(Asking(gateway, "low that asks for more", authorization=keys["low"], x_breakeven_priority="90"))
-    settle()
+    settle(gateway)
     asked.append(Asking(gateway, "high that asks for less", authorization=keys["high"], x_breakeven_priority="3"))
-    settle()
+    settle(gateway)
     assert node.order == ["first", "second"]
     for count in range(3, 8):
         node.end_one()
@@ -190,7 +195,7 @@ def test_a_full_queue_turns_away_the_least_urgent(
     gateway = start(start_gateway, upstream, most_requests=1)
     asked = fill(gateway, node)
     plain = Asking(gateway, "plain")
-    settle()
+    settle(gateway)
     other = Asking(gateway, "other")
     assert other.status == 503
     urgent = Asking(gateway, "urgent", authorization=f"Bearer {URGENT_KEY}")
@@ -209,10 +214,10 @@ def test_a_client_that_leaves_gives_its_place_up(
     asked = fill(gateway, node)
     with gateway.line() as line:
         line.send(chat_bytes(payloads.request("chat", user="gone")))
-        settle()
-    settle()
+        settle(gateway)
+    settle(gateway)
     after = Asking(gateway, "after")
-    settle()
+    settle(gateway)
     for _ in range(3):
         node.end_one()
     assert [client.status for client in (*asked, after)] == [200] * 3
@@ -242,7 +247,7 @@ def test_marked_requests_wait_for_what_is_inside_while_others_go_outside(
             "tag": {"x_breakeven_tags": "data=patient"},
         }[way]
         waits = Asking(gateway, "waits", **mark)
-        settle()
+        settle(gateway)
         assert (outside.connection_count, node.order) == (0, ["first", "second"])
         assert Asking(gateway, "open").status == 200
         assert [call.json["user"] for call in outside.calls("api")] == ["open"], "there is room outside"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "canary.json"
 
-LIVE_S: Final = 5.0
-"""An older file is of a process that has ended, or hangs."""
+LIVE_S: Final = 15.0
+"""An older file is of a process that has ended, or hangs: one that was killed is back sooner, on a busy machine too."""
 
 
 class CanaryState(msgspec.Struct, frozen=True, kw_only=True):

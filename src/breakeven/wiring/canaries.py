@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from breakeven.wiring.becoming import become, begin
+from breakeven.wiring.stopping import Stop
 
 if TYPE_CHECKING:
     from breakeven.clock import Clock
@@ -32,7 +32,7 @@ def become_canaries(plan: bytes, parent_pid: int) -> NoReturn:
     become("breakeven.wiring.canaries", plan, parent_pid, niceness=0)
 
 
-def watch(plan: CanariesPlan, parent_pid: int, clock: Clock, stop: Event) -> None:
+def watch(plan: CanariesPlan, parent_pid: int, clock: Clock, stop: Stop) -> None:
     """Look every so often until told to stop, or the parent's end.
 
     A command that is under way is waited for, since half a start helps nobody; not so when the parent has ended: who
@@ -57,7 +57,7 @@ def main(handle: int, parent_pid: int) -> int:
     from breakeven.wiring.clock import SystemClock
 
     plan = begin(handle, CanariesPlan)
-    stop = Event()
+    stop = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     for number in (signal.SIGINT, signal.SIGHUP):  # of a terminal: the supervisor sees to them
         signal.signal(number, lambda *_: None)

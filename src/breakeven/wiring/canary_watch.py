@@ -43,14 +43,16 @@ class CanaryWatch:
         kept = kept_canaries(self._folder)
         restarting = ThreadPoolExecutor(max_workers=len(plan.pools), thread_name_prefix="restart")
         self._pools = [PoolWatch(pool, asking, restarting, kept) for pool in plan.pools]
+        self._drained: frozenset[str] = frozenset()
         self._said: CanaryState | None = None
         self._trouble = ""
 
     def step(self) -> None:
         """Note what has come, begin what is due, and say how the nodes are."""
-        now_s, at_s, drained = self._clock.now(), self._clock.monotonic(), read_drained(self._folder)
+        now_s, at_s = self._clock.now(), self._clock.monotonic()
+        self._drained = read_drained(self._folder, self._drained)
         for pool in self._pools:
-            pool.look(now_s, at_s, drained)
+            pool.look(now_s, at_s, self._drained)
         self._say(now_s)
         for pool in self._pools:
             pool.begin(at_s)

@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 import msgspec
 
 from breakeven.engines.embedded import EngineSettings, running_engine
 from breakeven.errors import BreakevenError
+from breakeven.wiring.stopping import Stop
 
 _LOOK_S: Final = 0.5
 
@@ -31,7 +31,7 @@ class Order(msgspec.Struct, frozen=True):
 
 def main() -> int:
     """Serve what standard input orders; return 0 after a stop, 2 where it cannot be served."""
-    stop = Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)

@@ -9,10 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
@@ -26,9 +26,11 @@ from breakeven.settings.passed_on import environment_with
 from breakeven.wiring.clock import SystemClock
 from breakeven.wiring.engine_ask import Door, NoAnswerError, ask
 from breakeven.wiring.engine_llama import Order
+from breakeven.wiring.stopping import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from breakeven.engines.launch import Launch
     from breakeven.wiring.engine_canary import Canary
@@ -84,9 +86,10 @@ def run_engine(launch: Launch, keeping: Keeping) -> None:
 class _Keeper:
     """One engine and its process."""
 
-    def __init__(self, launch: Launch, keeping: Keeping, start: _Start, stop: Event, output: IO[bytes] | None) -> None:
+    def __init__(self, launch: Launch, keeping: Keeping, start: _Start, stop: Stop, output: IO[bytes] | None) -> None:
         self._launch, self._keeping, self._start, self._stop, self._output = launch, keeping, start, stop, output
         self._clock = SystemClock()
+        self._asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="canary")  # no stop waits for an answer
         self._was_ready = False
         self._health = ENGINES[launch.engine].health_path
         headers = {"authorization": f"Bearer {keeping.key}"} if keeping.key else {}
@@ -151,8 +154,9 @@ class _Keeper:
     def _watch(self, process: subprocess.Popen[bytes]) -> str:
         """Return why it has to be started again, once it has; or that it is to stop."""
         lost, looked_s, canary = 0, self._clock.monotonic(), self._keeping.canary
+        asked: Future[str | None] | None = None
         if canary is not None:
-            canary.begin(self._door, self._clock.monotonic())
+            asked = self._asking.submit(canary.begin, self._door, looked_s)
         while not self._stop.wait(_POLL_S):
             if process.poll() is not None:
                 return _ended(process)
@@ -162,8 +166,10 @@ class _Keeper:
                 lost = 0 if self._is_well() else lost + 1
                 if lost >= LOST_CHECKS:
                     return f"did not answer {LOST_CHECKS} checks in a row"
-            if canary is not None and (worse := canary.look(self._door, now_s)):
-                return worse
+            if canary is not None and asked is not None and asked.done():
+                if worse := asked.result():
+                    return worse
+                asked = self._asking.submit(canary.look, self._door, now_s)
         return "was stopped"
 
     def _look_at_models(self) -> None:
@@ -266,9 +272,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _stopping() -> Iterator[Event]:
-    """Yield an event that SIGINT and SIGTERM set."""
-    stop = Event()
+def _stopping() -> Iterator[Stop]:
+    """Yield what SIGINT and SIGTERM set."""
+    stop = Stop()
     former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop

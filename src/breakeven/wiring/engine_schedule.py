@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from breakeven.engines.following import Follower, Progress, after, is_due, wanted_up
 from breakeven.errors import InputError
 from breakeven.wiring.clock import SystemClock
 from breakeven.wiring.node_command import run_for_node
+from breakeven.wiring.stopping import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def follow(settings: Settings, *, once: bool) -> bool:
 
     A command that is under way at the end is waited for: half a start helps nobody.
     """
-    schedule, clock, stop = Schedule(followers_of(settings), run_command), SystemClock(), Event()
+    schedule, clock, stop = Schedule(followers_of(settings), run_command), SystemClock(), Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
