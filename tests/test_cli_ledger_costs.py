@@ -111,6 +111,80 @@ def test_people_see_idle_on_its_own_line_and_where_weights_are_from(folder: Path
     assert "search" not in ranked, "chat had the API too"
 
 
+def test_what_is_idle_is_no_part_of_attempts_that_are_chosen(folder: Path) -> None:
+    asked = ("--by", "target", "--costs", "--where", "target=api", "--config", folder / "breakeven.yaml")
+    found = CliRunner().invoke(ledger_command.app, ["query", *map(str, asked)])
+    lines = {line.split()[0]: line.split() for line in found.stdout.splitlines() if line.strip()}
+    assert "idle" not in lines
+    assert lines["all"][2:] == lines["api"][4:7]
+    assert "18.000000" in lines["llama"], "pools are shown whole"
+    assert "Pools are shown whole" in found.stderr
+    record = answer(folder, "--by", "target", "--costs", "--where", "target=api")
+    total = record["total"]
+    assert [total[name] for name in ("bill_usd", "idle_usd", "fixed_usd", "idle_fixed_usd")] == [None] * 4
+    assert Decimal(total["allocated_usd"]) == Decimal(total["marginal_usd"]) > 0
+    assert total["allocated_usd"] == record["rows"][0]["allocated_usd"]
+    assert any("Pools are shown whole" in note for note in record["notes"])
+
+
+def test_all_of_a_pool_has_its_idle_time(folder: Path) -> None:
+    asked = ("--by", "key", "--costs", "--where", "pool=llama")
+    total = answer(folder, *asked)["total"]
+    assert (total["allocated_usd"], total["idle_usd"]) == ("3.600000000000", "18.000000000000")
+    shown = output(*asked, "--config", folder / "breakeven.yaml")
+    lines = {line.split()[0]: line.split() for line in shown.splitlines() if line.strip()}
+    assert lines["idle"][1] == "18.000000"
+    assert lines["all"][3] == "21.600000"
+
+
+UNUSED = """  empty:
+    nodes:
+      - {name: e, url: "http://e/v1", usd_per_hour: "2", since: 2026-11-01T12:00Z, until: 2026-11-01T15:00Z}
+models:"""
+
+
+@pytest.mark.parametrize(("where", "idle_usd"), [(("empty",), 6), (("empty", "llama"), 24), (("llama",), 18)])
+def test_a_pool_that_nobody_asked_can_be_asked_for(folder: Path, where: tuple[str, ...], idle_usd: int) -> None:
+    config = folder / "breakeven.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("models:", UNUSED), encoding="utf-8")
+    asked = [part for name in where for part in ("--where", f"pool={name}")]
+    found = answer(folder, "--by", "pool", "--costs", *asked)
+    assert [pool["pool"] for pool in found["pools"]] == sorted(where)
+    assert [row["pool"] for row in found["rows"]] == [name for name in where if name == "llama"]
+    assert Decimal(found["total"]["idle_usd"]) == idle_usd
+    assert "empty" in output("--by", "pool", "--costs", "--where", "pool=empty", "--config", config)
+    with pytest.raises(BreakevenError, match="It has llama"):
+        output("--costs", "--where", "pool=empty", "--where", "pool=nowhere", "--config", config)
+
+
+def test_what_was_sent_to_compare_targets_is_set_against_nothing(folder: Path) -> None:
+    """Elsewhere nobody would have asked for it: neither a copy for comparison, nor what a judge was asked."""
+    before = answer(folder, "--costs", "--against", "openai:gpt-4o")["total"]["against_usd"]
+    spool = Spool(folder / "breakeven-data" / "spool", worker=1)
+    for number, decision in enumerate(("shadow", "judge")):
+        spool.add(
+            rows.Attempt(
+                (number + 100) * 16, AT_US + number, 1, 2, 3, spool.code(rows.KEY, "search"), 0, 0,
+                spool.code(rows.MODEL, "m"), spool.code(rows.TARGET, "api"),
+                spool.code(rows.PRICED_AS, "openai:gpt-4o"), spool.code(rows.REASON, decision), 0, 0, 200, rows.OK, 0,
+                0, 1_000_000, 0, 0, 200_000, "",
+            )
+        )  # fmt: skip
+    spool.close()
+    mover = Mover(
+        folder / "breakeven-data" / "spool",
+        Store(folder / "breakeven-data" / "ledger.sqlite"),
+        CardSchedule([price_list("openai:gpt-4o")]),
+    )
+    mover.drain()
+    mover.close()
+    found = answer(folder, "--by", "decision", "--costs", "--against", "openai:gpt-4o")
+    assert found["total"]["against_usd"] == before
+    by_decision = {row["decision"]: row for row in found["rows"]}
+    assert Decimal(by_decision["shadow"]["against_usd"]["openai:gpt-4o"]) == 0
+    assert Decimal(by_decision["judge"]["marginal_usd"]) > 0
+
+
 def test_hours_have_their_own_lines(folder: Path) -> None:
     found = answer(folder, "--by", "pool,hour", "--costs")
     assert [pool["time"] for pool in found["pools"]] == ["2026-11-01T12:00Z", "2026-11-01T13:00Z", "2026-11-01T14:00Z"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +14,9 @@ from breakeven.cli import app, main
 from breakeven.errors import InputError
 from breakeven.routing.task_classifier import classified
 from breakeven.sources.task_files import read_classifier, read_table, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MMLU = Path(__file__).parent / "studies" / "fixtures" / "routing" / "routellm_mmlu_500.csv.gz"
 PAIRS = ["--weak", "weak", "--strong", "strong", "--task", "task"]
@@ -127,6 +130,93 @@ def test_a_classifier_is_trained_written_and_tells_the_tasks_of_a_log(log: Path,
     assert told["movable"]["requests_share"] == pytest.approx(0.6)
 
 
+def labels(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_table_says_which_rows_it_was_not_made_from_and_by_what_scores_were_divided(tmp_path: Path) -> None:
+    rows = [{"task": "a", "weak": 8 if number % 4 else "", "strong": 9} for number in range(200)]
+    words = ["route", "table", str(labels(tmp_path / "f.csv", rows)), *PAIRS]
+    text = run(*words).stdout
+    assert "Note: 50 of 200 rows lack a score or a cost" in text
+    assert "Note: Scores run up to 9, and are taken as shares of 10." in text
+    found = json.loads(run(*words, "--json").stdout)
+    assert (found["rows_read"], found["rows_used"], len(found["notes"])) == (200, 150, 2)
+
+
+def test_a_table_does_not_allow_more_for_a_score_a_hair_above_one(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"task": "a", "weak": int(number % 20 > 0), "strong": 1} for number in range(4000)]
+    rows[7]["strong"] = "1.0000000000000002"
+    words = ["route", "table", str(labels(tmp_path / "f.csv", rows)), *PAIRS, "--margin", "0.02", "--json"]
+    found = json.loads(run(*words).stdout)
+    assert (found["allowed"], found["tasks"][0]["difference"]) == ([], pytest.approx(-0.05))
+
+
+def test_a_table_by_fewer_pairs_says_no_where_they_are_enough(tmp_path: Path) -> None:
+    file = labels(tmp_path / "f.csv", [{"task": "a", "weak": 0, "strong": 1}] * 50)
+    words = ["route", "table", str(file), *PAIRS, "--least-pairs"]
+    assert "no: it is worse by more than the margin" in run(*words, "20").stdout
+    assert "not yet: 50 of 60 pairs" in run(*words, "60").stdout
+
+
+def test_what_could_not_be_read_back_or_would_be_lost_is_not_written(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"task": "a", "weak": 0, "strong": 1, "prompt": "add"}] * 3
+    file = labels(tmp_path / "f.csv", rows)
+    before = file.read_bytes()
+    (tmp_path / "g.csv").symlink_to(file)
+    words = ["route", "table", str(file), *PAIRS, "--out"]
+    assert "is the file with the labels" in refused(*words, str(tmp_path / "g.csv"))
+    assert "is the file with the labels" in refused("route", "train", str(file), "--out", str(file))
+    for option in ("--weak-target", "--strong-target"):
+        said = refused(*words, str(tmp_path / "t.yaml"), option, "x" * 257)
+        assert f"257 characters, and a target in a task table at most 256: name it with {option}" in said
+    assert file.read_bytes() == before
+    assert not (tmp_path / "t.yaml").exists()
+
+
+def test_names_are_printed_as_they_are_though_they_look_like_markup(tmp_path: Path) -> None:
+    columns = {"[/x]": 1, "[red]": 1}
+    rows = [{"task": name, **columns} for name in ("[/b]", "a[red]", ":bug:")] * 40
+    file = str(labels(tmp_path / "[red].csv", rows))
+    asked = ["--weak", "[/x]", "--strong", "[red]", "--task", "task"]
+    for text in (run("route", "eval", file, *asked).stdout, run("route", "table", file, *asked).stdout):
+        assert all(name in text for name in ("[/b]", "a[red]", ":bug:", "[/x]", "[red]"))
+    prompts = [{"task": f"[/{name}]", "prompt": f"please {name} this"} for name in ("add", "rhyme") for _ in range(40)]
+    assert "[/rhyme]" in run("route", "train", str(labels(tmp_path / "p.csv", prompts))).stdout
+    calls = [
+        {"timestamp": f"2026-11-01T00:00:{number:02d}Z", "model": "gpt-4o", "purpose": f"{name}{number % 2}",
+         "input_tokens": 9, "output_tokens": 9}
+        for number, name in enumerate(["[/b]", ":bug:"] * 20)
+    ]  # fmt: skip
+    log = str(labels(tmp_path / "log.csv", calls))
+    text = run("audit", log, "--column", "task=purpose").stdout
+    assert all(name in text for name in ("[/b]0", ":bug:1"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["eval", "--seed", "-1"], "--seed -1"),
+        (["train", "--seed", "-1"], "--seed -1"),
+        (["eval", "--price-ratio", "1e308"], "--price-ratio 1e+308"),
+        (["eval", "--weak-cost", "dear", "--strong-cost", "strong"], "dear is 1e+308, and a cost is 0 or from"),
+        (["eval", "--weak-cost", "cheap", "--strong-cost", "strong"], "cheap is 1e-300, and a cost is 0 or from"),
+    ],
+)
+def test_numbers_beyond_what_can_be_reckoned_with_are_told(words: list[str], expected: str, tmp_path: Path) -> None:
+    rows = [{"task": "a", "prompt": "b", "weak": 0, "strong": 1, "dear": 1e308, "cheap": 1e-300}] * 3
+    file = str(labels(tmp_path / "f.csv", rows))
+    command, *options = words
+    asked = PAIRS[:4] if command == "eval" else []
+    said = refused("route", command, file, *asked, *options)
+    assert expected in said
+    assert "no scores" not in said
+
+
 def test_a_file_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"\x80")
     with pytest.raises(InputError, match="no classifier"):
@@ -183,9 +273,12 @@ def test_an_audit_that_cannot_be_made_says_why(log: Path, tmp_path: Path) -> Non
 def test_the_fingerprint_of_a_request_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"messages": [{"role": "system", "content": "Be brief."}]}', encoding="utf-8")
     (tmp_path / "b.json").write_text('{"messages": [{"role": "user", "content": "Hello"}]}', encoding="utf-8")
-    lines = run("route", "fingerprint", str(tmp_path / "a.json"), str(tmp_path / "b.json")).stdout.split()
+    (tmp_path / "c.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
+    files = [str(tmp_path / name) for name in ("a.json", "b.json", "c.json")]
+    lines = run("route", "fingerprint", *files).stdout.split()
     assert len(lines[0]) == 16
     assert lines[2] == "none"
+    assert lines[4] == lines[0]
     assert "no request that can be read" in refused("route", "fingerprint", str(MMLU))
     assert "cannot be read" in refused("route", "fingerprint", str(tmp_path / "none"))
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from breakeven.economics.allocation import GpuTime, units_of, usd_of
 from breakeven.economics.pool_hours import (
     HOUR_US,
-    NO_BILL,
+    HourBill,
     NodePrice,
     NodePrices,
     PaidNode,
     PoolTerms,
     hour_bill,
+    own_prices,
     pool_hours,
     pool_price_list,
 )
@@ -109,7 +110,42 @@ def test_fixed_lines_are_of_the_time_in_which_there_is_a_node_at_all() -> None:
     prices = NodePrices(terms.prices)
     assert usd_of(hour_bill(terms, prices, pool_hours(terms, hour + 1, hour)).fixed) == 11
     assert usd_of(hour_bill(terms, prices, pool_hours(terms, hour + 2, hour + 1)).fixed) == 22
-    assert hour_bill(terms, prices, ()) == NO_BILL
+    assert hour_bill(terms, prices, ()) == HourBill(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("stretches", "fixed_usd"),
+    [
+        ({"a": (0, 30), "b": (30, 60)}, "10"),  # one takes the other's place
+        ({"a": (0, 20), "b": (40, 60)}, "6.666666666667"),  # with a time without any between
+        ({"a": (0, 60), "b": (59, 60)}, "10.016666666667"),  # a further one is there for a minute
+        ({"a": (10, 40), "b": (0, 60), "c": (30, 50)}, "10.833333333333"),
+        ({"a": (0, 60), "b": (0, 60), "c": (0, 60)}, "12"),
+    ],
+)
+def test_fixed_lines_follow_who_is_there_when(stretches: dict[str, tuple[int, int]], fixed_usd: str) -> None:
+    minute_us = HOUR_US // 60
+    nodes = tuple(
+        PaidNode(name=name, since_us=FIRST_US + begins * minute_us, until_us=FIRST_US + ends * minute_us)
+        for name, (begins, ends) in stretches.items()
+    )
+    terms = pool(nodes=nodes, fixed_usd_per_hour=Decimal(10), further_node_usd_per_hour=Decimal(1))
+    hour = FIRST_US // HOUR_US
+    assert usd_of(hour_bill(terms, NodePrices(()), pool_hours(terms, hour + 1, hour)).fixed) == Decimal(fixed_usd)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=5))
+def test_fixed_lines_are_those_of_each_minute_by_itself(stretches: list[tuple[int, int]]) -> None:
+    minute_us = HOUR_US // 60
+    nodes = tuple(
+        PaidNode(name=f"n{place}", since_us=begins * minute_us, until_us=ends * minute_us)
+        for place, (begins, ends) in enumerate(stretches)
+    )
+    terms = pool(nodes=nodes, fixed_usd_per_hour=Decimal(600), further_node_usd_per_hour=Decimal(60))
+    counts = [sum(begins <= minute < ends for begins, ends in stretches) for minute in range(60)]
+    assert usd_of(hour_bill(terms, NodePrices(()), pool_hours(terms, 1)).fixed) == sum(
+        10 + count - 1 for count in counts if count
+    )
 
 
 @given(price=st.decimals(0, 10_000, places=6), times=st.integers(1, 100), part_us=st.integers(1, HOUR_US))
@@ -169,3 +205,19 @@ def test_an_unknown_price_is_none_and_never_zero() -> None:
     later = pool_price_list(pool(prices=usd(("a", FIRST_US + 3 * DAY_US, "6"))))
     with pytest.raises(NoPriceError):
         priced(later, DAY, TokenUsage(input_tokens=5, output_tokens=5))
+
+
+@given(st.lists(st.tuples(st.sampled_from(("", "a", "b")), st.integers(0, 9), st.integers(0, 99)), max_size=9))
+def test_prices_that_are_written_as_a_nodes_own_are_the_same_for_it(dated: list[tuple[str, int, int]]) -> None:
+    prices = usd(*((node, since_us, str(price)) for node, since_us, price in dated))
+    own = own_prices(prices, "a")
+    assert {item.node for item in own} <= {"a"}
+    assert list(NodePrices(own).between("a", 0, 12)) == list(NodePrices(prices).between("a", 0, 12))
+    assert len({item.since_us for item in own}) == len(own)
+
+
+@pytest.mark.parametrize("until", [datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)])
+def test_a_node_may_be_paid_until_the_end_of_all_dates(until: datetime) -> None:
+    until_us = int(until.timestamp()) * 1_000_000
+    prices = pool_price_list(pool(nodes=(PaidNode(name="a", since_us=FIRST_US, until_us=until_us),)))
+    assert priced(prices, DAY, TokenUsage(input_tokens=0, output_tokens=2_000_000)) == Decimal(6)

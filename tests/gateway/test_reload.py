@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import threading
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from typer.testing import CliRunner
@@ -16,15 +18,15 @@ from breakeven.cli import app
 from breakeven.errors import InputError
 from breakeven.ledger.store import connect
 from gateway import answers, payloads
-from gateway.gateway import settings, target, wait_for
+from gateway.gateway import KEY, TIMEOUTS, command_of, settings, target, wait_for
 from gateway.wire import chat_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from gateway.gateway import Gateway
     from gateway.scripted import Call, ScriptedUpstream
+    from gateway.wire import Line
 
 
 def _reload(gateway: Gateway, configured: dict[str, Any], until: str) -> None:
@@ -85,6 +87,115 @@ def test_no_request_is_lost_while_settings_change_again_and_again(
         asker.join()
     assert set(statuses) == {200}
     wait_for(lambda: len(gateway.all_rows()) == len(statuses), "a row of every request", gateway.said)
+
+
+def _lets_clients_in(pid: int, port: int) -> bool:
+    """Whether a process holds the socket on which the gateway listens."""
+    wanted = f":{port:04X}"
+    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (inode,) = (line[9] for line in fields if line[1].endswith(wanted) and line[3] == "0A")
+    held = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            held.add(str(path.readlink()))
+    return f"socket:[{inode}]" in held
+
+
+class Leaving(NamedTuple):
+    """A gateway that had two workers and was told to have one, while the other one still answers a stream."""
+
+    gateway: Gateway
+    configured: dict[str, Any]
+    stays: int
+    leaves: int
+    streaming: Line
+    released: threading.Event
+
+
+@pytest.fixture
+def leaving(start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> Iterator[Leaving]:
+    released = threading.Event()
+    events = payloads.stream(2)
+
+    def rest(call: Call) -> None:
+        released.wait(60)
+        for data in events[3:]:
+            call.send(answers.chunked(data))
+
+    upstream.script("held", answers.stream(events[:3], then=rest))
+    upstream.script("a", answers.whole())
+    patient = TIMEOUTS | {"between_tokens_s": 60, "total_s": 60}
+    targets = {"held": target(upstream.url("held"), timeouts=patient), "a": target(upstream.url("a"))}
+    models = {"held": {"targets": ["held"]}, "one": {"targets": ["a"]}}
+    gateway = start_gateway(settings(targets, models, workers=2))
+    wait_for(lambda: len(gateway.workers()) == 2, "two workers", gateway.said)
+    stays, leaves = sorted(gateway.workers())
+    os.kill(stays, signal.SIGSTOP)  # so that the other one takes the stream
+    wait_for(lambda: Path(f"/proc/{stays}/stat").read_text().rpartition(") ")[2].startswith("T"), "it does not pause")
+    with gateway.line() as streaming:
+        streaming.send(chat_bytes(payloads.request("held", stream=True)))
+        streaming.until(b"word1")
+        os.kill(stays, signal.SIGCONT)
+        fewer = settings(targets, models, workers=1)
+        _reload(gateway, fewer, "in force")
+        yield Leaving(gateway, fewer, stays, leaves, streaming, released)
+        released.set()
+
+
+def test_a_worker_that_is_too_many_lets_nobody_in_and_ends_once_its_answers_have(leaving: Leaving) -> None:
+    gateway = leaving.gateway
+    wait_for(lambda: not _lets_clients_in(leaving.leaves, gateway.port), "it lets clients in", gateway.said)
+    assert _lets_clients_in(leaving.stays, gateway.port)
+    for _ in range(20):
+        with gateway.line() as line:
+            assert line.chat(payloads.request("one")).status == 200
+    leaving.released.set()
+    assert b"[DONE]" in leaving.streaming.until(b"0\r\n\r\n")
+    wait_for(lambda: gateway.workers() == [leaving.stays], "it does not end", gateway.said)
+
+
+def test_a_worker_that_dies_while_another_leaves_is_started_again(leaving: Leaving) -> None:
+    os.kill(leaving.stays, signal.SIGKILL)
+    gateway = leaving.gateway
+    wait_for(lambda: len(gateway.workers()) == 2, "no worker is started", gateway.said)
+    with gateway.line() as line:
+        assert line.chat(payloads.request("one")).status == 200
+    assert leaving.leaves in gateway.workers(), "it still answers its stream"
+
+
+def test_a_worker_that_leaves_is_none_of_those_that_are_wanted_again(leaving: Leaving) -> None:
+    gateway = leaving.gateway
+    _reload(gateway, leaving.configured | {"workers": 2}, "in force")
+    wait_for(lambda: len(gateway.workers()) == 3, "no worker is started", gateway.said)
+    leaving.released.set()
+    assert b"[DONE]" in leaving.streaming.until(b"0\r\n\r\n")
+    wait_for(lambda: leaving.leaves not in gateway.workers(), "it does not end", gateway.said)
+    assert len(gateway.workers()) == 2
+
+
+def test_what_stands_beside_the_gateway_stays_with_its_ledger_when_the_settings_name_another(
+    start_gateway: Callable[..., Gateway], upstream: ScriptedUpstream
+) -> None:
+    upstream.script("a", answers.whole())
+    configured = settings({"a": target(upstream.url("a"))}, {"one": {"targets": ["a"]}}, batches={"slots": 2})
+    gateway = start_gateway(configured)
+
+    def beside() -> list[int]:
+        return [pid for pid in gateway.alive() if "wiring.batches" in command_of(pid)]
+
+    def batches_are_served() -> bool:
+        with gateway.line() as line:
+            return line.ask("GET", "/v1/batches", authorization=f"Bearer {KEY}").status == 200
+
+    wait_for(batches_are_served, "no batches", gateway.said)
+    before = beside()
+    moved = configured | {"ledger": {"folder": "elsewhere"}, "batches": {"slots": 3}}
+    gateway.configure(moved)
+    os.kill(gateway.pid, signal.SIGHUP)  # the command would look for a gateway there
+    wait_for(lambda: "taken at a start only" in gateway.said(), "it does not take them", gateway.said)
+    time.sleep(1)  # as long as a process that was told to end would take
+    assert beside() == before
+    assert not (gateway.folder / "elsewhere").exists()
 
 
 def test_a_pool_that_comes_with_new_settings_has_its_hours_kept(

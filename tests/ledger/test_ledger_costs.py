@@ -273,4 +273,6 @@ def test_bills_by_hand() -> None:
     assert usd_of(found.bill) == 5 + (Decimal("3.333333333333333") * (HOUR_US - 1_234_567) / HOUR_US).quantize(
         Decimal("1e-12")
     )
-    assert usd_of(found.fixed) == Decimal("28.4")
+    assert usd_of(found.fixed) == Decimal("27.1") + (Decimal("1.3") * (HOUR_US - 1_234_567) / HOUR_US).quantize(
+        Decimal("1e-12")
+    )

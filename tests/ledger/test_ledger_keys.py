@@ -137,6 +137,36 @@ def test_a_watch_keeps_what_it_knows_while_the_store_cannot_be_read(store: Path)
     assert watch.trouble == ""
 
 
+@pytest.mark.parametrize(
+    "change", ["models = '\"abc\"'", "models = 'no JSON'", "models = '5'", "budget_day_usd = 'cheap'"]
+)
+def test_a_row_that_is_no_key_ends_no_watch_and_the_keys_known_stay(store: Path, change: str) -> None:
+    watch = KeysWatch(store)
+    create_key(store, "a", now_s=NOW_S, models=("fast",), limits=KeyLimits(day_usd=Decimal(1)))
+    watch.changed()
+    with closing(connect(store)) as connection:
+        connection.execute(f"UPDATE key SET {change}")  # noqa: S608 - ours
+        connection.execute("UPDATE control SET version = version + 1")
+    assert watch.changed() is None
+    assert "cannot be read as a key" in watch.trouble
+    with pytest.raises(InputError, match="cannot be read as a key"):
+        keys_were_made(store)
+    with closing(connect(store)) as connection:
+        connection.execute("""UPDATE key SET models = '["fast"]', budget_day_usd = '1'""")
+    assert [key.models for key in watch.changed() or ()] == [("fast",)]
+    assert watch.trouble == ""
+
+
+def test_a_watch_knows_of_keys_that_are_all_revoked(store: Path) -> None:
+    watch = KeysWatch(store)
+    assert (watch.changed(), watch.ever_made) == ((), False)
+    create_key(store, "a", now_s=NOW_S)
+    revoke_key(store, "a", now_s=NOW_S)
+    assert (watch.changed(), watch.ever_made) == ((), True)
+    store.unlink()
+    assert (watch.changed(), watch.ever_made) == (None, True)
+
+
 def test_keys_can_be_made_and_read_while_rows_are_moved(tmp_path: Path, store: Path) -> None:
     create_key(store, "a", now_s=NOW_S)
     write(tmp_path, [{"key": "a"}] * 3)

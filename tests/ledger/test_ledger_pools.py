@@ -111,9 +111,10 @@ def test_a_pool_that_is_no_longer_declared_keeps_its_hours(tmp_path: Path) -> No
 
 def test_former_nodes_end_once_and_not_again(tmp_path: Path) -> None:
     del tmp_path
-    now = with_former(terms(nodes=()), terms(), FIRST + 10)
+    now = with_former(terms(nodes=()), terms(), (FIRST + 10) * HOUR_US)
     assert [node.until_us for node in now.nodes] == [(FIRST + 10) * HOUR_US] * 2
-    assert with_former(terms(nodes=()), now, FIRST + 30).nodes == now.nodes
+    assert with_former(terms(nodes=()), now, (FIRST + 30) * HOUR_US).nodes == now.nodes
+    assert with_former(terms(nodes=()), now, (FIRST + 7) * HOUR_US).nodes == now.nodes
 
 
 def test_a_store_that_cannot_be_written_is_an_error_for_people(tmp_path: Path) -> None:

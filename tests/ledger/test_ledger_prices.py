@@ -8,6 +8,7 @@ import pytest
 from closed import FIRST_DAY, fill, price_list
 from spooled import move, write
 
+from breakeven.catalog.rate_card import PriceList
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.rollups import DAY_US
 from breakeven.wiring.ledger import find_ledger
@@ -66,6 +67,19 @@ def test_cards_of_the_settings_go_before_the_catalogue_and_what_the_gateway_knew
     assert (price(found, "openai:gpt-4o"), price(found, "p:m")) == ("0.5", "7")
     config.write_text("targets: {}\n")
     assert price(price_schedule(place, config, ()), "openai:gpt-4o") not in (None, "0.5")
+
+
+def test_a_pools_own_prices_are_those_that_the_gateway_charged_whatever_the_settings_name(tmp_path: Path) -> None:
+    fill(tmp_path)
+    write(tmp_path, [{"number": 9_000}])
+    pool = PriceList(provider="pool", model="llama", source="made up", entries=price_list("1").entries)
+    move(tmp_path, CardSchedule([price_list("7"), pool]))
+    config = tmp_path / "breakeven.yaml"
+    config.write_text("targets: {}\n")
+    found = price_schedule(find_ledger(tmp_path), config, ())
+    assert price(found, "pool:llama") == "1"
+    named = price_schedule(find_ledger(tmp_path), config, [card(tmp_path / "a.yaml", "pool", "llama", "3")])
+    assert price(named, "pool:llama") == "3"
 
 
 def test_settings_go_with_a_ledger_unless_its_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,21 @@ def test_a_price_that_was_missing_makes_rows_priced_and_one_that_is_gone_makes_t
     check(store)
 
 
+def test_what_a_pool_was_charged_provisionally_stays_where_nobody_says_the_pools_prices(tmp_path: Path) -> None:
+    said = {"priced_as": "pool:llama", "target": "llama/a", "input_tokens": 1_000, "output_tokens": 100, "status": 200}
+    write(tmp_path, [said, {**said, "priced_as": "p:m", "target": "main"}])
+    pool = PriceList(provider="pool", model="llama", source="made up", entries=price_list("1").entries)
+    move(tmp_path, CardSchedule([price_list("0.15"), pool]))
+    before = cost(tmp_path / "ledger.sqlite", priced_as="pool:llama")
+    assert before > 0
+    done = reprice(tmp_path / "ledger.sqlite", NEW, Span())
+    assert list(done.changes) == [("main", "p:m")]
+    assert cost(tmp_path / "ledger.sqlite", priced_as="pool:llama") == before
+    dearer = PriceList(provider="pool", model="llama", source="made up", entries=price_list("2").entries)
+    done = reprice(tmp_path / "ledger.sqlite", CardSchedule([dearer]), Span(target="pool:llama"))
+    assert list(done.changes) == [("llama/a", "pool:llama")], "a list that is known holds"
+
+
 def fill_with_replays(folder: Path, days: int) -> Path:
     """Write one answer on the first day, and three times again; and on the second day once again alone."""
     said = {"priced_as": "p:m", "target": "main", "input_tokens": 1_000, "output_tokens": 100, "status": 200}

@@ -249,23 +249,30 @@ def test_a_folder_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
     assert len(read(segments(tmp_path)[0])) == 1
 
 
-def test_a_new_segment_that_was_taken_away_before_it_was_locked_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("taken", ["locked", "removed"])
+def test_a_new_segment_that_the_mover_took_before_it_was_locked_is_followed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
 ) -> None:
     lock = fcntl.flock
+    movers: list[int] = []
 
     def lock_late(file: int, how: int) -> None:
-        segments(tmp_path)[0].unlink()
+        if not movers:
+            (path,) = segments(tmp_path)
+            movers.append(os.open(path, os.O_RDONLY))
+            if taken == "locked":
+                lock(movers[0], fcntl.LOCK_EX)
+            else:
+                path.unlink()
         lock(file, how)
 
     spool = spool_of(tmp_path)
     spool.add(attempt(spool, 0))
-    with monkeypatch.context() as late:
-        late.setattr(fcntl, "flock", lock_late)
-        assert not spool.flush()
-    assert spool.flush()
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    assert spool.flush(), spool.trouble
     spool.close()
-    assert len(read(segments(tmp_path)[0])) == 1
+    os.close(movers[0])
+    assert len(read(segments(tmp_path)[-1])) == 1
 
 
 def test_it_is_full_past_its_bound_and_keeps_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

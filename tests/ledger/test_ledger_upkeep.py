@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -94,10 +95,15 @@ def test_what_went_wrong_is_told_once_and_tried_again_in_an_hour(store: Path) ->
 def test_a_run_under_way_can_be_ended(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upkeep = Upkeep(store, None)
     start = subprocess.Popen
-    slow = [sys.executable, "-c", "import time; time.sleep(600)"]
+    slow = [sys.executable, "-c", "import time; time.sleep(30)"]
     monkeypatch.setattr(subprocess, "Popen", lambda _, **said: start(slow, **said))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # as the mover has it
     upkeep.poll(END_S + GRACE_S)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process = upkeep._process
+    assert process is not None
     assert upkeep.poll(END_S + GRACE_S) == "", "it is waited for by nobody"
     upkeep.stop()
+    assert process.returncode == -signal.SIGKILL, "it was waited for"
     assert upkeep._process is None
     upkeep.stop()

@@ -67,6 +67,25 @@ def test_a_killed_server_leaves_the_lease_and_the_slack_and_learns_all_when_it_i
     run(test())
 
 
+@pytest.mark.parametrize("delta", [-15, 15], ids=["it came to less", "it came to more"])
+def test_what_is_made_good_after_more_was_used_than_reserved_is_no_slack(server: Server, delta: int) -> None:
+    async def test() -> None:
+        async with worker(server.url, Clock(), "1", workers=2) as one:
+            held = await ask(one, usd=20)
+            assert isinstance(held, Reservation)
+            one.settle(held, 1, 40)
+            one.make_good({BUDGET.counts: delta}, NOW_S)
+            server.kill()
+            await one.round()
+            assert len(admitted([await ask(one, usd=1) for _ in range(30)])) == 5, "its half of the slack of 10 %"
+            server.start()
+            for _ in range(2):
+                await one.round()
+            assert sum(server.counters()[COUNTER].values()) == 40 + delta + 5
+
+    run(test())
+
+
 def test_slack_by_the_minute_and_at_once_is_bounded_too(server: Server) -> None:
     async def test() -> None:
         clock, rules = Clock(), (OFTEN, PARALLEL)

@@ -21,8 +21,9 @@ from breakeven.ledger.used import used_since
 from breakeven.limits.reserve import Refused, Reservation
 from breakeven.limits.rules import NANO, Rule, nano_usd
 from breakeven.limits.shared import SharedLimits
-from breakeven.wiring.limits import TrueUp, open_limits
+from breakeven.wiring.limits import open_limits
 from breakeven.wiring.pools import SETTLE_S
+from breakeven.wiring.true_up import TrueUp
 from limits.workers import Clock, run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ledger"))
@@ -43,8 +44,9 @@ def known_to(store: Path, url: str, workers: int = 2) -> Snapshot:
     """What workers know, as far as their limits need it."""
     bounds = Bounds(header_bytes=1, body_bytes=1, header_s=1, body_s=1, idle_s=1, max_connections=1, drain_s=1)
     plan = LedgerPlan(
-        folder=str(store.parent), store=str(store), drop_when_full=False, waiting_rows=1, keep_days=None, fresh=False
-    )
+        folder=str(store.parent), store=str(store), drop_when_full=False, waiting_rows=1, keep_days=None, fresh=False,
+        pools=(terms(), other()),
+    )  # fmt: skip
     return Snapshot(
         host="127.0.0.1", port=1, workers=workers, targets=(), routes=(), keys=(Key(name="search", sha256="a"),),
         open_to_all=False, limits=bounds, ledger=plan, price_lists=(), rules=(MONTH,),
@@ -52,8 +54,8 @@ def known_to(store: Path, url: str, workers: int = 2) -> Snapshot:
     )  # fmt: skip
 
 
-def opened(known: Snapshot, clock: Clock) -> SharedLimits:
-    limits = open_limits(known, StoredKeys(), clock)
+def opened(known: Snapshot, clock: Clock, true_up: TrueUp | None = None) -> SharedLimits:
+    limits = open_limits(known, StoredKeys(), clock, true_up or TrueUp())
     assert isinstance(limits, SharedLimits)
     return limits
 
@@ -120,8 +122,8 @@ def test_what_an_hour_came_to_is_what_all_workers_and_gateways_count(
         clock = Clock()
         clock.now_s = FIRST * 3600.0 + 1
         keep_pools(store, (terms(), other()), FIRST)
-        workers = [opened(before_all(known), clock) for _ in range(2)]
-        corrected = [TrueUp(known) for _ in workers]
+        corrected = [TrueUp(lambda look: look()) for _ in range(2)]
+        workers = [opened(before_all(known), clock, true_up) for true_up in corrected]
         stranger = opened(away, clock)
         for limits in (*workers, stranger):
             await limits.round()

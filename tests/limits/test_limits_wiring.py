@@ -39,6 +39,7 @@ from breakeven.wiring.limits import (
     used_now,
 )
 from breakeven.wiring.snapshot import build_snapshot
+from breakeven.wiring.true_up import TrueUp
 from limits.workers import NOW_S, Clock
 
 if TYPE_CHECKING:
@@ -311,8 +312,8 @@ def test_a_restart_begins_with_what_the_ledger_has(tmp_path: Path, rule: Rule, u
     )
     minute = Rule("key", "search", "requests", 1, "minute")
     whole = snapshot(tmp_path, rules=(rule, minute), keys=keys, targets=targets)
-    assert used_now(whole, StoredKeys(), NOW_S) == {rule.counts: used}
-    limits = open_limits(whole, StoredKeys(), Clock())
+    assert used_now(whole, StoredKeys(), NOW_S, TrueUp()) == {rule.counts: used}
+    limits = open_limits(whole, StoredKeys(), Clock(), TrueUp())
     refused = limits.reserve(limits._by_name[rule.scope, rule.name][:1], 10**9, 10**12, NOW_S)
     if rule.kind == "requests":
         assert isinstance(refused, Reservation)
@@ -329,16 +330,16 @@ def test_rules_of_stored_keys_count_too_and_workers_without_a_shared_state_take_
     assert all_rules(whole, stored) == (
         Rule("model", "deep", "parallel", 2, "none"), Rule("key", "search", "usd", 525_000, "day"),
     )  # fmt: skip
-    assert used_now(whole, stored, NOW_S) == {own.counts: EACH // 2}
+    assert used_now(whole, stored, NOW_S, TrueUp()) == {own.counts: EACH // 2}
 
 
 def test_a_store_that_cannot_be_read_does_not_pass_for_an_unused_budget(tmp_path: Path) -> None:
     whole = snapshot(tmp_path, rules=(Rule("key", "a", "usd", 1, "day"),))
-    assert open_limits(whole, StoredKeys(), Clock()).subject("a", "", "", "") is not None, "none is there yet"
+    assert open_limits(whole, StoredKeys(), Clock(), TrueUp()).subject("a", "", "", "") is not None, "none is there yet"
     (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 1000)
     with pytest.raises(InputError, match="no SQLite database"):
-        open_limits(whole, StoredKeys(), Clock())
-    open_limits(snapshot(tmp_path, rules=(Rule("key", "a", "parallel", 1, "none"),)), StoredKeys(), Clock())
+        open_limits(whole, StoredKeys(), Clock(), TrueUp())
+    open_limits(snapshot(tmp_path, rules=(Rule("key", "a", "parallel", 1, "none"),)), StoredKeys(), Clock(), TrueUp())
 
 
 def test_a_gateway_keeps_its_id(tmp_path: Path) -> None:
@@ -354,7 +355,7 @@ def test_shared_limits_are_opened_with_what_the_ledger_has(tmp_path: Path, serve
     state = SharedState(url=server.url, slack_fraction=0.0)
 
     async def test() -> None:
-        limits = open_limits(snapshot(tmp_path, rules=(rule,), shared_state=state), StoredKeys(), Clock())
+        limits = open_limits(snapshot(tmp_path, rules=(rule,), shared_state=state), StoredKeys(), Clock(), TrueUp())
         assert isinstance(limits, SharedLimits)
         await limits.round()
         (counter,) = server.counters().values()

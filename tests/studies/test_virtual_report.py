@@ -153,3 +153,30 @@ def test_as_if_it_had_been_there_takes_the_first_price_of_each_node() -> None:
     there = as_if_there(VirtualPool(terms=terms, deployment="1xL4:llama-3.1-8b", engine="vllm"), (FIRST, FIRST + 2))
     assert there.terms.nodes == (PaidNode(name="a", since_us=FIRST * HOUR_US),)
     assert there.terms.prices[0].since_us == FIRST * HOUR_US
+
+
+def test_as_if_it_had_been_there_leaves_a_later_price_of_the_pool_where_it_is() -> None:
+    """A node's own price was known first: what the pool's nodes cost since then holds since then, for each of them."""
+
+    def price(node: str, number: int, usd: str) -> NodePrice:
+        return NodePrice(node=node, since_us=(FIRST + number) * HOUR_US, usd_per_hour=Decimal(usd))
+
+    later = price("", 100, "4.2")
+    nodes = tuple(PaidNode(name=name, since_us=(FIRST + 90) * HOUR_US) for name in ("a", "b", "c"))
+    terms = PoolTerms(name="p", nodes=nodes, prices=(price("a", 0, "5"), price("b", 60, "6"), later))
+    pool = VirtualPool(terms=terms, deployment="1xL4:llama-3.1-8b", engine="vllm")
+    there = as_if_there(pool, (FIRST + 50, FIRST + 120)).terms
+    found = virtual_answer(there, [hour(at, paid_us=3 * HOUR_US) for at in (50, 99, 100, 119)], cards, "hour")
+    assert found is not None
+    assert [group.bill_usd for group in found.groups] == [Decimal(usd) for usd in ("15.2", "15.2", "12.6", "12.6")]
+
+
+def test_hours_that_were_worked_out_for_other_nodes_are_in_no_figure_and_counted() -> None:
+    """Their rows were pruned before a second node was declared: its bill says nothing of what one would have done."""
+    one = [hour(number, served(1), paid_us=HOUR_US, used_us=HOUR_US) for number in (0, 1)]
+    found = virtual_answer(TERMS, [*one, hour(2, served(1), used_us=HOUR_US)], cards)
+    assert found is not None
+    assert (found.unbilled_hours, found.whole.hours) == (2, 1)
+    assert (found.whole.bill_usd, found.whole.paid_s, found.whole.requests) == (Decimal(16), Decimal(7200), 10)
+    assert found.begins == datetime.fromtimestamp((FIRST + 2) * 3600, UTC)
+    assert virtual_answer(TERMS, one, cards) is None

@@ -51,4 +51,4 @@ def audit(
         return
     out = console()
     for line in audit_lines(found):
-        out.print(line)
+        out.print(line, markup=False, emoji=False)  # names out of logs may hold brackets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import typer
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from breakeven.ledger.costs import Costs, GroupCost, PoolCost
     from breakeven.ledger.query import Question
+    from breakeven.wiring.ledger_costs import CostsFound
+
+_BASES: Final = ("marginal_usd", "allocated_usd", "loaded_usd")
+_BESIDE: Final = ("bill_usd", "idle_usd", "fixed_usd", "idle_fixed_usd")
 
 
 class Asked(NamedTuple):
@@ -42,9 +46,9 @@ def show(asked: Asked, ledger: Path | None, config: Path | None, *, as_json: boo
     if as_json:
         from breakeven.reports.as_json import to_json
 
-        typer.echo(to_json(_record(asked.question.by, found.costs, shown) | {"notes": found.notes}))
+        typer.echo(to_json(_record(asked.question.by, found, shown) | {"notes": found.notes}))
         return
-    _show_groups(asked.question.by, found.costs, shown)
+    _show_groups(asked.question.by, found, shown)
     _show_pools(found.costs.pools)
     until = "until now" if asked.so_far else f"hours before {found.costs.until:%Y-%m-%dT%H:00Z}"
     typer.echo(f"{until}; token counts against other prices are as they are")
@@ -60,11 +64,12 @@ def _ranked(groups: Sequence[GroupCost], order: str) -> list[GroupCost]:
     return [by_labels[t.labels] for t in ranked((replace(g.total, cost_usd=g.loaded_usd) for g in groups), order)]
 
 
-def _show_groups(by: tuple[str, ...], costs: Costs, shown: Sequence[GroupCost]) -> None:
+def _show_groups(by: tuple[str, ...], found: CostsFound, shown: Sequence[GroupCost]) -> None:
     from rich.table import Table
 
     from breakeven.cli.output import console
 
+    costs = found.costs
     table = Table(box=None, pad_edge=False)
     for label in by:
         table.add_column(label)
@@ -80,13 +85,13 @@ def _show_groups(by: tuple[str, ...], costs: Costs, shown: Sequence[GroupCost]) 
             *(_usd(cost) for cost in (group.marginal_usd, group.allocated_usd, group.loaded_usd)),
             *(_usd(cost) for cost in (group.per_mtok_usd, group.per_request_usd, *group.against_usd.values())),
         )
-    bases = _sums(costs)
+    whole_usd = [_of_groups(costs, name) for name in _BASES]
     width = len(by)
-    idle_usd, idle_loaded_usd = bases["idle_usd"], bases["idle_usd"] + bases["idle_fixed_usd"]
-    if costs.pools:
-        idle = map(_usd, (idle_usd, idle_loaded_usd))
-        table.add_row(*_first("idle", width), "", "", "", "", *idle, *[""] * (2 + len(lists)))
-    whole_usd = bases["marginal_usd"], bases["allocated_usd"] + idle_usd, bases["loaded_usd"] + idle_loaded_usd
+    if costs.pools and found.has_idle:
+        idle_usd = _of_pools(costs, "idle_usd")
+        idle = [Decimal(0), idle_usd, idle_usd + _of_pools(costs, "idle_fixed_usd")]
+        table.add_row(*_first("idle", width), "", "", "", "", *map(_usd, idle[1:]), *[""] * (2 + len(lists)))
+        whole_usd = [served + unused for served, unused in zip(whole_usd, idle, strict=True)]
     requests = f"{sum(group.total.requests for group in costs.groups):,}"
     at_lists = (_usd(_all_at(costs, name)) for name in lists)
     table.add_row(*_first("all", width), requests, "", "", *map(_usd, whole_usd), "", "", *at_lists)
@@ -118,16 +123,17 @@ def _show_pools(pools: Sequence[PoolCost]) -> None:
     console().print(table)
 
 
-def _record(by: tuple[str, ...], costs: Costs, shown: Sequence[GroupCost]) -> dict[str, object]:
-    sums = _sums(costs)
+def _record(by: tuple[str, ...], found: CostsFound, shown: Sequence[GroupCost]) -> dict[str, object]:
+    costs = found.costs
     names = costs.groups[0].against_usd if costs.groups else ()
-    total = {name: f"{usd:f}" for name, usd in sums.items()}
+    total = {name: _text(_of_groups(costs, name)) for name in _BASES}
+    beside = {name: _text(_of_pools(costs, name) if found.has_idle else None) for name in _BESIDE}
     return {
         "by": by,
         "until": f"{costs.until:%Y-%m-%dT%H:00Z}",
         "rows": [dict(zip(by, group.labels, strict=True)) | _group_record(group) for group in shown],
         "pools": [_pool_record(pool) for pool in costs.pools],
-        "total": total | {"against_usd": {name: _text(_all_at(costs, name)) for name in names}},
+        "total": total | beside | {"against_usd": {name: _text(_all_at(costs, name)) for name in names}},
     }
 
 
@@ -166,13 +172,12 @@ def _pool_record(pool: PoolCost) -> dict[str, object]:
     }
 
 
-def _sums(costs: Costs) -> dict[str, Decimal]:
-    bases = ("marginal_usd", "allocated_usd", "loaded_usd")
-    beside = ("bill_usd", "idle_usd", "fixed_usd", "idle_fixed_usd")
-    return {
-        **{name: sum((getattr(group, name) for group in costs.groups), Decimal(0)) for name in bases},
-        **{name: sum((getattr(pool, name) for pool in costs.pools), Decimal(0)) for name in beside},
-    }
+def _of_groups(costs: Costs, name: str) -> Decimal:
+    return sum((getattr(group, name) for group in costs.groups), Decimal(0))
+
+
+def _of_pools(costs: Costs, name: str) -> Decimal:
+    return sum((getattr(pool, name) for pool in costs.pools), Decimal(0))
 
 
 def _all_at(costs: Costs, name: str) -> Decimal | None:

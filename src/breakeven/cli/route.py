@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
 
 app = typer.Typer(no_args_is_help=True, help="Route by task: judge policies, make task tables, train classifiers.")
 
@@ -41,7 +46,7 @@ def evaluate(
     """Judge routing policies on labelled data: cost against quality, with what can be counted on."""
     import json
 
-    from breakeven.cli.output import console, progressing
+    from breakeven.cli.output import progressing
     from breakeven.reports.routes import evaluation_json, evaluation_lines
     from breakeven.wiring.route import PairsRequest, run_route_eval
 
@@ -66,8 +71,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(evaluation_json(found), indent=2, allow_nan=False))
         return
-    for line in evaluation_lines(found):
-        console().print(line)
+    _print(evaluation_lines(found))
 
 
 @app.command()
@@ -92,7 +96,6 @@ def table(
     """Make the table that says which tasks the weak target may have, by the lower bound of what was measured."""
     import json
 
-    from breakeven.cli.output import console
     from breakeven.reports.routes import table_json, table_lines
     from breakeven.wiring.route import PairsRequest
     from breakeven.wiring.route_files import run_route_table
@@ -108,9 +111,7 @@ def table(
     if as_json:
         typer.echo(json.dumps(table_json(found), indent=2, allow_nan=False))
     else:
-        printer = console()
-        for line in table_lines(found):
-            printer.print(line)
+        _print(table_lines(found))
     if out:
         typer.echo(f"wrote {out}", err=True)
 
@@ -130,7 +131,7 @@ def train(
     """Learn to tell tasks by their prompts, abstaining where that is not sure."""
     import json
 
-    from breakeven.cli.output import console, progressing
+    from breakeven.cli.output import progressing
     from breakeven.reports.routes import trained_json, trained_lines
     from breakeven.wiring.route_files import TrainRequest, run_route_train
 
@@ -141,9 +142,7 @@ def train(
     if as_json:
         typer.echo(json.dumps(trained_json(found), indent=2, allow_nan=False))
     else:
-        printer = console()
-        for line in trained_lines(found):
-            printer.print(line)
+        _print(trained_lines(found))
     if out:
         typer.echo(f"wrote {out}", err=True)
 
@@ -157,3 +156,12 @@ def fingerprint(
 
     for path, found in run_fingerprints(files):
         typer.echo(f"{found or 'none'}  {path}")
+
+
+def _print(lines: Iterable[RenderableType]) -> None:
+    """Print lines as they are: names out of files may hold brackets, which are no markup."""
+    from breakeven.cli.output import console
+
+    printer = console()
+    for line in lines:
+        printer.print(line, markup=False, emoji=False)

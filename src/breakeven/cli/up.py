@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,8 @@ def up(
     from breakeven.wiring.settings import load_settings
     from breakeven.wiring.snapshot import build_snapshot
 
+    # A gateway that is told to read its settings again while it starts does so once it has: the mask outlives the exec.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     overrides = Overrides(host=host, port=port, workers=workers)
     settings = load_settings(config, overrides)
     snapshot = build_snapshot(settings, lambda warning: typer.echo(f"warning: {warning}", err=True))

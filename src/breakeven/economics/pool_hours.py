@@ -7,7 +7,7 @@ corrected, or a node that is added, changes what the past cost.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -29,6 +29,9 @@ POOL: Final = "pool"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US: Final = 24 * HOUR_US
+_NO_DAY_US: Final = ((date.max - _EPOCH.date()).days + 1) * _DAY_US
+"""From here on a moment has no date: the year is over 9999."""
+
 _PRICE_DIGITS: Final = Decimal("1e-9")
 
 
@@ -39,6 +42,8 @@ class PaidNode:
     name: str
     since_us: int
     until_us: int | None = None
+    is_former: bool = False
+    """Whether it is declared no more: it ended at ``until_us``, and nothing that is declared later moves that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +106,6 @@ class HourBill(NamedTuple):
     """Paid time without a known price: the bill leaves it out."""
 
 
-NO_BILL: Final = HourBill(0, 0, 0, 0)
-
-
 def pool_hours(terms: PoolTerms, until_hour: int, since_hour: int = 0) -> Iterator[PoolHour]:
     """Yield the hours [since, until) in which nodes are paid, node by node."""
     for node in terms.nodes:
@@ -137,20 +139,26 @@ class NodePrices:
 
     def _of(self, node: str) -> tuple[list[int], list[Decimal]]:
         if node not in self._by_node:
-            own = {item.since_us: item.usd_per_hour for item in self._prices if item.node in ("", node)}
-            moments = sorted(own)
-            self._by_node[node] = moments, [own[moment] for moment in moments]
+            own = own_prices(self._prices, node)
+            self._by_node[node] = [item.since_us for item in own], [item.usd_per_hour for item in own]
         return self._by_node[node]
+
+
+def own_prices(prices: Iterable[NodePrice], node: str) -> tuple[NodePrice, ...]:
+    """Return the prices that hold for one node, those of the whole pool among them, as its own and in their order."""
+    held = {item.since_us: replace(item, node=node) for item in prices if item.node in ("", node)}
+    return tuple(held[moment] for moment in sorted(held))
 
 
 def hour_bill(terms: PoolTerms, prices: NodePrices, hours: Iterable[PoolHour]) -> HourBill:
     """Return what a pool costs in one hour, from the facts of its nodes in that hour.
 
     A node's part is rounded to a unit once, whatever prices hold in it.  The fixed lines are those of a month over
-    its hours, for the time in which the pool has a node at all.
+    its hours: the first node's for the time in which the pool has a node at all, a further node's for what is paid
+    beyond that time.
     """
-    paid_us = bill = unpriced_us = longest_us = count = 0
-    for item in hours:
+    paid_us = bill = unpriced_us = any_us = reached_us = 0
+    for item in sorted(hours, key=lambda found: found.from_us):
         begins_us = item.hour * HOUR_US + item.from_us
         cost_usd = Fraction(0)
         for length_us, usd_per_hour in prices.between(item.node, begins_us, begins_us + item.paid_us):
@@ -160,12 +168,12 @@ def hour_bill(terms: PoolTerms, prices: NodePrices, hours: Iterable[PoolHour]) -
                 cost_usd += Fraction(usd_per_hour) * length_us / HOUR_US
         bill += units_of(cost_usd)
         paid_us += item.paid_us
-        longest_us = max(longest_us, item.paid_us)
-        count += 1
-    if not count:
-        return NO_BILL
-    fixed_usd = Fraction(terms.fixed_usd_per_hour + terms.further_node_usd_per_hour * (count - 1))
-    return HourBill(paid_us, bill, units_of(fixed_usd * longest_us / HOUR_US), unpriced_us)
+        ends_us = item.from_us + item.paid_us
+        any_us += max(0, ends_us - max(item.from_us, reached_us))
+        reached_us = max(reached_us, ends_us)
+    further_us = paid_us - any_us
+    fixed_usd = Fraction(terms.fixed_usd_per_hour) * any_us + Fraction(terms.further_node_usd_per_hour) * further_us
+    return HourBill(paid_us, bill, units_of(fixed_usd / HOUR_US), unpriced_us)
 
 
 def pool_price_list(
@@ -205,7 +213,8 @@ def _days(terms: PoolTerms) -> list[date | None]:
     """Return the days on which the mean price may change; None is the beginning of all times."""
     moments = {price.since_us for price in terms.prices} | {node.since_us for node in terms.nodes}
     moments |= {-(-node.until_us // _DAY_US) * _DAY_US for node in terms.nodes if node.until_us is not None}
-    return [None, *sorted({(_EPOCH + timedelta(microseconds=moment)).date() for moment in moments if moment > 0})]
+    known = (moment for moment in moments if 0 < moment < _NO_DAY_US)
+    return [None, *sorted({(_EPOCH + timedelta(microseconds=moment)).date() for moment in known})]
 
 
 def _entry(terms: PoolTerms, weights: GpuTime, day: date | None, utilisation_fraction: float) -> PriceEntry | None:

@@ -69,9 +69,12 @@ class Recorder:
             self.flush()
 
     def close(self) -> None:
-        """Write what is left, and end the spool."""
+        """Write what is left, and end the spool; rows that cannot be written now are lost, and it is said how many."""
         self.flush()
         self._spool.close()
+        lost = self._spool.waiting + self._spool.dropped_rows - self._told_dropped
+        if lost:
+            _log.error("%d rows could not be written until the end, and are lost", lost)
 
     def _say(self, *, kept: bool) -> None:
         if not kept:

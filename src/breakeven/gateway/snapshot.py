@@ -385,3 +385,6 @@ class Told:
 
     shifts: tuple[ShiftPlan, ...] | None = None
     """Shifts of traffic that are under way."""
+
+    leaves: bool = False
+    """Whether this worker is one too many: it lets no more clients in, and ends once those it has are answered."""

@@ -13,20 +13,22 @@ import signal
 import socket
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from breakeven.gateway.connection import SEND_BUFFER_BYTES
 from breakeven.gateway.snapshot import StoredKeys, Told
-from breakeven.gateway.worker import BACKLOG
+from breakeven.gateway.worker import BACKLOG, LEAVE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from breakeven.clock import Clock
     from breakeven.gateway.shift_plan import ShiftPlan
     from breakeven.gateway.snapshot import Snapshot
+
+T = TypeVar("T")
 
 POLL_S: Final = 0.5
 """How often the version of the keys is read."""
@@ -37,8 +39,14 @@ RESTART_S: Final = 1.0
 TELL_S: Final = 5.0
 """A worker that does not take its keys within this time is told again when they change."""
 
+HUNG_S: Final = 10.0
+"""A worker that has not ended so long after the end of its drain will not end by itself, and is killed."""
+
 WORKER_NUMBERS: Final = 64
 """Request ids have room for so many; a worker that is started again gets the next number."""
+
+_PLANS: Final = ("control", "telemetry", "batches", "trials", "virtual", "canaries", "alerts")
+"""Of a snapshot, what the processes beside are told: where the gateway listens and where its ledger is, for some."""
 
 _STOPPING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _WAKING: Final = _STOPPING | {signal.SIGCHLD, signal.SIGHUP}
@@ -96,9 +104,10 @@ class Supervisor:
     ) -> None:
         """Take what the processes do.
 
-        ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot, pid)`` the mover until SIGTERM or
-        the end of process ``pid``, which is the supervisor's: a child that asked for its parent's might be told that
-        of whoever inherited it.  Both begin with the signals of ``_WAKING`` blocked, so that none is lost before they
+        ``work(snapshot, number, listening, line)`` runs a worker, ``move(snapshot, pid)`` the mover: until SIGTERM or
+        the end of process ``pid``, when it empties the spool, or until SIGHUP, when it leaves that to the next one.
+        That process is the supervisor: a child that asked for its parent's number might be told that of whoever
+        inherited it.  Both begin with the signals of ``_WAKING`` blocked, so that none is lost before they
         are ready for it.  ``watched`` is asked twice a second.  ``beside`` are the control plane and the like.
         ``reread()`` reads the settings again, and raises ``UnusableError``.
         """
@@ -119,9 +128,14 @@ class Supervisor:
         self._next_number = 0
         self._latest = StoredKeys()
         self._restart_at_s: list[float] = []
+        self._leaving: dict[int, float] = {}  # workers that were told to end, and when they are killed if they have not
+        self._troubles: dict[str, str] = {}
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; a second one stops at once.  Raises ``AddressInUseError``."""
+        """Serve until SIGTERM or SIGINT; each further one kills whoever the stop waits for.
+
+        Raises ``AddressInUseError``.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, _WAKING)
         self._listening = _listen(self._snapshot.host, self._snapshot.port)
         self._latest = self._keys() or StoredKeys()
@@ -142,6 +156,7 @@ class Supervisor:
             if arrived is not None and arrived.si_signo == signal.SIGHUP:
                 self._reload()
             self._reap()
+            self._kill_overdue()
             self._tell_changes()
             self._restart()
 
@@ -150,16 +165,33 @@ class Supervisor:
         self._listening.close()
         for pid in self._lines:
             os.kill(pid, signal.SIGTERM)
-        while self._lines:
+            self._leaving.setdefault(pid, self._overdue_s())
+        self._await(lambda: list(self._lines))
+        self._mover = self._mover or self._start_mover()  # one that has just died has left rows behind
+        os.kill(self._mover, signal.SIGTERM)
+        self._await(lambda: [self._mover] if self._mover else [])
+        self._stop_beside()
+
+    def _await(self, left: Callable[[], Collection[int]]) -> None:
+        """Wait until these processes have ended; kill them when it is asked again to stop."""
+        while left():
             arrived = signal.sigtimedwait(_WAKING, POLL_S)
             if arrived is not None and arrived.si_signo in _STOPPING:
-                for pid in self._lines:
+                for pid in left():
                     os.kill(pid, signal.SIGKILL)
+            self._kill_overdue()
             self._reap()
-        mover = self._mover or self._start_mover()  # one that has just died has left rows behind
-        os.kill(mover, signal.SIGTERM)
-        os.waitpid(mover, 0)
-        self._stop_beside()
+
+    def _kill_overdue(self) -> None:
+        """Kill workers that should have ended by now: one that hangs must not hold up a stop for ever."""
+        now_s = self._clock.monotonic()
+        for pid in [pid for pid, overdue_s in self._leaving.items() if overdue_s <= now_s]:
+            self._leaving[pid] = float("inf")
+            _log.error("worker %d does not end, and is killed", pid)
+            os.kill(pid, signal.SIGKILL)
+
+    def _overdue_s(self) -> float:
+        return self._clock.monotonic() + LEAVE_S + self._snapshot.limits.drain_s + HUNG_S
 
     def _stop_beside(self) -> None:
         """Let those go on that have something to do with the last rows: for a while, or until asked to stop again."""
@@ -174,7 +206,14 @@ class Supervisor:
         for pid in self._standing.values():
             os.kill(pid, signal.SIGKILL)
 
+    def _serving(self) -> list[int]:
+        """Return the workers that take requests: one that was told to leave is none of them any more."""
+        return [pid for pid in self._lines if pid not in self._leaving]
+
     def _start_worker(self) -> None:
+        """Start one, unless those that are leaving have the last of the numbers: then it is started as one ends."""
+        if len(self._lines) >= WORKER_NUMBERS:
+            return
         ours, theirs = socket.socketpair()
         ours.settimeout(TELL_S)
         number = self._free_number()
@@ -240,6 +279,7 @@ class Supervisor:
                 return
             line = self._lines.pop(pid, None)
             self._numbers.pop(pid, None)
+            self._leaving.pop(pid, None)
             if line is not None:
                 line.close()
             elif pid == self._mover:
@@ -257,25 +297,37 @@ class Supervisor:
         if not self._mover:
             _log.info("the mover is started again")
             self._mover = self._start_mover()
-        elif len(self._lines) < self._snapshot.workers:
+        elif len(self._serving()) < self._snapshot.workers:
             _log.warning("a worker is started again")
             self._start_worker()
         else:
             self._start_beside()
 
     def _tell_changes(self) -> None:
-        drained = self._drained()
+        drained = self._asked("targets out of service", self._drained)
         if drained is not None:
             self._out_of_service = drained
             self._tell_all(Told(drained=drained))
-        shifts = self._shifts()
+        shifts = self._asked("shifts", self._shifts)
         if shifts is not None:
             self._under_way = shifts
             self._tell_all(Told(shifts=shifts))
-        changed = self._keys()
+        changed = self._asked("keys", self._keys)
         if changed is not None:
             self._latest = changed
             self._tell_all(Told(keys=self._latest))
+
+    def _asked(self, what: str, ask: Callable[[], T | None]) -> T | None:
+        """Return what has changed, or None; where that fails, what is known stays in force, and it is said once."""
+        try:
+            found = ask()
+        except Exception as error:  # noqa: BLE001 - whatever it is, requests are served without it
+            if self._troubles.get(what) != repr(error):
+                self._troubles[what] = repr(error)
+                _log.exception("the %s cannot be read; those known stay in force", what)
+            return None
+        self._troubles.pop(what, None)
+        return found
 
     def _reload(self) -> None:
         """Take the settings as they are now; where they cannot be used, those in force stay, and it is said why."""
@@ -288,19 +340,27 @@ class Supervisor:
         ledger = replace(old.ledger, pools=found.ledger.pools)
         self._snapshot = replace(found, host=old.host, port=old.port, ledger=ledger)
         if self._snapshot != found:
-            _log.warning("listen: and ledger: are taken at a start only; all else of the new settings is in force")
+            self._snapshot = replace(self._snapshot, **{name: getattr(old, name) for name in _PLANS})
+            _log.warning(
+                "listen: and ledger: are taken at a start only, and with them what is said of the processes beside "
+                "(control:, telemetry:, batches:, trials:, alerts:, virtual pools, canaries); all else of the new "
+                "settings is in force"
+            )
         _log.info("new settings are in force")
         self._tell_all(Told(snapshot=self._snapshot))
-        for pid in list(self._lines)[self._snapshot.workers :]:
-            os.kill(pid, signal.SIGTERM)
-        for _ in range(len(self._lines), self._snapshot.workers):
+        serving = self._serving()
+        for pid in serving[self._snapshot.workers :]:
+            self._leaving[pid] = self._overdue_s()
+            self._tell(self._lines[pid], Told(leaves=True))
+        for _ in range(len(serving), self._snapshot.workers):
             self._start_worker()
         for item, pid in self._standing.items():
-            if item.plan(found) != item.plan(old):
+            if item.plan(self._snapshot) != item.plan(old):
                 os.kill(pid, signal.SIGTERM)  # it is started again with the new plan, if there is one
         self._start_beside()
         if self._mover:
-            os.kill(self._mover, signal.SIGTERM)  # it is started again with the new prices
+            os.kill(self._mover, signal.SIGHUP)
+            self._mover = self._start_mover()  # with the new prices; two at once move nothing twice
 
     def _tell_all(self, told: Told) -> None:
         for line in self._lines.values():

@@ -46,6 +46,9 @@ SWEEP_TICKS: Final = 10
 POOL_SWEEP_TICKS: Final = int(IDLE_S / 2 / TICK_S)
 BACKLOG: Final = 4096
 
+LEAVE_S: Final = 1.0
+"""A worker that leaves the others serves on for so long: whoever has just been let in has yet to send its request."""
+
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _TOLD: Final = msgspec.json.Decoder(Told)
 
@@ -102,6 +105,7 @@ class Worker:
         self._uniform = uniform
         self._ticks = 0
         self._drain_until_s = float("inf")
+        self._server: asyncio.Server | None = None
 
     def run(self, listening: socket.socket, line: socket.socket) -> None:
         """Serve on a listening socket until SIGTERM, SIGINT or the end of the line to the supervisor."""
@@ -134,12 +138,13 @@ class Worker:
         self._shared.quotas = self._limiting.opened(self._snapshot, self._keys)
         await self._shared.quotas.start()
         self._mark_limited()
-        server = await loop.create_server(
-            lambda: ClientConnection(self._desk, self._shared), sock=listening, backlog=BACKLOG
-        )
+        if not self._shared.draining:  # or it was told to end before it began
+            self._server = await loop.create_server(
+                lambda: ClientConnection(self._desk, self._shared), sock=listening, backlog=BACKLOG
+            )
         self._clock.call_later(TICK_S, self._tick)
         await self._stopped.wait()
-        server.close()
+        self._let_nobody_in()
         await self._end()
 
     async def _end(self) -> None:
@@ -180,6 +185,8 @@ class Worker:
             self._shared.quotas.put_rules(rules, self._clock.now(), used)
             self._mark_limited()
         self._informed.set()
+        if told.leaves:
+            self._leave()
 
     def _recollect(self) -> None:
         """Begin anew with answers to similar questions: other targets might answer otherwise."""
@@ -220,6 +227,18 @@ class Worker:
                 target.pool.sweep()
         if self._shared.draining and (not self._desk.busy or now_s > self._drain_until_s):
             self._stopped.set()
+
+    def _leave(self) -> None:
+        """Let the other workers have the clients that are still to come, and end once those here are answered."""
+        if self._server is None:
+            self._drain()
+        else:
+            self._let_nobody_in()
+            self._clock.call_later(LEAVE_S, self._drain)
+
+    def _let_nobody_in(self) -> None:
+        if self._server is not None:
+            self._server.close()
 
     def _drain(self) -> None:
         """Take no new requests; those in flight may finish, for a while."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from breakeven.economics.allocation import allocate_units, usd_of
 from breakeven.economics.pool_hours import HOUR_US, NodePrices, hour_bill, pool_hours
@@ -23,8 +23,9 @@ from breakeven.errors import InputError
 from breakeven.ledger import rows
 from breakeven.ledger.against import ANSWERED
 from breakeven.ledger.costs import Costs, GroupCost, PoolCost
-from breakeven.ledger.labels import POOL, TIME_LABELS, column, condition_of, pool_of, text_of, time_said
-from breakeven.ledger.pools import all_terms, hours_of, stored_pools
+from breakeven.ledger.counterfactual import EVALUATION
+from breakeven.ledger.labels import POOL, TIME_LABELS, column, condition_of, pool_of, served_pools, text_of, time_said
+from breakeven.ledger.pools import all_terms, hours_kept, hours_of, stored_pools
 from breakeven.ledger.query import answer, check, hours_asked, sum_of
 from breakeven.ledger.row_sums import row_sums
 from breakeven.ledger.store import connect, trouble_of
@@ -80,6 +81,19 @@ class _Sums:
         self.bill = self.fixed = self.paid_us = self.unpriced_us = self.unmeasured = 0
 
 
+class _Said(NamedTuple):
+    """What a series says."""
+
+    labels: Labels
+    """Nothing of times."""
+
+    pool: str | None
+    outcome: int
+    processing: int
+    is_evaluation: bool
+    """Whether it was asked only to compare targets or to judge answers: elsewhere nobody would have asked for it."""
+
+
 class PoolWalked:
     """A pool while its hours are walked through."""
 
@@ -111,7 +125,6 @@ class Walk:
         """Take the store, inside a transaction, and the question, which asks for hours that are over only."""
         self._connection = connection
         self._store = store
-        self._question = question
         self._hours = hours_asked(question)
         self._against = known.against
         self._reads_rows = known.reads_rows
@@ -119,13 +132,17 @@ class Walk:
         self._sums_of: dict[int, _Sums] = {}
         """By series, the group that it is added to in the hour at hand."""
 
-        self._series: dict[int, tuple[Labels, str | None, int, int]] = {}
-        terms = all_terms(stored_pools(connection), known.declared, known.closed_hours)
+        self._series: dict[int, _Said] = {}
+        terms = all_terms(stored_pools(connection), known.declared, hours_kept(connection))
         declared = {item.name for item in known.declared}
         self._pools = {name: PoolWalked(item, declared=name in declared) for name, item in sorted(terms.items())}
-        condition, values = condition_of(connection, question.where)
+        self._wanted = {value for label, value in question.where if label == POOL}
+        unused = {(POOL, name) for name in self._wanted & (self._pools.keys() - served_pools(connection))}
+        self._question = replace(question, where=tuple(item for item in question.where if item not in unused))
+        condition, values = condition_of(connection, self._question.where)
         found = connection.execute(f"SELECT id FROM series s WHERE {condition}", values)  # noqa: S608 - columns of ours
-        self._chosen = frozenset(number for (number,) in found)
+        is_any_used = not unused or len(unused) < len(self._wanted)
+        self._chosen = frozenset(number for (number,) in found if is_any_used)
         self._time = next((label for label in TIME_LABELS if label in question.by), "")
 
     def run(self) -> None:
@@ -137,9 +154,9 @@ class Walk:
             if self._time:
                 self._sums_of.clear()
             for series, attempts, counts in cells:
-                _, pool, outcome, _ = self._series.get(series) or self._said(series)
-                if pool in self._pools and outcome != rows.CACHED:
-                    by_pool.setdefault(pool, []).append((series, attempts, counts))
+                said = self._series.get(series) or self._said(series)
+                if said.pool is not None and said.pool in self._pools and said.outcome != rows.CACHED:
+                    by_pool.setdefault(said.pool, []).append((series, attempts, counts))
                 if self._against is not None:
                     self._set_against(hour, series, (0, attempts, *counts), self._against.plain)
             for name, pool_state in self._pools.items():
@@ -151,6 +168,8 @@ class Walk:
 
     def groups(self) -> tuple[GroupCost, ...]:
         """Return what each group cost, in the order of their labels."""
+        if not self._chosen:
+            return ()
         by = self._question.by
         split = self._question if POOL in by else replace(self._question, by=(*by, POOL))
         at = split.by.index(POOL)
@@ -162,7 +181,6 @@ class Walk:
 
     def pools(self) -> tuple[PoolCost, ...]:
         """Return what each pool's hours cost, whoever was served; of pools that are chosen, if some are."""
-        wanted = {value for label, value in self._question.where if label == POOL}
         return tuple(
             PoolCost(
                 pool=name,
@@ -178,7 +196,7 @@ class Walk:
                 basis=pool.terms.basis if pool.terms.gpu_time else MEASURED,
             )
             for name, pool in self._pools.items()
-            if not wanted or name in wanted
+            if not self._wanted or name in self._wanted
             for time, sums in sorted(pool.sums.items())
         )
 
@@ -239,13 +257,13 @@ class Walk:
         return found
 
     def _set_against(self, hour: int, series: int, part: Sequence[int], names: Sequence[str]) -> None:
-        _, _, outcome, processing = self._said(series)
-        if self._against is None or series not in self._chosen or outcome not in ANSWERED:
+        said = self._said(series)
+        if self._against is None or series not in self._chosen or said.outcome not in ANSWERED or said.is_evaluation:
             return
         labels = self._labels(series, hour)
         if names is self._against.plain:
             self._against.expect(labels, part[1])
-        self._against.add(names, labels, hour, processing, part)
+        self._against.add(names, labels, hour, said.processing, part)
 
     def _measure(self) -> None:
         """Sum up how long attempts took at pools of which the GPU time of tokens is not known."""
@@ -253,7 +271,7 @@ class Walk:
         if not measured:
             return
         for row in row_sums(self._connection, self._store, self._hours):
-            pool = measured.get(self._said(row.series)[1] or "")
+            pool = measured.get(self._said(row.series).pool or "")
             if pool is not None:
                 cell = row.hour, row.series
                 pool.served_us[cell] = pool.served_us.get(cell, 0) + row.served_us
@@ -273,7 +291,7 @@ class Walk:
             yield between, []
 
     def _labels(self, series: int, hour: int) -> Labels:
-        said = self._said(series)[0]
+        said = self._said(series).labels
         if not self._time:
             return said
         return tuple(
@@ -281,16 +299,22 @@ class Walk:
             for label, text in zip(self._question.by, said, strict=True)
         )
 
-    def _said(self, series: int) -> tuple[Labels, str | None, int, int]:
-        """Return what a series says: of each label, nothing of times; its pool, its outcome and its processing."""
+    def _said(self, series: int) -> _Said:
         if series not in self._series:
             by = self._question.by
-            columns = ["NULL" if label in TIME_LABELS else column(label) for label in by]
-            *codes, target, outcome, processing = self._connection.execute(
-                f"SELECT {', '.join([*columns, 'target', 'outcome', 'processing'])} FROM series WHERE id = ?",  # noqa: S608 - columns of ours
+            own = ["NULL" if label in TIME_LABELS else column(label) for label in by]
+            columns = ", ".join([*own, "target", "outcome", "processing", "decision"])
+            *codes, target, outcome, processing, decision = self._connection.execute(
+                f"SELECT {columns} FROM series WHERE id = ?",  # noqa: S608 - columns of ours
                 (series,),
             ).fetchone()
             said = tuple(text_of(self._connection, label, code) for label, code in zip(by, codes, strict=True))
             name = text_of(self._connection, "target", target)
-            self._series[series] = said, pool_of(name) if name else None, outcome, processing
+            self._series[series] = _Said(
+                labels=said,
+                pool=pool_of(name) if name else None,
+                outcome=outcome,
+                processing=processing,
+                is_evaluation=text_of(self._connection, "decision", decision) in EVALUATION,
+            )
         return self._series[series]

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.ledger.store import StoreMissingError, connect, trouble_of
 
@@ -166,15 +168,8 @@ def read_keys(store: Path) -> tuple[int, tuple[StoredKey, ...]]:
 
     Raises ``InputError`` where there is one that cannot be read: that must not pass for "no keys".
     """
-
-    def both(connection: sqlite3.Connection) -> tuple[int, tuple[StoredKey, ...]]:
-        version = connection.execute("SELECT version FROM control").fetchone()[0]
-        return version, tuple(key for key in _all_keys(connection) if key.revoked_s is None)
-
-    try:
-        return _read(store, both)
-    except StoreMissingError:
-        return 0, ()
+    version, keys = _read_all(store)
+    return version, tuple(key for key in keys if key.revoked_s is None)
 
 
 def keys_were_made(store: Path) -> bool:
@@ -188,18 +183,21 @@ def keys_were_made(store: Path) -> bool:
 class KeysWatch:
     """Sees when the keys of a store change: cheap enough to be asked twice a second."""
 
-    __slots__ = ("_store", "_version", "trouble")
+    __slots__ = ("_store", "_version", "ever_made", "trouble")
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._version = -1
+        self.ever_made = False
+        """Whether any key was ever made, revoked or not, as of the keys returned last."""
+
         self.trouble = ""
         """Why the keys could not be read when last asked; those known stay in force."""
 
     def changed(self) -> tuple[StoredKey, ...] | None:
         """Return the keys when they may differ from those returned last, else None.  Raises nothing."""
         try:
-            version, keys = read_keys(self._store)
+            version, keys = _read_all(self._store)
         except InputError as error:
             self.trouble = str(error)
             return None
@@ -207,13 +205,31 @@ class KeysWatch:
         if version == self._version or (version == 0 and self._version > 0):
             return None  # unchanged; or the store was taken away, which revokes nothing and permits nothing new
         self._version = version
-        return keys
+        self.ever_made = bool(keys)
+        return tuple(key for key in keys if key.revoked_s is None)
+
+
+def _read_all(store: Path) -> tuple[int, tuple[StoredKey, ...]]:
+    """Return the control version and every key, revoked ones too; (0, ()) where there is no store."""
+
+    def both(connection: sqlite3.Connection) -> tuple[int, tuple[StoredKey, ...]]:
+        return connection.execute("SELECT version FROM control").fetchone()[0], _all_keys(connection)
+
+    try:
+        return _read(store, both)
+    except StoreMissingError:
+        return 0, ()
 
 
 def _all_keys(connection: sqlite3.Connection) -> tuple[StoredKey, ...]:
+    """Return every key.  Raises ``InputError`` for a row that is none, which nobody here has written."""
     found = connection.execute("SELECT * FROM key ORDER BY name")
     names = [column[0] for column in found.description]
-    return tuple(_stored_key(dict(zip(names, row, strict=True))) for row in found)
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+    try:
+        return tuple(map(_stored_key, rows))
+    except (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise InputError(f"A row of the store's table key cannot be read as a key: {error!r}.") from error
 
 
 def _stored_key(row: dict[str, Any]) -> StoredKey:
@@ -221,7 +237,7 @@ def _stored_key(row: dict[str, Any]) -> StoredKey:
         name=row["name"],
         sha256=row["sha256"],
         shown=row["shown"],
-        models=tuple(json.loads(row["models"])),
+        models=msgspec.json.decode(row["models"], type=tuple[str, ...]),
         tags=row["tags"],
         created_s=row["created_s"],
         expires_s=row["expires_s"],

@@ -118,6 +118,11 @@ def priced_targets(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(found.fetchall())
 
 
+def served_pools(connection: sqlite3.Connection) -> set[str]:
+    """Return the pools to whose nodes some request went."""
+    return {pool for text in _texts(connection, rows.TARGET) if (pool := pool_of(text))}
+
+
 def pool_of(target: str) -> str | None:
     """Return the pool of a node's target, ``POOL/NODE``; None for any other."""
     pool, sign, _ = target.partition("/")
@@ -132,7 +137,7 @@ def _numbers(connection: sqlite3.Connection, label: str, value: str) -> list[int
     if label == POOL:
         found = _matching(connection, rows.TARGET, pool_of, value)
         if not found:
-            pools = sorted(filter(None, {pool_of(text) for text in _texts(connection, rows.TARGET)}))
+            pools = sorted(served_pools(connection))
             raise UnknownNameError(f"--where pool={value}: the ledger has no such pool. {_some(pools)}")
         return found
     return [_number(connection, label, value)]

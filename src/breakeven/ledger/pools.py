@@ -2,7 +2,8 @@
 
 What is declared is written down whole, hours follow from it, and both change in one transaction: whatever ends the
 process, the store has the hours of what it says is declared.  Writing the same again changes nothing.  A node that is
-no longer declared was paid until then, so it stays, with its prices; to end one earlier, say until when.
+no longer declared was paid until that was first known, so it stays, with the prices that held for it then; to end one
+earlier, say until when.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from breakeven.economics.pool_hours import HOUR_US, PoolHour, PoolTerms, pool_hours
+from breakeven.economics.pool_hours import HOUR_US, PoolHour, PoolTerms, own_prices, pool_hours
 from breakeven.errors import InputError
 from breakeven.ledger.labels import pool_of
 from breakeven.ledger.rows import TARGET
@@ -28,16 +29,21 @@ BUSY_S: Final = 10.0
 _PUT: Final = "INSERT OR REPLACE INTO pool_hour (pool, node, hour, from_us, paid_us) VALUES (?, ?, ?, ?, ?)"
 
 
-def keep_pools(store: Path, declared: Iterable[PoolTerms], until_hour: int) -> int:
+def keep_pools(store: Path, declared: Iterable[PoolTerms], until_hour: int, now_us: int | None = None) -> int:
     """Write down what is declared, and the hours before ``until_hour``, since 1970, that follow from it.
 
-    Returns how many hours of nodes were written.  Raises ``InputError`` for a store that cannot be written.
+    Nodes that are no longer declared end now; without ``now_us``, with these hours.  Returns how many hours of nodes
+    were written.  Raises ``InputError`` for a store that cannot be written.
     """
+    ends_us = until_hour * HOUR_US if now_us is None else now_us
     try:
         with closing(connect(store, create=True, busy_s=BUSY_S)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             stored = stored_pools(connection)
-            count = sum(_keep(connection, terms, stored.get(terms.name), until_hour) for terms in declared)
+            count = 0
+            for terms in declared:
+                before = stored.get(terms.name)
+                count += _keep(connection, with_former(terms, before, ends_us), before, until_hour)
             connection.execute("UPDATE pool_kept SET hours = max(hours, ?)", (until_hour,))
             connection.execute("COMMIT")
             return count
@@ -49,11 +55,16 @@ def kept_hours(store: Path) -> int:
     """Return how many hours since 1970 are written down; none where there is no store.  Raises ``InputError``."""
     try:
         with closing(connect(store, read_only=True, busy_s=BUSY_S)) as connection:
-            return int(connection.execute("SELECT hours FROM pool_kept").fetchone()[0])
+            return hours_kept(connection)
     except StoreMissingError:
         return 0
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
+
+
+def hours_kept(connection: sqlite3.Connection) -> int:
+    """Return how many hours since 1970 a store has written down."""
+    return int(connection.execute("SELECT hours FROM pool_kept").fetchone()[0])
 
 
 def stored_pools(connection: sqlite3.Connection) -> dict[str, PoolTerms]:
@@ -73,6 +84,26 @@ def weighed_pools(store: Path) -> tuple[str, ...]:
         raise InputError(trouble_of(store, error)) from error
 
 
+def rented_pools(store: Path, closed_hours: int) -> tuple[PoolTerms, ...]:
+    """Return the pools of which the store goes on to keep the hours; none where it is behind ``closed_hours``.
+
+    A pool that is no longer declared has no facts of the last hour, though by its terms nodes would be paid in it.
+    Raises ``InputError`` for a store that cannot be read.
+    """
+    try:
+        with closing(connect(store, read_only=True, busy_s=BUSY_S)) as connection:
+            connection.execute("BEGIN")
+            end = hours_kept(connection)
+            found = stored_pools(connection).values() if end >= closed_hours else ()
+            return tuple(
+                terms
+                for terms in found
+                if sorted(pool_hours(terms, end, end - 1)) == hours_of(connection, terms.name, end - 1)
+            )
+    except sqlite3.Error as error:
+        raise InputError(trouble_of(store, error)) from error
+
+
 def hours_of(connection: sqlite3.Connection, pool: str, hour: int) -> list[PoolHour]:
     """Return the facts of one pool in one hour."""
     found = connection.execute(
@@ -82,30 +113,42 @@ def hours_of(connection: sqlite3.Connection, pool: str, hour: int) -> list[PoolH
     return list(map(PoolHour._make, found))
 
 
-def with_former(declared: PoolTerms, stored: PoolTerms | None, until_hour: int) -> PoolTerms:
-    """Return what is declared together with nodes that were before and are not now: paid until then, as then priced."""
+def with_former(declared: PoolTerms, stored: PoolTerms | None, ends_us: int) -> PoolTerms:
+    """Return what is declared together with nodes that were before and are not now: they end then, as then priced.
+
+    Beside former nodes each node has its prices as its own: one that is given for the whole pool later is for the
+    nodes that are declared with it.
+    """
     if stored is None:
         return declared
     names = {node.name for node in declared.nodes}
-    ends_us = until_hour * HOUR_US
     gone = tuple(
-        replace(node, until_us=ends_us if node.until_us is None else min(node.until_us, ends_us))
+        node if node.is_former else replace(node, until_us=_sooner(node.until_us, ends_us), is_former=True)
         for node in stored.nodes
-        if node.name not in names and node.since_us < ends_us
+        if node.name not in names and (node.is_former or node.since_us < ends_us)
     )
-    prices = tuple(
-        replace(price, node=node.name) for node in gone for price in stored.prices if price.node in ("", node.name)
-    )
-    return replace(declared, nodes=(*declared.nodes, *gone), prices=(*declared.prices, *prices))
+    if not gone:
+        return declared
+    now = [price for node in declared.nodes for price in own_prices(declared.prices, node.name)]
+    then = [price for node in gone for price in own_prices(stored.prices, node.name)]
+    return replace(declared, nodes=(*declared.nodes, *gone), prices=(*now, *then))
 
 
 def all_terms(stored: Mapping[str, PoolTerms], declared: Iterable[PoolTerms], until_hour: int) -> dict[str, PoolTerms]:
-    """Return all pools by name: as they are declared now, and as they were where they are not declared any more."""
-    return {**stored, **{terms.name: with_former(terms, stored.get(terms.name), until_hour) for terms in declared}}
+    """Return all pools by name: as they are declared now, and as they were where they are not declared any more.
+
+    Nodes that are no longer declared, and of which the store does not know that yet, end with the hours before
+    ``until_hour``.
+    """
+    ends_us = until_hour * HOUR_US
+    return {**stored, **{terms.name: with_former(terms, stored.get(terms.name), ends_us) for terms in declared}}
 
 
-def _keep(connection: sqlite3.Connection, declared: PoolTerms, stored: PoolTerms | None, until_hour: int) -> int:
-    terms = with_former(declared, stored, until_hour)
+def _sooner(until_us: int | None, ends_us: int) -> int:
+    return ends_us if until_us is None else min(until_us, ends_us)
+
+
+def _keep(connection: sqlite3.Connection, terms: PoolTerms, stored: PoolTerms | None, until_hour: int) -> int:
     ((last,),) = connection.execute("SELECT max(hour) FROM pool_hour WHERE pool = ?", (terms.name,))
     since_hour = 0 if last is None else last + 1
     until_hour = max(until_hour, since_hour)  # a clock that was set back takes nothing away

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from breakeven.economics.pool_hours import is_pool_price
 from breakeven.errors import InputError
 from breakeven.ledger import rows
 from breakeven.ledger.batch import HOUR_US
@@ -159,7 +160,11 @@ class Priced(NamedTuple):
 
 
 class Judge:
-    """Says which card holds for a row now, and adds up what that changes."""
+    """Says which card holds for a row now, and adds up what that changes.
+
+    What a pool's own prices were keeps its card where no list of that pool is known: budgets were charged it, and are
+    made good by the difference to it.
+    """
 
     __slots__ = ("_cards", "_old_cards", "_span", "changes", "noted")
 
@@ -177,7 +182,7 @@ class Judge:
         if window.ends_us < (hour + 1) * HOUR_US:
             return True  # prices change within the hour: only its rows can say
         if window.known is None:
-            return bool(card_id)
+            return bool(card_id) and not is_pool_price(priced_as)
         return bool(window.known.card.missing) or window.known.id != card_id
 
     def changed(self, row: Priced) -> Held | None:
@@ -187,6 +192,8 @@ class Judge:
             return None
         window = self._cards.window(row.priced_as, row.processing, row.received_us)
         known = window.known_for(row.counts[0], row.counts[3])
+        if known is None and is_pool_price(row.priced_as):
+            return None
         held = Held(known, known.over_tokens(row.counts[0]) if known else 0)
         return None if held.series_end == row.was else held
 

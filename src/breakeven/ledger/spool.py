@@ -198,6 +198,12 @@ class Spool:
     def _open(self) -> None:
         """Begin a segment: definitions of all codes stand at its head, so that it can be read alone."""
         os.makedirs(self._folder, exist_ok=True)  # noqa: PTH103 - no Path on this side: it would be built anew each time
+        while not self._begin():
+            pass
+        self._rotate_at = self._offset + self._segment_bytes
+
+    def _begin(self) -> bool:
+        """Begin the segment of the next number; return whether it could be locked before the mover took it away."""
         path = f"{self._folder}/{self._worker:02d}-{self._boot}-{self._number:06d}{self.suffix}"
         self._number += 1
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -205,15 +211,18 @@ class Spool:
         self._offset = 0
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.fstat(file).st_nlink:  # the mover took it for one that nobody writes, before it was locked
-                raise OSError(errno.EAGAIN, "the new segment was taken away")  # noqa: TRY301 - as any other failure
-            self._append(SEGMENT_MAGIC + frame(b"".join(self._definitions), [], []))
+            if os.fstat(file).st_nlink:
+                self._append(SEGMENT_MAGIC + frame(b"".join(self._definitions), [], []))
+                return True
+        except BlockingIOError:  # the mover is about to
+            pass
         except OSError:
             self._leave()
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108 - as above
             raise
-        self._rotate_at = self._offset + self._segment_bytes
+        self._leave()
+        return False
 
     def _append(self, data: bytes) -> None:
         """Append to the segment, wholly or not at all."""

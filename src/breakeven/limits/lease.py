@@ -121,6 +121,11 @@ class Lease:
         self.fits(0, now_s)
         self.base = (self.mark, self.base[1] + amount)
 
+    def make_good(self, delta: int, now_s: float) -> None:
+        """Change what was used in the present window by what was not taken: of what was granted, never of slack."""
+        self.fits(0, now_s)
+        self.correct(self.mark << 1, delta)
+
     # For the rounds in which workers tell each other
 
     def even(self, keep: int) -> None:

@@ -51,7 +51,7 @@ class Meter(Protocol):
         """Go on under a rule that counts the same with another amount."""
 
     def add(self, amount: int, now_s: float) -> None:
-        """Count what was used in this window before the meter was made."""
+        """Count what was used in this window and not taken: before the meter was made, or beyond what was settled."""
 
 
 class Calendar:
@@ -91,7 +91,7 @@ class Calendar:
         return max(self._ends_s - now_s, 0.0) if amount <= self.rule.amount else inf
 
     def add(self, amount: int, now_s: float) -> None:
-        """Count what was used before."""
+        """Count what was used and not taken."""
         self.fits(0, now_s)
         self.used += amount
 

@@ -108,8 +108,7 @@ class Limits:
         for counts, delta in corrections.items():
             meter = self._meters.get(counts)
             if meter is not None:
-                meter.fits(0, now_s)
-                meter.correct(meter.take(0), delta)
+                self._make_good(meter, delta, now_s)
 
     async def start(self) -> None:
         """Nothing is to be waited for before the first request."""
@@ -182,6 +181,9 @@ class Limits:
             delta = spent[meter.place] - amounts[meter.place]
             if delta:
                 meter.correct(marks[number], delta)
+
+    def _make_good(self, meter: Meter, delta: int, now_s: float) -> None:
+        meter.add(delta, now_s)
 
     def _refused(self, meter: Meter, asked: int, now_s: float) -> Refused:
         return Refused(meter.rule, meter.used, asked, meter.waits_s(asked, now_s))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from breakeven.clock import Clock
+    from breakeven.limits.meter import Meter
     from breakeven.limits.reserve import Subject
     from breakeven.limits.rules import Identity, Rule
 
@@ -131,7 +132,7 @@ class SharedLimits(Limits):
         async with self._alone:
             try:
                 if self._link.away or self._new_rules:
-                    await self._make_good()
+                    await self._tell_all()
                 await self._tell()
                 if self._others_first:
                     self._others_first = False  # a server that came back empty grants nothing before all have told it
@@ -228,7 +229,10 @@ class SharedLimits(Limits):
                 lease.dirty.discard(mark)
             await self._run(PUT, *put_arguments(batch, self._worker, now_s))  # if it fails, all are told again
 
-    async def _make_good(self) -> None:
+    def _make_good(self, meter: Meter, delta: int, now_s: float) -> None:
+        cast("Lease", meter).make_good(delta, now_s)
+
+    async def _tell_all(self) -> None:
         """See to it that the server has what the ledger had at the start, and is told again what came since."""
         now_s = self._clock.now()
         based = []

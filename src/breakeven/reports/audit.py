@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +135,7 @@ def _table(found: Audit) -> Table:
     for place, name in enumerate(names):
         table.add_column(name, justify="left" if place == 0 or "may have" in name else "right", overflow="fold")
     for row in found.rows[:MOST_ROWS]:
-        table.add_row(*_cells(row, found))
+        table.add_row(*map(Text, _cells(row, found)))
     if len(found.rows) > MOST_ROWS:
         table.add_row(f"and {len(found.rows) - MOST_ROWS:,} more", *[""] * (len(names) - 1))
     return table

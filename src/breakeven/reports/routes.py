@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
+from rich.text import Text
 
 from breakeven.routing.task_table import LEAST_PAIRS
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from breakeven.routing.task_table import TaskRow, TaskTable
+    from breakeven.routing.task_table import TaskRow
     from breakeven.studies.routes.result import Evaluation, PolicyResult, Saving
+    from breakeven.studies.routes.tables import MadeTable
     from breakeven.studies.routes.train import Trained
 
 MOST_TASKS: Final = 60
@@ -85,30 +87,30 @@ def policy_table(policies: Sequence[PolicyResult]) -> Table:
     return table
 
 
-def task_table(rows: Sequence[TaskRow]) -> Table:
+def task_table(rows: Sequence[TaskRow], least_pairs: int = LEAST_PAIRS) -> Table:
     """Return one row for each task: pairs, difference, its lower bound, what follows."""
     table = _table("task", "pairs", "weak less strong", "lower bound, 95 %", "weak may have it")
     for row in rows[:MOST_TASKS]:
         table.add_row(
-            row.task or "(none named)",
+            Text(row.task or "(none named)"),
             f"{row.pairs_count:,}",
             f"{row.difference_fraction:+.3f}",
             f"{row.low_fraction:+.3f}",
-            decision(row),
+            decision(row, least_pairs),
         )
     if len(rows) > MOST_TASKS:
         table.add_row(f"and {len(rows) - MOST_TASKS:,} more", "", "", "", "")
     return table
 
 
-def decision(row: TaskRow) -> str:
+def decision(row: TaskRow, least_pairs: int) -> str:
     """Return in words whether the weak target may have a task, and what it would take."""
     if row.allowed:
         return "yes"
     if not row.task:
         return "no: an unknown task goes to the strong target"
-    if row.pairs_count < LEAST_PAIRS:
-        return f"not yet: {row.pairs_count:,} of {LEAST_PAIRS} pairs"
+    if row.pairs_count < least_pairs:
+        return f"not yet: {row.pairs_count:,} of {least_pairs:,} pairs"
     if row.needed_pairs_count is None:
         return "no: it is worse by more than the margin"
     return f"not yet: about {row.needed_pairs_count:,} pairs would show it, if this mean holds"
@@ -155,28 +157,33 @@ def task_json(row: TaskRow) -> dict[str, Any]:
     }
 
 
-def table_lines(found: TaskTable) -> Iterator[RenderableType]:
+def table_lines(found: MadeTable) -> Iterator[RenderableType]:
     """Yield what is printed of a task table."""
+    table = found.table
     yield (
-        f"{found.weak} may have {len(found.allowed)} of {len(found.rows)} task(s) of {found.strong}: those whose "
-        f"score is "
-        f"at most {found.margin_fraction:g} lower with 95 % confidence (one-sided lower bound of the paired "
-        f"difference)."
+        f"{table.weak} may have {len(table.allowed)} of {len(table.rows)} task(s) of {table.strong}: those whose "
+        f"score is at most {table.margin_fraction:g} lower with 95 % confidence (one-sided lower bound of the paired "
+        "difference)."
     )
-    yield task_table(found.rows)
-    if not found.allowed:
+    yield task_table(table.rows, found.least_pairs_count)
+    if not table.allowed:
         yield "Nothing is allowed, so everything goes to the strong target."
     yield "Each task needs 100 to 200 labelled pairs to decide anything, and more where the two are close."
+    yield from (f"Note: {note}" for note in found.notes)
 
 
-def table_json(found: TaskTable) -> dict[str, Any]:
-    """Return a task table as plain data."""
+def table_json(found: MadeTable) -> dict[str, Any]:
+    """Return a task table as plain data, with how many rows it was made from."""
+    table = found.table
     return {
-        "weak": found.weak,
-        "strong": found.strong,
-        "margin": found.margin_fraction,
-        "allowed": sorted(found.allowed),
-        "tasks": [task_json(row) for row in found.rows],
+        "weak": table.weak,
+        "strong": table.strong,
+        "margin": table.margin_fraction,
+        "rows_read": found.rows_read,
+        "rows_used": found.rows_read - found.rows_lost,
+        "allowed": sorted(table.allowed),
+        "tasks": [task_json(row) for row in table.rows],
+        "notes": list(found.notes),
     }
 
 
@@ -192,7 +199,7 @@ def trained_lines(found: Trained) -> Iterator[RenderableType]:
     table = _table("task", "prompts", "told", "right of those told so", "told of it when never seen")
     for item in found.tasks[:MOST_TASKS]:
         table.add_row(
-            item.task,
+            Text(item.task),
             f"{item.prompts_count:,}",
             f"{item.kept_fraction:.0%}",
             "" if item.right_fraction is None else f"{item.right_fraction:.1%}",

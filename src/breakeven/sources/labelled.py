@@ -8,6 +8,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
+import re
+import stat
 import zlib
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -25,6 +28,19 @@ _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
 _FIRST_ROWS: Final = 1000
 """Rows of a JSON file whose keys are its columns."""
+
+_DELIMITERS: Final = ",;\t|"
+_HEADER_LINES: Final = 100
+"""Lines that a header may have, of names with line breaks."""
+
+_QUOTED: Final = re.compile(rf'(?:^|(?<=[{_DELIMITERS}]))"(?:[^"]|"")*"')
+"""A quoted cell; delimiters in it part no columns."""
+
+_OPENED: Final = re.compile(rf'(?:^|[{_DELIMITERS}])"')
+"""The beginning of one, which the next lines may end."""
+
+_NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
+"""The line that Excel writes before the header."""
 
 _MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "pass", "passed", "correct", "right"})
@@ -65,34 +81,46 @@ def score_of(value: object) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, str):
-        text = value.strip().lower()
-        if text in _MISSING:
-            return None
-        if text in _TRUE:
-            return 1.0
-        if text in _FALSE:
-            return 0.0
-        number = float(text)
-    elif isinstance(value, list | dict | bytes):
+    if isinstance(value, list | dict | bytes):
         raise TypeError(type(value).__name__)
-    else:
-        number = float(value)  # type: ignore[arg-type]  # int, float, bool or Decimal; what is none raises
-    if number != number:  # noqa: PLR0124 - NaN is what differs from itself
+    number = _spoken(value) if isinstance(value, str) else _float(value)
+    if number is None or number != number:  # noqa: PLR0124 - NaN is what differs from itself
         return None
     if number in (float("inf"), float("-inf")):
         raise ValueError("infinite")
     return number
 
 
+def _spoken(value: str) -> float | None:
+    text = value.strip().lower()
+    if text in _MISSING:
+        return None
+    if text in _TRUE:
+        return 1.0
+    if text in _FALSE:
+        return 0.0
+    if "_" in text:  # Python reads 1_0 as ten, and nobody else does
+        raise ValueError("underscore")
+    return float(text)
+
+
+def _float(value: Any) -> float:
+    """Return a number of any type; raises for what is none, and for one that no float is large enough for."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("beyond all floats") from None
+
+
 def text_of(value: object) -> str:
     """Return a value as text, empty where there is none; what is no text is written as JSON, messages of a chat say."""
-    if value is None:
+    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - a NaN is how tables say none
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    _need_file(path)
     with path.open("rb") as file:
         start = file.read(4)
     if start == _PARQUET:
@@ -100,41 +128,116 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         return
     opener = gzip.open if start.startswith(_GZIP) else open
     with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        first = text.read(1)
-        while first.isspace():
-            first = text.read(1)
+        blank, first = _first(text)
         if not first:
             raise InputError(f"{path} is empty. Name a file with a header and at least two rows.")
         if first == "[":
-            yield from _json(path, msgspec.json.decode(first + text.read()), columns)
+            yield from _json(path, _decoded(first + text.read()), columns)
         elif first == "{":
             yield from _json_lines(path, text, first, columns)
         else:
-            yield from _csv(path, text, first, columns)
+            yield from _csv(path, text, blank + first, columns)
 
 
-def _csv(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:
-    head = first + text.readline()
-    lines = chain([head], text)
-    counts = {sign: head.count(sign) for sign in ",;\t|"}
+def _need_file(path: Path) -> None:
+    """Raise ``InputError`` for a pipe, which gives its beginning only once, and files are told apart by theirs."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(
+            f"{path} is a pipe or a device, and what labels are read from is opened twice. Write it to a file first, "
+            "and name that; files compressed by gzip are read as they are."
+        )
+
+
+def _first(text: io.TextIOWrapper) -> tuple[str, str]:
+    """Return the first character that is not blank, and the blank ones before it on its line, but for spaces.
+
+    A tab there parts columns: the first one has no name, which is how indices are written.
+    """
+    blank = ""
+    while (sign := text.read(1)).isspace():
+        blank = "" if sign in "\r\n" else blank + sign
+    return blank.lstrip(" "), sign
+
+
+def _csv(path: Path, text: io.TextIOWrapper, start: str, columns: Sequence[str]) -> Iterator[Row]:
+    head = start + text.readline()
+    named = _NAMED_DELIMITER.fullmatch(head)
+    if named:
+        head = text.readline()
+    lines = _header_lines(head, text)
+    delimiter = named[1] if named else max(_DELIMITERS, key=_QUOTED.sub("", "".join(lines)).count)
     with long_cells():
-        rows = csv.reader(lines, delimiter=max(counts, key=counts.__getitem__) if any(counts.values()) else ",")
-        header = [name.strip() for name in next(rows)]
+        rows = _cells(path, csv.reader(chain(lines, text), delimiter=delimiter, strict=True))
+        header = [name.strip() for name in next(rows, [])]
         places = [_place(path, header, name) for name in columns]
-        for number, row in enumerate((row for row in rows if row), start=1):
+        for number, row in enumerate(rows, start=1):
             wide = len(row)
+            if wide > len(header) and any(cell.strip() for cell in row[len(header) :]):
+                raise InputError(
+                    f"{path}: row {number:,} has {wide} cells and the header {len(header)}, so which cell is of which "
+                    f"column is not known. Put quotes around cells that hold {delimiter!r}, and name every column."
+                )
             yield Row(number, tuple(row[place] if place < wide else None for place in places))
+
+
+def _header_lines(head: str, text: io.TextIOWrapper) -> list[str]:
+    """Return the lines of the header: the first, and those that end a quoted name which it begins."""
+    lines = [head]
+    while _OPENED.search(_QUOTED.sub("", "".join(lines))) and len(lines) < _HEADER_LINES:
+        lines.append(text.readline())
+    return lines
+
+
+def _cells(path: Path, rows: Any) -> Iterator[list[str]]:
+    """Yield the rows of a CSV, but for empty ones.
+
+    Raises ``InputError`` where quotes are not as they should be: a quote that is not closed takes the rows behind it
+    for a part of its cell, up to the next one.
+    """
+    count = 0  # with the header
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            why = "a quote is opened and not closed" if "unexpected end" in str(error) else str(error)
+            where = f"row {count:,}" if count else "the header"
+            raise InputError(
+                f"{path} is not CSV that can be read: {why}, in {where}. Rows are counted without the header. Close "
+                'the quote at the end of its cell, and write quotes within the cell twice: "so ""quoted"" here".'
+            ) from None
+        if row:
+            count += 1
+            yield row
+
+
+def _decoded(text: str) -> Any:
+    """Return JSON, also with the NaN that Python writes for what is missing."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        if "NaN" not in text:
+            raise
+        try:
+            plain = json.dumps(json.loads(text, parse_constant=lambda name: None if name == "NaN" else name))
+        except ValueError:
+            plain = text
+        return msgspec.json.decode(plain)
 
 
 def _json_lines(path: Path, text: io.TextIOWrapper, first: str, columns: Sequence[str]) -> Iterator[Row]:
     def objects() -> Iterator[Any]:
-        decoder = msgspec.json.Decoder()
         for number, line in enumerate(chain([first + text.readline()], text), start=1):
             if line.strip():
                 try:
-                    yield decoder.decode(line)
+                    yield _decoded(line)
                 except msgspec.DecodeError as error:
-                    raise InputError(f"{path}:{number} is no JSON object: {error}. Each line should be one.") from None
+                    raise InputError(
+                        f"{path}:{number} is no JSON object: {error}. Write each row as one object on one line (as "
+                        "`jq -c` does), or the whole file as one list of objects."
+                    ) from None
 
     yield from _json(path, objects(), columns)
 
@@ -170,6 +273,10 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 def _place(path: Path, header: Sequence[str], name: str) -> int:
     """Return where a column is; by exact name, else but for case where that is one column."""
+    if header.count(name) > 1:
+        raise InputError(
+            f"{path} has {header.count(name)} columns {name!r}, and which is meant is not known. Rename all but one."
+        )
     if name in header:
         return header.index(name)
     alike = [place for place, found in enumerate(header) if found.lower() == name.lower()]
@@ -185,7 +292,6 @@ def problems_told(path: Path, problems: Mapping[int, str], count: int) -> InputE
     told = "; ".join(f"row {number:,}: {what}" for number, what in problems.items())
     more = f"; and {count - len(problems):,} more" if count > len(problems) else ""
     return InputError(
-        f"{path} has values that are no scores: {told}{more}. Rows are counted without the header. A score is a "
-        f"number, "
-        "true or false; leave it empty where there is none."
+        f"{path} has values that cannot be used: {told}{more}. Rows are counted without the header. A score is a "
+        "number, true or false, and a cost a number from 0; leave it empty where there is none."
     )

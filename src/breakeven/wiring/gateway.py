@@ -16,6 +16,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from breakeven.console.canaries import degraded_targets
 from breakeven.console.drained import read_drained
 from breakeven.console.worker_state import WorkerState, state_path, write_state
 from breakeven.gateway.snapshot import Snapshot, StoredKeys
-from breakeven.ledger.keys import KeysWatch, keys_were_made
+from breakeven.ledger.keys import KeysWatch
 from breakeven.wiring import batches, trials
 from breakeven.wiring.alerts import become_alerts
 from breakeven.wiring.becoming import NICENESS, begin, in_memory
@@ -62,7 +63,10 @@ MANY_ROWS: Final = 5_000
 MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": 4 << 20, "MALLOC_TRIM_THRESHOLD_": 8 << 20}
 """How glibc keeps memory: without, each body of 64 KiB is given back to the system and fetched again, page by page."""
 
-_STOP: Final = frozenset({signal.SIGTERM})
+REREAD_S: Final = 60.0
+"""Within which settings are read again, or not at all: meanwhile nothing that died is started again."""
+
+_ENDING: Final = frozenset({signal.SIGTERM, signal.SIGHUP})
 _log = logging.getLogger("breakeven.gateway")
 
 
@@ -88,10 +92,7 @@ def serve(handle: int, origin: str) -> int:
         sys.stderr.write(f"breakeven: the ledger's folder {snapshot.ledger.folder} cannot be used: {error.strerror}.\n")
         return 2
     if lock is None:
-        sys.stderr.write(
-            f"breakeven: another gateway keeps its ledger in {snapshot.ledger.folder}. "
-            "Two would mix their rows: stop it, or give this one a folder of its own (ledger.folder).\n"
-        )
+        sys.stderr.write(f"breakeven: {_taken(snapshot.ledger)}\n")
         return 2
     if snapshot.ledger.fresh:
         _forget(snapshot.ledger)
@@ -150,6 +151,9 @@ def _settle_spool(snapshot: Snapshot, stored: StoredKeys) -> None:
     if any(rule.window in ("day", "month") for rule in all_rules(snapshot, stored)):
         mover = open_mover(_place(snapshot.ledger), snapshot.price_lists, _resolve, tells=bool(snapshot.telemetry))
         mover.drain()
+        for said in (*mover.take_warnings(), mover.trouble):
+            if said:
+                _log.warning("%s", said)
         mover.close()
 
 
@@ -159,7 +163,8 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
     from breakeven.ledger.ids import RequestIds
     from breakeven.ledger.outcome_spool import OutcomeSpool
     from breakeven.ledger.spool import Spool
-    from breakeven.wiring.limits import TrueUp, all_rules, open_limits, used_now
+    from breakeven.wiring.limits import open_limits, rules_in_force
+    from breakeven.wiring.true_up import TrueUp
 
     # A request makes no cycles, so there is nothing for the collector to find; looking often costs 2 %.
     gc.freeze()
@@ -173,7 +178,7 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
     )
     uniform = random.Random().random  # noqa: S311 - draws by weight; numpy would cost the worker 30 MB
     clock = SystemClock()
-    true_up = TrueUp(snapshot)
+    true_up = TrueUp()
     Worker(
         snapshot,
         spool,
@@ -181,8 +186,8 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
         clock,
         uniform=uniform,
         limiting=Limiting(
-            opened=partial(open_limits, clock=clock),
-            in_force=lambda settings, keys: (all_rules(settings, keys), used_now(settings, keys, clock.now())),
+            opened=partial(open_limits, clock=clock, true_up=true_up),
+            in_force=lambda settings, keys: rules_in_force(settings, keys, clock.now(), true_up),
             made_good=lambda settings, keys: true_up(settings, keys, clock.now()),
         ),
         say=_Saying(Path(plan.folder), number, clock),
@@ -191,7 +196,10 @@ def _work(floor: int, snapshot: Snapshot, number: int, listening: socket.socket,
 
 
 def _move(snapshot: Snapshot, supervisor_pid: int) -> None:
-    """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool."""
+    """Carry rows from the spool into the store until SIGTERM or the supervisor's end, then empty the spool.
+
+    At SIGHUP another mover takes its place, so it ends at once: while requests come the spool is never empty.
+    """
     os.nice(NICENESS)
     plan = snapshot.ledger
     mover = open_mover(_place(plan), snapshot.price_lists, _resolve, tells=bool(snapshot.telemetry))
@@ -205,17 +213,18 @@ def _move(snapshot: Snapshot, supervisor_pid: int) -> None:
         if mover.trouble != trouble:
             trouble = mover.trouble
             _log.log(logging.ERROR if trouble else logging.WARNING, "%s", trouble or "The store can be written again.")
-        if moved >= MANY_ROWS:
-            continue
-        for said in (upkeep.poll(current_s()), hours.poll(current_s())):
+        is_behind = moved >= MANY_ROWS
+        for said in () if is_behind else (upkeep.poll(current_s()), hours.poll(current_s())):
             if said:
                 _log.warning("%s", said)
-        if signal.sigtimedwait(_STOP, IDLE_S) or os.getppid() != supervisor_pid:
+        arrived = signal.sigtimedwait(_ENDING, 0 if is_behind else IDLE_S)
+        if arrived or os.getppid() != supervisor_pid:
             break
     upkeep.stop()
-    mover.drain()
-    if mover.trouble:
-        _log.error("%s What was not moved stays in the spool, and is moved at the next start.", mover.trouble)
+    if arrived is None or arrived.si_signo != signal.SIGHUP:
+        mover.drain()
+        if mover.trouble:
+            _log.error("%s What was not moved stays in the spool, and is moved at the next start.", mover.trouble)
     mover.close()
 
 
@@ -231,12 +240,25 @@ def _reread(origin: str, behalf: str) -> Snapshot:
     from breakeven.gateway.supervisor import UnusableError
 
     command = [sys.executable, "-P", "-m", "breakeven.wiring.reread", origin]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own module
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=REREAD_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnusableError(
+            f"They could not be read within {REREAD_S:g} s: look whether each file that they name can be."
+        ) from error
     if done.returncode:
-        raise UnusableError(done.stderr.decode(errors="replace").strip())
+        said = done.stderr.decode(errors="replace").strip()
+        raise UnusableError(said or f"Reading them ended with exit code {done.returncode}.")
     for line in done.stderr.decode(errors="replace").splitlines():
         _log.warning("%s", line)
-    return replace(msgspec.msgpack.decode(done.stdout, type=Snapshot), behalf=behalf)
+    try:
+        return replace(msgspec.msgpack.decode(done.stdout, type=Snapshot), behalf=behalf)
+    except msgspec.MsgspecError as error:
+        raise UnusableError(
+            f"Another version of breakeven is installed by now: restart the gateway to run it. ({error})"
+        ) from error
 
 
 class _Saying:
@@ -282,9 +304,11 @@ class _Drained:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: frozenset[str] | None = None
+        self._drained: frozenset[str] = frozenset()
 
     def __call__(self) -> tuple[str, ...] | None:
-        found = read_drained(self._folder) | degraded_targets(self._folder, current_s())
+        self._drained = read_drained(self._folder, self._drained)
+        found = self._drained | degraded_targets(self._folder, current_s())
         if found == self._known:
             return None
         self._known = found
@@ -295,7 +319,6 @@ class _StoredKeys:
     """What the supervisor asks twice a second: the store's keys, when they have changed."""
 
     def __init__(self, store: Path) -> None:
-        self._store = store
         self._still = Stillness(store, SystemClock())
         self._watch = KeysWatch(store)
         self._trouble = ""
@@ -312,7 +335,7 @@ class _StoredKeys:
             return None
         now_s = SystemClock().now()
         keys = tuple(key for stored in changed for key in keys_of_stored(stored, now_s))
-        return StoredKeys(keys=keys, ever_made=bool(keys) or keys_were_made(self._store))
+        return StoredKeys(keys=keys, ever_made=self._watch.ever_made)
 
 
 def _place(plan: LedgerPlan) -> LedgerPlace:
@@ -332,6 +355,21 @@ def _lock(plan: LedgerPlan) -> int | None:
     os.ftruncate(file, 0)
     os.write(file, b"%d\n" % os.getpid())
     return file
+
+
+def _taken(plan: LedgerPlan) -> str:
+    """Say who holds a ledger's folder: another gateway, or processes that one has left behind."""
+    with suppress(OSError, ValueError):  # the number is not there yet
+        first = int((Path(plan.folder) / LOCK_NAME).read_bytes())
+        if not Path(f"/proc/{first}").exists():
+            return (
+                f"the gateway that kept its ledger in {plan.folder} has ended without its other processes, which are "
+                "finishing their answers. Try again in a moment."
+            )
+    return (
+        f"another gateway keeps its ledger in {plan.folder}. Two would mix their rows: stop it, or give this one a "
+        "folder of its own (ledger.folder)."
+    )
 
 
 def _forget(plan: LedgerPlan) -> None:

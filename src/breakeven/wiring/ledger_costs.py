@@ -11,6 +11,8 @@ from breakeven.ledger.against import Against
 from breakeven.ledger.allocated import ask_costs
 from breakeven.ledger.cards import CardSchedule
 from breakeven.ledger.costs import Costs, Known
+from breakeven.ledger.labels import POOL
+from breakeven.ledger.pools import rented_pools
 from breakeven.wiring.clock import current_s
 from breakeven.wiring.ledger import waiting_note
 from breakeven.wiring.ledger_prices import cards_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from breakeven.catalog.rate_card import PriceList
-    from breakeven.economics.pool_hours import PoolTerms
+    from breakeven.economics.pool_hours import PaidNode, PoolTerms
     from breakeven.ledger.query import Question
     from breakeven.wiring.ledger import LedgerPlace
 
@@ -31,6 +33,9 @@ class CostsFound:
     """An answer, and what has to be told beside it."""
 
     costs: Costs
+    has_idle: bool
+    """Whether what pools had idle belongs to what was asked for: to all attempts of these pools, not to some."""
+
     notes: tuple[str, ...]
 
 
@@ -56,20 +61,36 @@ def query_costs(
     schedule = CardSchedule(lists.values())
     closed = closed_hours(now_s)
     if so_far:
-        closed, declared = int(now_s // 3600) + 1, tuple(given_up(terms, int(now_s * 1e6)) for terms in declared)
+        closed, declared = as_if_over(place, declared if config is not None else None, now_s)
     known = Known(closed_hours=closed, declared=declared, against=Against(lists, schedule) if lists else None)
     found = ask_costs(place.store, question, known)
-    return CostsFound(costs=found, notes=(*_notes(found), *schedule.take_warnings(), *_waiting(place)))
+    has_idle = all(label == POOL for label, _ in question.where)
+    notes = (*_notes(found), *_whole(found, has_idle=has_idle), *schedule.take_warnings(), *_waiting(place))
+    return CostsFound(costs=found, has_idle=has_idle, notes=notes)
+
+
+def as_if_over(
+    place: LedgerPlace, declared: Iterable[PoolTerms] | None, now_s: float
+) -> tuple[int, tuple[PoolTerms, ...]]:
+    """Return how many hours are over if this one is, and pools as if they were given up now.
+
+    ``declared``: by the settings; None: there are none, and the ledger knows which pools are still rented.
+    """
+    there = rented_pools(place.store, closed_hours(now_s)) if declared is None else declared
+    return int(now_s // 3600) + 1, tuple(given_up(terms, int(now_s * 1e6)) for terms in there)
 
 
 def given_up(terms: PoolTerms, now_us: int) -> PoolTerms:
-    """Return the terms of a pool as if all its nodes were given up at a moment."""
-    nodes = (
-        replace(node, until_us=now_us if node.until_us is None else min(node.until_us, now_us))
-        for node in terms.nodes
-        if node.since_us < now_us
-    )
-    return replace(terms, nodes=tuple(nodes))
+    """Return the terms of a pool as if all its nodes were given up at a moment.
+
+    A node that begins later is still declared, for no time at all: it is none that was there before.
+    """
+
+    def until_us(node: PaidNode) -> int:
+        ends_us = now_us if node.until_us is None else min(node.until_us, now_us)
+        return max(ends_us, node.since_us)
+
+    return replace(terms, nodes=tuple(replace(node, until_us=until_us(node)) for node in terms.nodes))
 
 
 def _lists(names: Iterable[str], config: Path | None, declared: Iterable[PoolTerms]) -> dict[str, PriceList]:
@@ -105,6 +126,11 @@ def _notes(found: Costs) -> Iterable[str]:
         yield f"partial: {hours:,.2f} node-hours of {pool} have no price; its bill leaves them out."
     for pool, basis in {item.pool: item.basis for item in found.pools}.items():
         yield f"GPU time of {pool}: {basis}."
+
+
+def _whole(found: Costs, *, has_idle: bool) -> Iterable[str]:
+    if found.pools and not has_idle:
+        yield "Pools are shown whole, whoever was served: what they had idle is no part of the attempts chosen here."
 
 
 def _waiting(place: LedgerPlace) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from breakeven.economics.pool_hours import is_pool_price
 from breakeven.ledger.cards import CardSchedule
 from breakeven.wiring.ledger import stored_lists
 
@@ -27,13 +28,15 @@ def price_schedule(place: LedgerPlace, config: Path | None, cards: Sequence[Path
     """Return prices by name: of these rate cards, else of the settings', else of the catalogue.
 
     What the gateway last knew, as the store has it, stands in for settings that are not named, and before the
-    catalogue then.  Raises ``InputError`` for a file that cannot be used.
+    catalogue then.  A pool's own prices are always those: no rate card of the settings says them, and budgets were
+    charged them.  Raises ``InputError`` for a file that cannot be used.
     """
     from breakeven.settings.prices import named_price_list
     from breakeven.sources.rate_cards import read_rate_cards
 
     stored = {item.target: item for item in stored_lists(place.store)} if place.store.is_file() else {}
-    known = cards_of(config) if config is not None else dict(stored)
+    known = {name: item for name, item in stored.items() if config is None or is_pool_price(name)}
+    known |= cards_of(config) if config is not None else {}
     known |= {item.target: item for path in cards for item in read_rate_cards(path)}
 
     def resolve(name: str) -> PriceList | None:

@@ -89,7 +89,7 @@ class Upkeep:
     def stop(self) -> None:
         """End a run under way; it may be ended at any point, and the next one goes on."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.kill()  # SIGTERM would wait: it is blocked here, as in the mover
             self._process.communicate()
             self._process = None
 

@@ -5,6 +5,7 @@ Light: a worker imports it.  What speaks to a server is imported where there is 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from contextlib import suppress
@@ -17,11 +18,10 @@ from urllib.parse import quote
 
 from breakeven.errors import InputError, MissingExtraError
 from breakeven.gateway.snapshot import Key, SharedState
-from breakeven.ledger.pools import kept_hours
-from breakeven.ledger.used import true_up, used_since
+from breakeven.ledger.used import known_keys, used_since
 from breakeven.limits.reserve import Limits
 from breakeven.limits.rules import Identity, Kind, Rule, Scope, Window, divided, nano_usd, window_edges
-from breakeven.wiring.pools import closed_hours
+from breakeven.wiring.true_up import WINDOWS, owners_in, owners_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from breakeven.settings import Settings
     from breakeven.settings.file import KeyEntry
     from breakeven.settings.limits import QuotaEntry, QuotasEntry
+    from breakeven.wiring.true_up import Owners, TrueUp
+
+_log = logging.getLogger("breakeven.gateway")
 
 GATEWAY_ID: Final = "gateway.id"
 """In the ledger's folder: what a shared state calls the gateway that keeps this ledger."""
@@ -106,73 +109,60 @@ def all_rules(snapshot: Snapshot, stored: StoredKeys) -> tuple[Rule, ...]:
     return rules if snapshot.shared_state else divided(rules, snapshot.workers)
 
 
-def used_now(snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Identity, int]:
-    """Return what the ledger has of the present days and months, for limits to begin with: as a worker takes it.
+def used_now(snapshot: Snapshot, stored: StoredKeys, now_s: float, true_up: TrueUp) -> dict[Identity, int]:
+    """Return what the ledger has of the present days and months, for new limits to begin with: as a worker takes it.
 
     What is still in the spool is not in it.  A provider is charged with what the targets used that are its own now.
-    Attempts that a pool served count with their part of its closed hours, else at their provisional price.
-    Raises ``InputError`` for a store that cannot be read.
+    Attempts that a pool served count with their part of its closed hours, else at their provisional price; ``true_up``
+    says which limits are new, and makes good what comes after.  Hours are not walked through for keys that nobody used
+    yet: they are made while requests wait.  Raises ``InputError`` for a store that cannot be read.
     """
-    rules = all_rules(snapshot, stored)
-    teams, providers = _owners(snapshot, stored)
-    store = Path(snapshot.ledger.store)
-    used: dict[Identity, int] = {}
-    for window in ("day", "month"):
-        wanted = {rule.counts for rule in rules if rule.window == window}
+    fresh = true_up.take(all_rules(snapshot, stored))
+    if not fresh:
+        return {}
+    store, owners = Path(snapshot.ledger.store), owners_in(snapshot, stored)
+    used_names = known_keys(store, {name for scope, name, *_ in fresh if scope == "key"})
+    seen = {counts for counts in fresh if counts[0] != "key" or counts[1] in used_names}
+    counted: dict[Identity, int] = {}
+    costs_usd: dict[Identity, Decimal] = {}
+    for window in WINDOWS:
+        wanted = {counts for counts in seen if counts[3] == window}
         if wanted:
             begins = datetime.fromtimestamp(window_edges(window, now_s)[0], UTC)
-            parts = used_since(store, begins, kept_hours(store))
-            used |= sum_used(parts, wanted, teams, providers)
+            sums = _summed(used_since(store, begins), wanted, owners)
+            counted |= sums[0]
+            costs_usd |= sums[1]
+    for counts, more_usd in true_up.begin(snapshot, now_s, fresh, seen, owners).items():
+        costs_usd[counts] += more_usd
+    used = counted | {counts: nano_usd(cost_usd) for counts, cost_usd in costs_usd.items()}
     share = 1 if snapshot.shared_state else snapshot.workers
-    return {counts: -(-amount // share) for counts, amount in used.items()}
+    return dict.fromkeys(fresh, 0) | {counts: -(-amount // share) for counts, amount in used.items()}
 
 
-class TrueUp:
-    """What a running worker asks now and then: by how much pools' hours that closed since change what was used."""
+def rules_in_force(
+    snapshot: Snapshot, stored: StoredKeys, now_s: float, true_up: TrueUp
+) -> tuple[tuple[Rule, ...], dict[Identity, int]]:
+    """Return the limits of other settings or keys for a worker that runs, and what those that are new begin with.
 
-    __slots__ = ("_made_good",)
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        """Begin with the hours that ``used_now`` has made good: make it when limits are opened."""
-        self._made_good = kept_hours(Path(snapshot.ledger.store))
-
-    def __call__(self, snapshot: Snapshot, stored: StoredKeys, now_s: float) -> dict[Identity, int]:
-        """Return this worker's part of the corrections, by what a limit counts; mostly none, and then at no cost.
-
-        Only of the days and months that are still running.  Where the hour is not written down yet, or the store
-        cannot be read, the next call asks again.
-        """
-        if closed_hours(now_s) <= self._made_good:
-            return {}
-        store = Path(snapshot.ledger.store)
-        try:
-            kept = kept_hours(store)
-            found = self._corrections(snapshot, stored, now_s, kept) if kept > self._made_good else {}
-        except InputError:
-            return {}
-        self._made_good = max(kept, self._made_good)
-        return {counts: -(-amount // snapshot.workers) for counts, amount in found.items() if amount}
-
-    def _corrections(self, snapshot: Snapshot, stored: StoredKeys, now_s: float, kept: int) -> dict[Identity, int]:
-        teams, providers = _owners(snapshot, stored)
-        wanted = {rule.counts for rule in all_rules(snapshot, stored) if rule.kind == "usd"}
-        found: dict[Identity, int] = {}
-        for window in ("day", "month"):
-            ruled = {counts for counts in wanted if counts[3] == window}
-            begins_s = max(window_edges(window, now_s)[0], self._made_good * 3600)
-            if ruled and begins_s < kept * 3600:
-                parts = true_up(Path(snapshot.ledger.store), datetime.fromtimestamp(begins_s, UTC), kept)
-                found |= sum_used(parts, ruled, teams, providers)
-        return found
+    That is nothing where the store cannot be read: the worker goes on, with what it counted of the others.
+    """
+    rules = all_rules(snapshot, stored)
+    try:
+        return rules, used_now(snapshot, stored, now_s, true_up)
+    except InputError as error:
+        _log.error("Limits that are new begin with nothing used. %s", error)
+        return rules, {}
 
 
-def open_limits(snapshot: Snapshot, stored: StoredKeys, clock: Clock) -> Limits:
+def open_limits(snapshot: Snapshot, stored: StoredKeys, clock: Clock, true_up: TrueUp) -> Limits:
     """Return the limits of a worker with what the ledger has of them; await ``start`` before their use.
 
+    ``true_up`` is then to be asked what changes.
     Raises ``InputError`` for a store that cannot be read, ``MissingExtraError`` without the package for a shared state.
     """
     now_s = clock.now()
-    rules, used = all_rules(snapshot, stored), used_now(snapshot, stored, now_s)
+    true_up.take(())  # whatever was in force before, all of these are new
+    rules, used = all_rules(snapshot, stored), used_now(snapshot, stored, now_s, true_up)
     if snapshot.shared_state is None:
         return Limits(rules, now_s, used)
     try:
@@ -201,14 +191,6 @@ def gateway_id(folder: Path) -> str:
     return path.read_text(encoding="ascii")
 
 
-def _owners(snapshot: Snapshot, stored: StoredKeys) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the teams of keys, and the providers of targets."""
-    return (
-        {key.name: key.team for key in (*stored.keys, *snapshot.keys)},
-        {target.name: target.provider for target in snapshot.targets},
-    )
-
-
 def _amounts(
     quota: QuotaEntry,
 ) -> tuple[tuple[int | None, int | None, int | None], tuple[Decimal | None, Decimal | None]]:
@@ -234,20 +216,23 @@ def sum_used(
     used: Iterable[Used], wanted: set[Identity], teams: Mapping[str, str], providers: Mapping[str, str]
 ) -> dict[Identity, int]:
     """Return what was used of each limit, in its units; teams are of keys and providers of targets."""
-    sums = dict.fromkeys(wanted, 0)
-    costs_usd = dict.fromkeys((counts for counts in wanted if counts[2] == "usd"), Decimal(0))
+    counted, costs_usd = _summed(used, wanted, owners_of(teams, providers))
+    return counted | {counts: nano_usd(cost_usd) for counts, cost_usd in costs_usd.items()}
+
+
+def _summed(
+    used: Iterable[Used], wanted: set[Identity], owners: Owners
+) -> tuple[dict[Identity, int], dict[Identity, Decimal]]:
+    """Return what was used of each limit of requests or tokens, and what was spent of each budget, in dollars."""
+    sums = {counts: 0 for counts in wanted if counts[2] != "usd"}
+    costs_usd = {counts: Decimal(0) for counts in wanted if counts[2] == "usd"}
     by_owner: dict[tuple[Scope, str], list[Identity]] = {}
     for counts in wanted:
         by_owner.setdefault(counts[:2], []).append(counts)
     for part in used:
-        owners: list[tuple[Scope, str]] = [
-            ("key", part.key), ("team", teams.get(part.key, "")), ("model", part.model), ("target", part.target),
-            ("provider", providers.get(part.target, "")),
-        ]  # fmt: skip
-        owners += dict.fromkeys(("tag", tag.strip()) for tag in part.tags.split(","))
-        for counts in (counts for owner in owners for counts in by_owner.get(owner, ())):
+        for counts in (counts for owner in owners(part) for counts in by_owner.get(owner, ())):
             if counts[2] == "usd":
                 costs_usd[counts] += part.cost_usd
             else:
                 sums[counts] += part.used_tokens if counts[2] == "tokens" else part.ended_requests
-    return sums | {counts: nano_usd(cost_usd) for counts, cost_usd in costs_usd.items()}
+    return sums, costs_usd

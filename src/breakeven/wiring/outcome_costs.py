@@ -13,7 +13,7 @@ from breakeven.studies.outcomes import Asked, outcome_costs
 from breakeven.studies.outcomes.result import MATURE_HOURS
 from breakeven.wiring.clock import current_s
 from breakeven.wiring.ledger import waiting_note
-from breakeven.wiring.ledger_costs import given_up
+from breakeven.wiring.ledger_costs import as_if_over
 from breakeven.wiring.pools import closed_hours, declared_pools
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def query_outcome_costs(
     now_s = current_s() if now_s is None else now_s
     declared, closed = declared_pools(config), closed_hours(now_s)
     if so_far:
-        closed, declared = int(now_s // _HOUR_S) + 1, tuple(given_up(terms, int(now_s * 1e6)) for terms in declared)
+        closed, declared = as_if_over(place, declared if config is not None else None, now_s)
     before = _EPOCH + timedelta(seconds=max(now_s - mature_hours * _HOUR_S, 0.0))
     with spending(place.store, hours, Known(closed_hours=closed, declared=declared)) as spent:
         found = outcome_costs(spent, asked or Asked(), before)

@@ -182,7 +182,7 @@ class PoolHours:
         if not self._pools or closed <= self._done or now_s < self._retry_s:
             return ""
         try:
-            keep_pools(self._store, self._pools, closed)
+            keep_pools(self._store, self._pools, closed, int(now_s * 1e6))
         except InputError as error:
             self._retry_s = now_s + RETRY_S
             return f"The hours of pools could not be written, and will be again in a minute: {error}"

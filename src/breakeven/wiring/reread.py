@@ -56,7 +56,13 @@ def tell_gateway(config: Path | None) -> int:
             f"No gateway keeps its ledger in {folder}, so there is none to tell. Start one with `breakeven up`, or "
             "name the settings that it was started with."
         )
-    os.kill(process, signal.SIGHUP)
+    try:
+        os.kill(process, signal.SIGHUP)
+    except ProcessLookupError as error:
+        raise InputError(
+            f"The gateway that keeps its ledger in {folder} has ended, and its last answers are being finished. "
+            "Start another one with `breakeven up`."
+        ) from error
     return process
 
 
@@ -77,7 +83,13 @@ def _warn(warning: str) -> None:
 
 
 def main(origin: str) -> int:
-    """Write the snapshot to the standard output; what is wrong, or doubtful, to the standard error."""
+    """Write the snapshot to the standard output; what is wrong, or doubtful, to the standard error.
+
+    It begins with the signals blocked that the gateway waits for, and takes those to stop again: the gateway hears
+    nothing until this has ended.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     given = Origin.from_text(origin)
     try:
         settings = load_settings(given.config, given.overrides)

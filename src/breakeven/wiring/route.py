@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PRICE_RATIO: Final = 0.04
 """What a weak call costs of a strong one unless said: $0.175 against $4.40 for a million tokens, the third seed's."""
 
+MOST_COST: Final = 1e12
+LEAST_COST: Final = 1e-12
+"""Of costs that are not 0: between these bounds no sum and no share of costs is beyond all numbers."""
+
 _MOST_TOLD: Final = 5
 
 
@@ -74,6 +78,7 @@ def run_route_eval(
         raise InputError(f"--policy {reading[0]!r} reads prompts: name their column, --prompt COLUMN.")
     for margin in margins:
         check_margin(margin)
+    check_seed(request.seed)
     draw = np.random.default_rng(request.seed)
     pairs = read_pairs(request, draw)
     asked = Asked(
@@ -96,16 +101,21 @@ def check_margin(margin: float) -> None:
         )
 
 
+def check_seed(seed: int) -> None:
+    """Raise ``InputError`` for a seed below 0, which no generator takes."""
+    if seed < 0:
+        raise InputError(f"--seed {seed}: write a whole number from 0.")
+
+
 def _check(request: PairsRequest) -> None:
-    if not (request.price_ratio >= 0 and request.price_ratio < float("inf")):
+    if not 0 <= request.price_ratio <= MOST_COST:
         raise InputError(
-            f"--price-ratio {request.price_ratio:g}: write what a weak call costs of a strong one, 0 or more: 0.04 "
-            f"for 4 %."
+            f"--price-ratio {request.price_ratio:g}: write what a weak call costs of a strong one, from 0 to "
+            f"{MOST_COST:g}: 0.04 for 4 %."
         )
     if (request.weak_cost is None) != (request.strong_cost is None):
         raise InputError("Costs are compared in pairs: give both --weak-cost and --strong-cost, or neither.")
-    if request.seed < 0:
-        raise InputError(f"--seed {request.seed}: write a whole number from 0.")
+    check_seed(request.seed)
 
 
 def _labels(request: PairsRequest) -> Iterator[Labels]:
@@ -147,6 +157,7 @@ def _numbers(values: dict[str, Any], numeric: Sequence[str], roles: dict[str, st
             values[role] = score_of(values[role])
         except (ValueError, TypeError):
             return f"{roles[role]} is {str(values[role])[:40]!r}"
-        if role.endswith("_usd") and values[role] is not None and values[role] < 0:
-            return f"{roles[role]} is {values[role]:g}, and a cost is 0 or more"
+        cost = values[role] if role.endswith("_usd") else None
+        if cost and not LEAST_COST <= cost <= MOST_COST:
+            return f"{roles[role]} is {cost:g}, and a cost is 0 or from {LEAST_COST:g} to {MOST_COST:g}"
     return ""

@@ -167,15 +167,19 @@ def ask_virtual(
             known = sorted((item for item in found if item is not None), key=lambda item: item.hour)
             lost += len(found) - len(known)
             answers.append((_answer(place.store, there.terms, known, by), pool.deployment))
-    return VirtualFound(
-        answers=tuple((answer, name) for answer, name in answers if answer is not None),
-        notes=tuple(_notes(lost)),
-    )
+    known_answers = tuple((answer, name) for answer, name in answers if answer is not None)
+    return VirtualFound(answers=known_answers, notes=tuple(_notes(lost, [answer for answer, _ in known_answers])))
 
 
-def _notes(lost: int) -> Iterator[str]:
+def _notes(lost: int, answers: Sequence[VirtualAnswer]) -> Iterator[str]:
     if lost:
         yield f"{lost:,} hours are left as they were, or out: rows of theirs were pruned, so they cannot be worked out."
+    for answer in answers:
+        if answer.unbilled_hours:
+            yield (
+                f"partial: {answer.unbilled_hours:,} hours of {answer.terms.name} are in no figure: they were worked "
+                "out for other nodes than are declared for that time."
+            )
 
 
 def _answer(store: Path, terms: PoolTerms, hours: Sequence[VirtualHour] | None, by: str) -> VirtualAnswer | None:

@@ -15,11 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breakeven.quantities import Array
+    from breakeven.studies.routes.pairs import Places
 
 SCALES: Final = (1.0, 5.0, 10.0, 100.0)
 """Best marks in use; the smallest that no score exceeds is taken for this file's."""
 
 MOST_TASKS: Final = 10_000
+
+_ROUNDING: Final = 1e-9
+"""Share by which arithmetic may lift a score above the best mark."""
+
+_STRAY_FRACTION: Final = 0.01
+"""So few scores above a best mark, or fewer, are errors among marks up to it rather than marks of the next scale."""
+
+_TOLD_ROWS: Final = 5
 
 
 class Labels(NamedTuple):
@@ -40,7 +49,7 @@ def gathered(
 
     Rows without a score, or without a cost where ``priced`` says that the file has costs, are left out and counted.
     Without costs a weak call costs ``price_ratio`` of a strong one.  Raises ``InputError`` for fewer than two rows,
-    scores below 0 and too many tasks.
+    scores below 0, scores that are of no one scale, and too many tasks.
     """
     held = _Held(draw)
     for row in rows:
@@ -52,7 +61,7 @@ def gathered(
             "needed (100 to 200 for each task, to decide anything)."
         )
     weak, strong = (np.frombuffer(column, dtype=float) for column in held.scores)
-    scale, notes = _scale(weak, strong)
+    scale, notes = _scale(weak, strong, np.frombuffer(held.rows, dtype=np.int64))
     if priced:
         weak_cost, strong_cost = (np.frombuffer(column, dtype=float) for column in held.costs)
     else:
@@ -61,8 +70,8 @@ def gathered(
         notes.append(f"{held.read - count:,} of {held.read:,} rows lack a score or a cost, and are left out.")
     kept = sorted(held.prompts)
     return Pairs(
-        weak=weak / scale,
-        strong=strong / scale,
+        weak=np.minimum(weak / scale, 1.0),
+        strong=np.minimum(strong / scale, 1.0),
         weak_cost=weak_cost,
         strong_cost=strong_cost,
         task=np.frombuffer(held.task, dtype=np.int64),
@@ -75,16 +84,43 @@ def gathered(
     )
 
 
-def _scale(weak: Array, strong: Array) -> tuple[float, list[str]]:
-    """Return what scores are divided by, and a note where that is not 1."""
-    low, high = float(min(weak.min(), strong.min())), float(max(weak.max(), strong.max()))
+def _scale(weak: Array, strong: Array, rows: Places) -> tuple[float, list[str]]:
+    """Return what scores are divided by, and a note where that is not 1.
+
+    Too large a scale makes every difference small, and tasks are then allowed that are worse by more than the margin;
+    so it is not chosen on the word of a few scores, nor of a highest one that is hardly above the scale before.
+    """
+    least, most = np.minimum(weak, strong), np.maximum(weak, strong)
+    low, high = float(least.min()), float(most.max())
     if low < 0:
         raise InputError(
-            f"a score is {low:g}, and scores run from 0 (useless) upwards: shift them before they are compared."
+            f"a score is {low:g} (row {rows[int(least.argmin())]:,}), and scores run from 0 (useless) upwards: shift "
+            "them before they are compared."
         )
-    scale = next((best for best in SCALES if high <= best), high)
-    note = f"Scores run up to {high:g}, and are taken as shares of {scale:g}." if scale != 1 else ""
-    return scale, [note] if note else []
+    scale = next((best for best in SCALES if high <= best * (1 + _ROUNDING)), high)
+    few = _STRAY_FRACTION * 2 * len(weak)
+    fitting = next((best for best in SCALES if _above(best, weak, strong) <= few), scale)
+    if SCALES[0] < scale and high < 2 * SCALES[0]:
+        fitting = SCALES[0]
+    if fitting < scale:
+        raise _off_scale(fitting, scale, high, _above(fitting, weak, strong), rows[most > fitting * (1 + _ROUNDING)])
+    if scale == SCALES[0]:
+        return scale, []
+    return scale, [f"Scores run up to {high:g}, and are taken as shares of {scale:g}."]
+
+
+def _above(best: float, weak: Array, strong: Array) -> int:
+    return sum(int((scores > best * (1 + _ROUNDING)).sum()) for scores in (weak, strong))
+
+
+def _off_scale(fitting: float, scale: float, high: float, count: int, rows: Places) -> InputError:
+    told = ", ".join(f"{row:,}" for row in rows[:_TOLD_ROWS]) + (" and others" if len(rows) > _TOLD_ROWS else "")
+    return InputError(
+        f"{count:,} score(s) are above {fitting:g}, the highest {high:.10g}, in row {told} (counted without the "
+        f"header), and marks up to {fitting:g} fit the others. Taken as shares of {scale:g}, every difference would be "
+        f"{scale / fitting:.3g} times smaller, and tasks be allowed that are worse. Correct these scores, or divide "
+        "all of them by the best mark there is."
+    )
 
 
 class _Held:
@@ -93,7 +129,7 @@ class _Held:
     def __init__(self, draw: np.random.Generator) -> None:
         self.scores = (array("d"), array("d"))
         self.costs = (array("d"), array("d"))
-        self.task, self.characters = array("q"), array("q")
+        self.task, self.characters, self.rows = array("q"), array("q"), array("q")
         self.tasks: dict[str, int] = {}
         self.prompts: list[tuple[int, str]] = []
         self.read = 0
@@ -110,6 +146,7 @@ class _Held:
                 "requests of a kind, not one that numbers them."
             )
         at = len(self.task)
+        self.rows.append(self.read)
         self.scores[0].append(row.weak)
         self.scores[1].append(row.strong)
         if priced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,23 @@ from breakeven.routing.task_table import LEAST_PAIRS, Differences, TaskRow, judg
 from breakeven.studies.routes.result import TableResult
 
 if TYPE_CHECKING:
+    from breakeven.routing.task_table import TaskTable
     from breakeven.studies.routes.pairs import Pairs, Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeTable:
+    """A task table, and what is to be said of the rows that it was made from."""
+
+    table: TaskTable
+    least_pairs_count: int
+    """Pairs of a task below which nothing was allowed."""
+
+    rows_read: int
+    rows_lost: int
+    """Left out because a score was missing."""
+
+    notes: tuple[str, ...]
 
 
 def task_rows(pairs: Pairs, margin: float, least_pairs: int = LEAST_PAIRS) -> tuple[TaskRow, ...]:

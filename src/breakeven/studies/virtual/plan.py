@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from breakeven.economics.pool_hours import HOUR_US, PaidNode, PoolTerms, pool_hours
+from breakeven.economics.pool_hours import HOUR_US, PaidNode, PoolTerms, own_prices, pool_hours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from breakeven.economics.pool_hours import NodePrice
     from breakeven.ledger.virtual import WatchedHour
 
 RULES_VERSION: Final = 1
@@ -88,14 +89,17 @@ def digest_of(pool: VirtualPool, hour: int, watched: Mapping[int, WatchedHour]) 
 
 
 def as_if_there(pool: VirtualPool, hours: tuple[int, int]) -> VirtualPool:
-    """Return the pool as if all its nodes had been there in these hours, at the first prices known of each."""
+    """Return the pool as if all its nodes had been there in these hours.
+
+    A node's first price, its own or that of the whole pool, holds before it was known as well; those that follow hold
+    when they do.
+    """
     begins_us = hours[0] * HOUR_US
     terms = pool.terms
-    known: set[str] = set()
-    prices = []
-    for price in sorted(terms.prices, key=lambda item: item.since_us):
-        first = price.node not in known
-        known.add(price.node)
-        prices.append(replace(price, since_us=min(price.since_us, begins_us)) if first else price)
     nodes = tuple(PaidNode(name=node.name, since_us=begins_us) for node in terms.nodes)
+    prices: list[NodePrice] = []
+    for node in nodes:
+        own = own_prices(terms.prices, node.name)
+        prices += (replace(price, since_us=min(price.since_us, begins_us)) for price in own[:1])
+        prices += own[1:]
     return replace(pool, terms=replace(terms, nodes=nodes, prices=tuple(prices)))

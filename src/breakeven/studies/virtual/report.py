@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from breakeven.catalog.rate_card import RateCard
-    from breakeven.economics.pool_hours import PoolTerms
+    from breakeven.economics.pool_hours import HourBill, PoolTerms
     from breakeven.ledger.virtual import VirtualHour, VirtualPart
     from breakeven.usage import TokenUsage
 
@@ -113,6 +113,8 @@ class VirtualAnswer:
 
     begins: datetime
     ends: datetime
+    unbilled_hours: int
+    """Hours that are in no figure: they were worked out for other nodes than the pool's terms say were paid in them."""
 
 
 class _Sums:
@@ -166,15 +168,21 @@ def quantile_s(counts: Mapping[int, int], fraction: float) -> float | None:
 def virtual_answer(
     terms: PoolTerms, hours: Sequence[VirtualHour], cards: Callable[[str], RateCard | None], by: str = "day"
 ) -> VirtualAnswer | None:
-    """Sum hours up, in their order, by one of ``TIMES``; None without any.  ``cards`` knows rate cards by their id."""
-    if not hours:
-        return None
+    """Sum hours up, in their order, by one of ``TIMES``; ``cards`` knows rate cards by their id.
+
+    An hour that was worked out for another time of nodes than its bill would be of is left out and counted.  None
+    without any hour that is left.
+    """
     prices = NodePrices(terms.prices)
+    bills = [(hour, hour_bill(terms, prices, pool_hours(terms, hour.hour + 1, hour.hour))) for hour in hours]
+    billed = [(hour, bill) for hour, bill in bills if bill.paid_us == hour.paid_us]
+    if not billed:
+        return None
     whole, groups = _Sums(), dict[str, _Sums]()
     pays_since: int | None = None
-    for hour in hours:
+    for hour, bill in billed:
         for sums in (whole, groups.setdefault(_said(hour.hour, by), _Sums())):
-            _add(sums, hour, terms, prices)
+            _add(sums, hour, bill)
             _add_parts(sums, hour.parts, cards)
         if whole.usd[0] <= usd_of(whole.bill + whole.fixed):
             pays_since = None
@@ -185,8 +193,9 @@ def virtual_answer(
         groups=tuple(sums.told(terms.name, time) for time, sums in groups.items()),
         whole=whole.told(terms.name, ""),
         pays_since=None if pays_since is None else _EPOCH + timedelta(hours=pays_since),
-        begins=_EPOCH + timedelta(hours=hours[0].hour),
-        ends=_EPOCH + timedelta(hours=hours[-1].hour + 1),
+        begins=_EPOCH + timedelta(hours=billed[0][0].hour),
+        ends=_EPOCH + timedelta(hours=billed[-1][0].hour + 1),
+        unbilled_hours=len(bills) - len(billed),
     )
 
 
@@ -229,8 +238,7 @@ def _nodes(terms: PoolTerms, node: str, answer: VirtualAnswer) -> str:
     return f"{len(paid)} × {node}{price}" if len(paid) > 1 else f"{node}{price.removesuffix(' each')}"
 
 
-def _add(sums: _Sums, hour: VirtualHour, terms: PoolTerms, prices: NodePrices) -> None:
-    bill = hour_bill(terms, prices, pool_hours(terms, hour.hour + 1, hour.hour))
+def _add(sums: _Sums, hour: VirtualHour, bill: HourBill) -> None:
     sums.hours += 1
     sums.paid_us += hour.paid_us
     sums.busy_us += hour.busy_us
