@@ -4,8 +4,7 @@
 
 FOLDER holds ``routellm_mmlu_gsm8k.csv.gz`` (lm-sys/RouteLLM, Apache-2.0: prompt, bench, domain, weak, strong) and
 ``llmrouter_12tasks.csv.gz`` (ulab-uiuc/LLMRouter, MIT: prompt, task, and a column for each model).  Neither is part
-of this
-repository.
+of this repository.
 """
 
 from __future__ import annotations
@@ -79,20 +78,23 @@ def _request(file: Path, weak: str, strong: str, task: str | None) -> PairsReque
 
 
 def table(found: list[Case]) -> str:
-    """Return a Markdown table of all policies on all pairs of models."""
+    """Return a Markdown table of all policies on all pairs of models, and what is noted of them."""
     lines = [
         "| data | policy | APGR (95 %) | unseen tasks | saved (sure) at 95 % | at 98 % | at 99 % |",
         "|---|---|---|---|---|---|---|",
     ]
+    notes = []
     for case in found:
-        for item in run_route_eval(case.request).policies:
+        judged = run_route_eval(case.request)
+        notes += [f"{case.name}: {note}" for note in judged.notes]
+        for item in judged.policies:
             interval = f" [{item.apgr_low_fraction or 0:.2f}, {item.apgr_high_fraction or 0:.2f}]"
             unseen = "" if item.unseen_apgr_fraction is None else f"{item.unseen_apgr_fraction:.3f}"
             saved = [f"{s.saving_fraction:.0%} ({s.sure_saving_fraction:.0%})" for s in item.savings]
             cells = [case.name, item.policy, f"{item.apgr_fraction or 0:.3f}{interval}", unseen, *saved]
             lines.append(f"| {' | '.join(cells)} |")
         lines.append(f"| {case.name} | best known beforehand | {case.known} | | | | |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *notes])
 
 
 def kept(case: Case, calibration: int) -> str:

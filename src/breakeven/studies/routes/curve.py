@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from breakeven.quantities import Array
     from breakeven.studies.routes.pairs import Pairs, Places
 
@@ -48,15 +50,16 @@ class Curve:
 
         Relative to all calls strong; 0 where nothing cheaper keeps it, as at a strong target that costs nothing.
         """
-        needed = level * self.quality[-1] - SAME_QUALITY
+        needed = level * self.quality[-1]
         full = self.cost[-1]
         if full <= 0:
             return 0.0
-        least = min((cost for cost in self.cost[self.quality >= needed]), default=full)
+        kept = self.quality >= needed - SAME_QUALITY
+        least = min((cost for cost in self.cost[kept]), default=full)
         below, above = self.quality[:-1], self.quality[1:]
-        crossed = (below < needed) != (above < needed)
+        crossed = kept[:-1] != kept[1:]
         if crossed.any():
-            part = (needed - below[crossed]) / (above[crossed] - below[crossed])
+            part = np.clip((needed - below[crossed]) / (above[crossed] - below[crossed]), 0, 1)
             between = self.cost[:-1][crossed] + part * (self.cost[1:] - self.cost[:-1])[crossed]
             least = min(least, float(between.min()))
         return float(1 - least / full)
@@ -89,22 +92,37 @@ class Spread:
     """For each level asked."""
 
 
-def spread(scores: Array, pairs: Pairs, levels: tuple[float, ...], draw: np.random.Generator) -> Spread:
-    """Return 95 % intervals by the bootstrap: rows are drawn again with replacement, scores stay as they are."""
-    count = len(scores)
+def spread(
+    scores: Array, pairs: Pairs, levels: tuple[float, ...], draw: np.random.Generator, same: Places | None = None
+) -> Spread:
+    """Return 95 % intervals by the bootstrap: rows are drawn again with replacement, scores stay as they are.
+
+    Rows of one number in ``same`` are drawn together; without it each by itself.
+    """
+    curves = _drawn(scores, pairs, np.arange(len(scores)) if same is None else same, draw)
+    savings = [[item.saving(level) for item in curves] for level in levels]
+    return Spread(apgr=_apgr_interval(curves), savings=tuple(_interval(values) for values in savings))
+
+
+def apgr_by_task(rankings: Sequence[Array], pairs: Pairs, draw: np.random.Generator) -> tuple[float, float] | None:
+    """Return the 95 % interval of the APGR of some rankings over draws of whole tasks; None where it says nothing."""
+    _, task = np.unique(pairs.task, return_inverse=True)
+    return _apgr_interval([item for scores in rankings for item in _drawn(scores, pairs, task, draw)])
+
+
+def _drawn(scores: Array, pairs: Pairs, same: Places, draw: np.random.Generator) -> list[Curve]:
+    """Return the curves of draws of the rows; rows of one number come together."""
+    count = int(same.max()) + 1
     groups = min(count, MOST_GROUPS)
-    sums = _sums(steps_of(scores), pairs, draw.permutation(count) % groups)
+    sums = _sums(steps_of(scores), pairs, (draw.permutation(count) % groups)[same])
     flat = sums.reshape(groups, -1)
     weights = draw.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS).astype(float)
-    drawn = (weights @ flat).reshape(DRAWS, *sums.shape[1:])
-    curves = [_curve(item) for item in drawn]
+    return [_curve(item) for item in (weights @ flat).reshape(DRAWS, *sums.shape[1:])]
+
+
+def _apgr_interval(curves: list[Curve]) -> tuple[float, float] | None:
     apgrs = [found for item in curves if (found := item.apgr()) is not None]
-    enough = len(apgrs) >= (1 - _MOST_UNDEFINED) * DRAWS
-    savings = [[item.saving(level) for item in curves] for level in levels]
-    return Spread(
-        apgr=_interval(apgrs) if enough else None,
-        savings=tuple(_interval(values) for values in savings),
-    )
+    return _interval(apgrs) if len(apgrs) >= (1 - _MOST_UNDEFINED) * len(curves) else None
 
 
 def _interval(values: list[float]) -> tuple[float, float]:

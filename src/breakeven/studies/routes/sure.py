@@ -1,9 +1,9 @@
 """A threshold that keeps a share of the strong target's quality with 95 % confidence, and what it then kept.
 
-Thresholds are tried in a fixed order, from all strong towards cheaper, and the search stops at the first whose lower
+Thresholds are tried in a fixed order, from all strong towards all weak, and the search stops at the first whose lower
 bound falls short; so no allowance for many tries is needed (fixed sequence testing: Angelopoulos and others, "Learn
-then
-Test", https://arxiv.org/abs/2110.01052).  A threshold read off the curve itself misses its level about half the time.
+then Test", https://arxiv.org/abs/2110.01052).  It holds for all that passed at once, so the cheapest of them may be
+taken.  A threshold read off the curve itself misses its level about half the time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Sure:
 def sure_threshold(scores: Array, pairs: Pairs, level: float) -> float:
     """Return the score from which rows go to the strong target, so that ``level`` of its quality is surely kept.
 
-    Minus infinity, all strong, where nothing else is sure; plus infinity where all weak is.
+    Of all such the cheapest on these rows: more to the weak target costs more where that is the dearer one.  Minus
+    infinity, all strong, where nothing else is sure or cheaper; plus infinity where all weak is.
     """
     order = np.argsort(-scores, kind="stable")
     strong = pairs.strong[order] * (1 - level)
@@ -53,8 +54,11 @@ def sure_threshold(scores: Array, pairs: Pairs, level: float) -> float:
     passed = at[: stops[0]] if len(stops) else at
     if not len(passed):
         return -np.inf
-    last = int(passed[-1])
-    return float(ranked[last - 1]) if last else np.inf
+    cost = _ends(pairs.weak_cost[order], pairs.strong_cost[order])[passed]
+    best = int(passed[np.argmin(cost)])
+    if best == len(scores):
+        return -np.inf
+    return float(ranked[best - 1]) if best else np.inf
 
 
 def sure_saving(scores: Array, pairs: Pairs, part: Places, level: float) -> Sure:

@@ -16,7 +16,7 @@ from breakeven.errors import InputError, Problem
 from breakeven.routing.task_classifier import Classifier
 from breakeven.routing.task_table import CONFIDENT_Z
 from breakeven.studies.routes.linear import counted, fitted, learned_terms, weighed
-from breakeven.studies.routes.pairs import folds
+from breakeven.studies.routes.scores import alike, folds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ def train(
     names = _checked(labels)
     task = np.array([names.index(label) for label in labels])
     counts = counted(prompts)
-    part = _parts(prompts, draw)
+    part = folds_of(alike(prompts), PARTS, draw)
     best, guess, known = _cross_validated(counts, task, part, len(names), progress)
     right = guess == task
     trust = _trust(best, right)
@@ -156,14 +156,6 @@ def _checked(labels: Sequence[str]) -> list[str]:
     return sorted(counts)
 
 
-def _parts(prompts: Sequence[str], draw: np.random.Generator) -> Places:
-    """Return the part of each prompt, the same for equal ones."""
-    number: dict[str, int] = {}
-    which = np.array([number.setdefault(prompt, len(number)) for prompt in prompts])
-    found: Places = folds(len(number), PARTS, draw)[which]
-    return found
-
-
 def _cross_validated(
     counts: Sequence[Counter[str]], task: Places, part: Places, tasks: int, progress: Callable[[float], None]
 ) -> tuple[Array, Places, Array]:
@@ -198,16 +190,19 @@ def _least_chance(chance: Array, right: Any, error: float) -> float:
     """Return the lowest chance from which on the upper bound of the share of errors is ``error`` at most.
 
     Wilson's upper bound, one-sided, 95 %.  From the surest prompt down, each cut is one more try; the loosest cut with
-    a bound that holds is taken, but none before the bound can hold at all.
+    a bound that holds is taken, but none before the bound can hold at all.  Equal chances are kept together or not at
+    all, so a cut falls between them never.
     """
     order = np.argsort(-chance, kind="stable")
+    ranked = chance[order]
+    ends = np.append(ranked[1:] < ranked[:-1], np.ones(min(len(ranked), 1), dtype=bool))
     count = np.arange(1, len(order) + 1)
     wrong = np.cumsum(~right[order]) / count
     z2 = CONFIDENT_Z * CONFIDENT_Z
     middle = wrong + z2 / (2 * count)
     upper = (middle + CONFIDENT_Z * np.sqrt(wrong * (1 - wrong) / count + z2 / (4 * count * count))) / (1 + z2 / count)
-    held = np.flatnonzero(upper <= error)
-    return float(chance[order[held[-1]]]) if len(held) else _NEVER
+    held = np.flatnonzero((upper <= error) & ends)
+    return float(ranked[held[-1]]) if len(held) else _NEVER
 
 
 def _unseen(
