@@ -38,7 +38,7 @@ def good(call: Call) -> None:
 def test_the_table_the_prices_and_the_file(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     saved = tmp_path / "here.json"
     command = ["bench", upstream.url("good"), "--model", "m", "--isl", "50", "--osl", "5", "--concurrency", "1,2"]
-    limits = ["--slo-ttft-ms", "10000", "--usd-per-hour", "2", "--seconds", "0.5", "--narrow", "0.5"]
+    limits = ["--slo-ttft-ms", "10000", "--usd-per-hour", "2", "--seconds", "1.5", "--narrow", "0.5"]
     shown = CliRunner().invoke(
         app, [*command, *limits, "--pool", "a box", "--engine", "scripted", "--save", str(saved)]
     )
@@ -61,7 +61,7 @@ def test_everything_is_in_the_json(upstream: ScriptedUpstream) -> None:
         "--rate",
         "20",
         "--seconds",
-        "0.5",
+        "2",
         "--json",
     ]
     shown = CliRunner().invoke(app, command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from spooled import ask, attempt, move, mover_of, segments, spool_of, write
 
 from breakeven.errors import InputError
 from breakeven.ledger.mover import Mover
-from breakeven.ledger.schema import VERSION
+from breakeven.ledger.schema import VERSION, check_version
 from breakeven.ledger.store import ROWS_PER_INSERT, Store, StoreMissingError, connect
 
 if TYPE_CHECKING:
@@ -292,3 +293,22 @@ def test_no_store_is_made_where_one_is_only_looked_for(tmp_path: Path) -> None:
     with pytest.raises(StoreMissingError, match="is empty"):
         connect(tmp_path / "empty.sqlite", read_only=True)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_store_that_is_made_while_it_is_looked_at_is_no_foreign_one(tmp_path: Path, step: int) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    class Looking(sqlite3.Connection):
+        """A reader beside whom somebody makes the tables."""
+
+        asked = 0
+
+        def execute(self, *arguments: Any) -> sqlite3.Cursor:
+            if self.asked == step:
+                connect(path, create=True).close()
+            self.asked += 1
+            return super().execute(*arguments)
+
+    with closing(sqlite3.connect(path, factory=Looking)) as looking:
+        assert check_version(looking, path)

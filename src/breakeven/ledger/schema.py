@@ -269,9 +269,10 @@ def check_version(connection: sqlite3.Connection, path: Path) -> bool:
 
     Raises ``InputError`` for another program's database and for a store that a newer Breakeven wrote.
     """
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]  # first: all come at once
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if version == application == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    if version == application == tables == 0:
         return False
     if application != APPLICATION:
         raise InputError(f"{path} is a database, but not a Breakeven ledger. Name the ledger's own file or folder.")

@@ -264,7 +264,7 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._stays_open = False  # what came before it is good, and so is the answer if that was all of it
             is_broken = not self._whole
-            if is_broken and not self._head_told:
+            if is_broken and not self._status:
                 self._fail(answering, MALFORMED)
                 return
         pieces = self._pieces
