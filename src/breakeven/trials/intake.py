@@ -38,6 +38,7 @@ class Intake:
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._lines: set[asyncio.Transport] = set()
         self.received_count = 0
         self.dropped_count = 0
         """Here and at the workers."""
@@ -50,7 +51,7 @@ class Intake:
         listening = self._bound()
         try:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: _Line(self.take), sock=listening)
+            self._server = await loop.create_unix_server(lambda: _Line(self.take, self._lines), sock=listening)
         except BaseException:
             listening.close()
             raise
@@ -78,6 +79,8 @@ class Intake:
                 if path.stat().st_ino == self._inode:  # else it is another process's by now
                     path.unlink()
             self._server.close()
+        for line in list(self._lines):
+            line.abort()
 
     def take(self, copy: Copy) -> None:
         """Put a copy behind the others, if there is room."""
@@ -104,13 +107,18 @@ class Intake:
 class _Line(asyncio.Protocol):
     """The line of one worker."""
 
-    def __init__(self, take: Callable[[Copy], None]) -> None:
+    def __init__(self, take: Callable[[Copy], None], lines: set[asyncio.Transport]) -> None:
         self._take = take
+        self._lines = lines
         self._data = bytearray()
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._lines.add(self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._lines.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -132,8 +140,7 @@ class _Line(asyncio.Protocol):
 
     def _give_up(self, why: str) -> None:
         _log.error("a worker sent what is no copy, and its line is closed: %s", why)
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
 
 def is_listened_on(folder: Path) -> bool:
