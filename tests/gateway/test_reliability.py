@@ -249,5 +249,17 @@ def test_the_target_that_begins_soonest_serves_most(start_gateway: Start, upstre
         assert [served() for _ in range(20)].count("fast") >= 19
 
 
+def test_a_target_that_refuses_at_once_is_not_taken_for_one_that_begins_soon(
+    start_gateway: Start, upstream: ScriptedUpstream
+) -> None:
+    targets = {name: target(upstream.url(name)) for name in ("refuses", "serves")}
+    gateway = start_gateway(settings(targets, {"m": {"targets": ["refuses", "serves"], "policy": "lowest_latency"}}))
+    upstream.script("refuses", answers.failure(400))  # no fault of its own, so that no breaker helps
+    upstream.script("serves", answers.slow(0.02, answers.whole()))
+    with gateway.line() as line:
+        statuses = [line.chat(payloads.request("m")).status for _ in range(150)]
+    assert statuses.count(200) > 100  # where its refusals counted it would be asked nearly always
+
+
 def _chat(model: str) -> bytes:
     return chat_bytes(payloads.request(model))

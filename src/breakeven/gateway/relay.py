@@ -317,8 +317,11 @@ class Relay(Account):
         answer.body(data)
 
     def _note_first_byte(self) -> None:
+        """Learn how long the target takes to begin, unless it refuses, or the fastest to refuse would get most."""
         now_s = self.first_byte_s = self.quiet_since_s = self.shared.clock.monotonic()
-        target = self.offer.target
+        target, answer = self.offer.target, self.answer
+        if answer is not None and answer.status >= 300:
+            return
         target.first_bytes.add(now_s - self.ready_s)
         latency = target.latency
         if latency is not None:
