@@ -88,6 +88,19 @@ def test_an_only_node_that_is_taken_out_is_billed_for_what_it_served_in_its_last
     assert found.pools[0].bill_usd == Decimal("54.166666666667")
 
 
+def test_a_pool_that_is_taken_out_was_paid_until_that_moment(tmp_path: Path) -> None:
+    """With its last node, or whole: its last hour is billed alike."""
+    store, now_s = tmp_path / "ledger.sqlite", (FIRST + 10) * 3600 + 3000
+    PoolHours(store, (pool("a", "b"),)).poll(now_s)
+    without = PoolHours(store, ())
+    for hours in range(6):
+        assert not without.poll(now_s + hours * 3600)
+    assert asked(store, hours=15) == Decimal("108.333333333334")  # each node's part is rounded
+    assert [node.until_us for node in stored(store).nodes] == [now_s * 1_000_000] * 2
+    PoolHours(store, (pool("a"),)).poll(now_s + 5 * 3600)
+    assert asked(store, hours=15) == 15 * 5 + Decimal("54.166666666667"), "declared again, it was there all the time"
+
+
 def test_a_node_that_no_gateway_has_seen_go_ends_where_the_ledger_does(tmp_path: Path) -> None:
     store = tmp_path / "ledger.sqlite"
     keep_pools(store, (pool("a", "b"),), FIRST + 10, BEGINS_US + 10 * HOUR_US + MINUTE_US)
@@ -188,4 +201,5 @@ def test_pools_that_are_rented_no_more_are_not_billed_to_now(running: Path) -> N
     assert [terms.name for terms in rented_pools(store, FIRST + 10)] == ["llama"]
     assert rented_pools(store, FIRST + 11) == ()
     keep_pools(store, (replace(pool("a"), name="other"),), FIRST + 12)
-    assert [terms.name for terms in rented_pools(store, FIRST + 12)] == ["other"]
+    still = [terms.name for terms in rented_pools(store, FIRST + 12) if list(pool_hours(terms, FIRST + 13, FIRST + 12))]
+    assert still == ["other"]

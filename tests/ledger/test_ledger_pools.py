@@ -102,11 +102,12 @@ def test_a_node_that_is_no_longer_declared_was_paid_until_then_at_its_price(tmp_
         assert pool.bill_usd == 20 * 5 + 12 * 3
 
 
-def test_a_pool_that_is_no_longer_declared_keeps_its_hours(tmp_path: Path) -> None:
+def test_a_pool_that_is_no_longer_declared_keeps_its_hours_and_gets_no_more(tmp_path: Path) -> None:
     store = tmp_path / "ledger.sqlite"
     keep_pools(store, (terms(), other()), FIRST + 10)
-    keep_pools(store, (terms(),), FIRST + 20)
-    assert facts(store) == wanted(terms(), until_hour=FIRST + 20) + wanted(other(), until_hour=FIRST + 10)
+    for hour in (12, 15, 20):
+        keep_pools(store, (terms(),), FIRST + hour)
+    assert facts(store) == wanted(terms(), until_hour=FIRST + 20) + wanted(other(), until_hour=FIRST + 12)
 
 
 def test_former_nodes_end_once_and_not_again(tmp_path: Path) -> None:

@@ -166,8 +166,12 @@ def test_hours_are_written_when_they_have_settled(tmp_path: Path) -> None:
     assert count() == 11
     assert hours.poll(noon_s + SETTLE_S) == ""
     assert count() == 12
-    assert PoolHours(store, ()).poll(noon_s + 9 * 3600) == ""
-    assert count() == 12
+
+
+def test_a_gateway_without_pools_makes_no_store_for_them(tmp_path: Path) -> None:
+    store = tmp_path / "ledger.sqlite"
+    assert PoolHours(store, ()).poll(FIRST_US / 1e6) == ""
+    assert not store.exists()
 
 
 def test_hours_that_cannot_be_written_are_tried_again(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def store(tmp_path: Path) -> Path:
         {"at_us": FIRST * HOUR_US + 10, "target": "own/n1", "priced_as": ""},
         {"at_us": FIRST * HOUR_US + 11, "outcome": rows.CACHED},
         {"at_us": FIRST * HOUR_US + 12, "outcome": rows.FAILED, "failure": "connect"},
+        {"at_us": FIRST * HOUR_US + 13, "decision": "shadow"},
+        {"at_us": FIRST * HOUR_US + 14, "decision": "judge"},
     ]
     return put(tmp_path / "ledger", [*others, *traffic()])
 

@@ -2,8 +2,8 @@
 
 What is declared is written down whole, hours follow from it, and both change in one transaction: whatever ends the
 process, the store has the hours of what it says is declared.  Writing the same again changes nothing.  A node that is
-no longer declared was paid until that was first known, so it stays, with the prices that held for it then; to end one
-earlier, say until when.
+no longer declared, alone or with its pool, was paid until that was first known, so it stays, with the prices that held
+for it then; to end one earlier, say until when.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ _PUT: Final = "INSERT OR REPLACE INTO pool_hour (pool, node, hour, from_us, paid
 def keep_pools(store: Path, declared: Iterable[PoolTerms], until_hour: int, now_us: int | None = None) -> int:
     """Write down what is declared, and the hours before ``until_hour``, since 1970, that follow from it.
 
-    Nodes that are no longer declared end now; without ``now_us``, with these hours.  Returns how many hours of nodes
-    were written.  Raises ``InputError`` for a store that cannot be written.
+    Nodes that are no longer declared, alone or with their pool, end now; without ``now_us``, with these hours.  Returns
+    how many hours of nodes were written.  Raises ``InputError`` for a store that cannot be written.
     """
     ends_us = until_hour * HOUR_US if now_us is None else now_us
+    there = {terms.name: terms for terms in declared}
     try:
         with closing(connect(store, create=True, busy_s=BUSY_S)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             stored = stored_pools(connection)
             count = 0
-            for terms in declared:
+            gone = (replace(terms, nodes=()) for name, terms in stored.items() if name not in there)
+            for terms in (*there.values(), *gone):
                 before = stored.get(terms.name)
                 count += _keep(connection, with_former(terms, before, ends_us), before, until_hour)
             connection.execute("UPDATE pool_kept SET hours = max(hours, ?)", (until_hour,))
@@ -85,21 +87,14 @@ def weighed_pools(store: Path) -> tuple[str, ...]:
 
 
 def rented_pools(store: Path, closed_hours: int) -> tuple[PoolTerms, ...]:
-    """Return the pools of which the store goes on to keep the hours; none where it is behind ``closed_hours``.
+    """Return the pools of which the store keeps the hours; none where it is behind ``closed_hours``.
 
-    A pool that is no longer declared has no facts of the last hour, though by its terms nodes would be paid in it.
     Raises ``InputError`` for a store that cannot be read.
     """
     try:
         with closing(connect(store, read_only=True, busy_s=BUSY_S)) as connection:
             connection.execute("BEGIN")
-            end = hours_kept(connection)
-            found = stored_pools(connection).values() if end >= closed_hours else ()
-            return tuple(
-                terms
-                for terms in found
-                if sorted(pool_hours(terms, end, end - 1)) == hours_of(connection, terms.name, end - 1)
-            )
+            return tuple(stored_pools(connection).values()) if hours_kept(connection) >= closed_hours else ()
     except sqlite3.Error as error:
         raise InputError(trouble_of(store, error)) from error
 

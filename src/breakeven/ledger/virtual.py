@@ -22,6 +22,7 @@ import msgspec
 from breakeven.economics.pool_hours import HOUR_US, PoolTerms
 from breakeven.errors import InputError
 from breakeven.ledger.against import ANSWERED
+from breakeven.ledger.counterfactual import EVALUATION
 from breakeven.ledger.days import day_files, days_folder, reading
 from breakeven.ledger.export import reader_of_files
 from breakeven.ledger.ids import id_of_slot, import_slot
@@ -45,9 +46,9 @@ _COUNTS: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "
 _SUMS: Final = ("attempts", *_COUNTS)
 _OF_API: Final = (
     f"outcome IN ({', '.join(map(str, ANSWERED))}) AND NOT coalesce((SELECT instr(t.text, '/') FROM text t "
-    "WHERE t.id = s.target), 0)"
+    f"WHERE t.id = s.target), 0) AND s.decision NOT IN (SELECT d.id FROM text d WHERE d.text IN {EVALUATION})"
 )
-"""Answered by a target that is no node: at most one attempt of a request is."""
+"""Answered by a target that is no node: at most one attempt of a request is, and none that was made to compare."""
 
 
 class WatchedRows(NamedTuple):

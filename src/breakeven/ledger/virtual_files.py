@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from breakeven.ledger import rows
 from breakeven.ledger.against import ANSWERED
+from breakeven.ledger.counterfactual import EVALUATION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,12 +26,15 @@ def answered_rows(
 ) -> Ints:
     """Return the requests to these models, or to any, that came in a time [from, before) and that an API answered.
 
+    Shadows and judges are none.
+
     The array is of shape (n, 6): when each came, its place among ``prices``, and four token counts.  Groups of rows in
     which no request came in that time are not read.
     """
     came = pc.field("received_us")
     wanted = (came >= between_us[0]) & (came < between_us[1])
     wanted &= pc.field("outcome").isin([rows.OUTCOMES[code] for code in ANSWERED])
+    wanted &= ~pc.field("decision").isin(EVALUATION)
     if models:
         wanted &= pc.field("model").isin(sorted(models))
     table = pq.read_table(path, columns=["received_us", "rate_card", "over_tokens", "target", *_COUNTS], filters=wanted)

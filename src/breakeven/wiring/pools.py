@@ -179,7 +179,7 @@ class PoolHours:
     def poll(self, now_s: float) -> str:
         """Write what has closed since the last time; return what went wrong, or nothing."""
         closed = closed_hours(now_s)
-        if not self._pools or closed <= self._done or now_s < self._retry_s:
+        if closed <= self._done or now_s < self._retry_s or not (self._pools or self._store.exists()):
             return ""
         try:
             keep_pools(self._store, self._pools, closed, int(now_s * 1e6))
