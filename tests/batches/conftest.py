@@ -8,11 +8,13 @@ import pytest
 from openai import OpenAI
 
 from batches.served import BATCHES, PATIENT, two_keys
+from breakeven.batches.store import Store
 from gateway.gateway import KEY, Gateway, running_gateway, target
 from gateway.scripted import ScriptedUpstream, scripted_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,11 @@ def client(gateway: Gateway) -> Iterator[OpenAI]:
     """The official SDK, without its own retries."""
     with OpenAI(base_url=gateway.base_url, api_key=KEY, max_retries=0) as opened:
         yield opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store of batches."""
+    opened = Store(tmp_path / "batches")
+    yield opened
+    opened.close()

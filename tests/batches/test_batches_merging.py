@@ -20,26 +20,19 @@ from breakeven.batches.plan import ProviderPlan
 from breakeven.batches.provider import Provider, ProviderError
 from breakeven.batches.provider_rows import ProviderRows
 from breakeven.batches.sheet import Sheet
-from breakeven.batches.store import Store
 from breakeven.wiring.clock import SystemClock
 from gateway import answers, ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from breakeven.batches.records import Batch
+    from breakeven.batches.store import Store
     from breakeven.ledger.intake import Incoming
     from gateway.scripted import Call, ScriptedUpstream
 
 COUNT = 5
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "batches")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(autouse=True)

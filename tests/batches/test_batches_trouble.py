@@ -20,20 +20,14 @@ from breakeven.batches.calls import Answer
 from breakeven.batches.records import IN_PROGRESS, VALIDATING, Batch, Caller, StoredFile
 from breakeven.batches.service import Service
 from breakeven.batches.sheet import Sheet
-from breakeven.batches.store import Store
 from breakeven.wiring import batches as wiring
 from breakeven.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "batches")
-    yield opened
-    opened.close()
+    from breakeven.batches.store import Store
 
 
 @pytest.fixture(autouse=True)

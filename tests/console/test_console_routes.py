@@ -132,6 +132,15 @@ def test_before_the_first_request_there_is_nothing_and_no_error(own: Control) ->
     assert own.ask("GET", "/", VIEWER).text.count("Nothing yet.") == 3
 
 
+def test_a_damaged_row_is_said_and_is_nobodys_bad_request(own: Control, tmp_path: Path) -> None:
+    own.ask("POST", KEYS, ADMIN, {"name": "search"})
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection, connection:
+        connection.execute("UPDATE key SET models = '5'")
+    reply = own.ask("GET", KEYS, ADMIN)
+    assert (reply.status, reply.json["error"]["code"]) == (503, "ledger_unusable")
+    assert "cannot be read as a key" in reply.json["error"]["message"]
+
+
 def test_a_damaged_store_is_said_and_is_nobodys_bad_request(own: Control, tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 100)
     reply = own.ask("GET", USAGE, VIEWER)

@@ -222,14 +222,14 @@ def _read_all(store: Path) -> tuple[int, tuple[StoredKey, ...]]:
 
 
 def _all_keys(connection: sqlite3.Connection) -> tuple[StoredKey, ...]:
-    """Return every key.  Raises ``InputError`` for a row that is none, which nobody here has written."""
+    """Return every key.  Raises ``sqlite3.DatabaseError`` for a row that is none, which nobody here has written."""
     found = connection.execute("SELECT * FROM key ORDER BY name")
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found]
     try:
         return tuple(map(_stored_key, rows))
     except (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
-        raise InputError(f"A row of the store's table key cannot be read as a key: {error!r}.") from error
+        raise sqlite3.DatabaseError(f"a row of its table key cannot be read as a key: {error!r}") from error
 
 
 def _stored_key(row: dict[str, Any]) -> StoredKey:
