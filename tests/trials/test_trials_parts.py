@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import uvloop
 
 from breakeven.gateway.copies import LENGTH_BYTES, MAX_WAITING_BYTES, SOCKET_NAME, Copy, CopyLine
 from breakeven.trials.answered import asked_of, compared, heard, reading_of, with_usage
@@ -159,7 +162,7 @@ def test_copies_arrive_in_order_and_a_line_that_sends_anything_else_is_closed(tm
         line.close()
         intake.close()
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_an_intake_that_closes_leaves_the_socket_of_the_one_that_came_after_it(tmp_path: Path) -> None:
@@ -172,7 +175,27 @@ def test_an_intake_that_closes_leaves_the_socket_of_the_one_that_came_after_it(t
         new.close()
         assert not (tmp_path / SOCKET_NAME).exists()
 
-    asyncio.run(run())
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_line_that_comes_as_the_intake_closes_is_closed_too(tmp_path: Path, turns: int) -> None:
+    """Whether it waits, is taken, or is being made."""
+
+    async def run() -> bytes:
+        intake = Intake(str(tmp_path))
+        await intake.listen()
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(tmp_path / SOCKET_NAME))
+            line.setblocking(False)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            intake.close()
+            with contextlib.suppress(ConnectionResetError):
+                return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(line, 1), 10)
+            return b""
+
+    assert uvloop.run(run()) == b""
 
 
 def test_a_line_that_nobody_takes_from_drops_what_exceeds_its_bound(tmp_path: Path) -> None:
@@ -187,4 +210,4 @@ def test_a_line_that_nobody_takes_from_drops_what_exceeds_its_bound(tmp_path: Pa
         assert line.dropped_count == 40
         assert (line.untold(), line.untold()) == (40, 0)
 
-    asyncio.run(run())
+    uvloop.run(run())

@@ -6,6 +6,8 @@ import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from breakeven.trials.plan import TrialsPlan
 from breakeven.trials.service import Service
 from breakeven.wiring.clock import SystemClock
@@ -29,7 +31,7 @@ def test_a_part_that_ends_by_itself_is_told_with_its_reason(tmp_path: Path, capl
         service._keeper.flush = failing_once()  # type: ignore[method-assign]
         await asyncio.wait_for(service.run(lambda: True), 30)
 
-    asyncio.run(run())
+    uvloop.run(run())
     (record,) = caplog.records
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "nobody foresaw this"

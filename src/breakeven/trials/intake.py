@@ -8,15 +8,12 @@ import socket
 from collections import deque
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import msgspec
 
 from breakeven.gateway.copies import LENGTH_BYTES, MAX_BODY_BYTES, SOCKET_NAME, Copy
 from breakeven.gateway.handover import short_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 """Of bodies and answers that wait."""
@@ -39,6 +36,7 @@ class Intake:
         self._arrived = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Transport] = set()
+        self._is_closed = False
         self.received_count = 0
         self.dropped_count = 0
         """Here and at the workers."""
@@ -51,7 +49,7 @@ class Intake:
         listening = self._bound()
         try:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: _Line(self.take, self._lines), sock=listening)
+            self._server = await loop.create_unix_server(lambda: _Line(self), sock=listening)
         except BaseException:
             listening.close()
             raise
@@ -73,6 +71,7 @@ class Intake:
 
     def close(self) -> None:
         """Take no more."""
+        self._is_closed = True
         if self._server is not None:
             path = Path(self._folder, SOCKET_NAME)
             with suppress(FileNotFoundError):
@@ -81,6 +80,17 @@ class Intake:
             self._server.close()
         for line in list(self._lines):
             line.abort()
+
+    def joined(self, line: asyncio.Transport) -> None:
+        """Hold the line of a worker; one that came just before the end is closed like the others."""
+        if self._is_closed:
+            line.abort()
+        else:
+            self._lines.add(line)
+
+    def left(self, line: asyncio.Transport) -> None:
+        """Forget a line."""
+        self._lines.discard(line)
 
     def take(self, copy: Copy) -> None:
         """Put a copy behind the others, if there is room."""
@@ -107,18 +117,17 @@ class Intake:
 class _Line(asyncio.Protocol):
     """The line of one worker."""
 
-    def __init__(self, take: Callable[[Copy], None], lines: set[asyncio.Transport]) -> None:
-        self._take = take
-        self._lines = lines
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
         self._data = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._lines.add(self._transport)
+        self._intake.joined(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._lines.discard(self._transport)
+        self._intake.left(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -136,7 +145,7 @@ class _Line(asyncio.Protocol):
                 self._give_up(str(error))
                 return
             del self._data[:end]
-            self._take(copy)
+            self._intake.take(copy)
 
     def _give_up(self, why: str) -> None:
         _log.error("a worker sent what is no copy, and its line is closed: %s", why)
