@@ -1,7 +1,9 @@
 """Batches beside people: their 99th percentile of time to first token with and without, and a million lines' memory.
 
 People are an open Poisson stream of chats to a pool of real engines (llama.cpp with random weights, a process
-each); phases with and without a batch alternate, so that what drifts hits both.  The million lines go to a stand-in
+each); phases with and without a batch alternate, so that what drifts hits both.  Each phase with a batch has the
+arrivals of the one before it, with other words: who is late is mostly one of several who came at once, and that is not
+to be left to chance.  The million lines go to a stand-in
 that answers at once, so that only the queue itself is measured.  Everything else is the gateway as users run it.
 """
 
@@ -19,7 +21,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import httptools
 import uvloop
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 CHAT: Final = "/v1/chat/completions"
 SLOTS: Final = 8
+STRETCH_S: Final = 5.0
+SHARES: Final = (0.5, 0.95, 0.99)
 ENDED: Final = frozenset({"completed", "failed", "expired", "cancelled"})
 ANSWER: Final = json.dumps(
     {
@@ -123,10 +127,19 @@ class Person(asyncio.Protocol):
             self.over.set_result(None)
 
 
-async def people(port: int, rate_per_s: float, seconds: float, words: int, tokens: int) -> list[float]:
-    """Send chats for so long; return their times to first token."""
+def arrivals(rate_per_s: float, seconds: float) -> list[float]:
+    """Draw when people come, in seconds from the beginning."""
+    found, at_s = [], random.expovariate(rate_per_s)
+    while at_s < seconds:
+        found.append(at_s)
+        at_s += random.expovariate(rate_per_s)
+    return found
+
+
+async def people(port: int, come_s: list[float], words: int, tokens: int) -> list[float]:
+    """Send a chat at each of these times; return their times to first token, NaN for what failed."""
     loop = asyncio.get_running_loop()
-    until_s = time.perf_counter() + seconds
+    begin_s = time.perf_counter()
     waiting: list[asyncio.Task[Person]] = []
 
     async def one() -> Person:
@@ -138,24 +151,43 @@ async def people(port: int, rate_per_s: float, seconds: float, words: int, token
         await person.over
         return person
 
-    while time.perf_counter() < until_s:
-        await asyncio.sleep(random.expovariate(rate_per_s))
+    for at_s in come_s:
+        await asyncio.sleep(max(0.0, begin_s + at_s - time.perf_counter()))
         waiting.append(loop.create_task(one()))
     done = await asyncio.gather(*waiting)
     failed = [person.status for person in done if not person.first_s]
     if failed:
         print(f"{len(failed)} of {len(done)} chats failed: {failed[:3]}")
-    return [person.first_s for person in done if person.first_s]
+    return [person.first_s or float("nan") for person in done]
 
 
-def ratio_of_p99(beside: list[float], alone: list[float]) -> str:
-    """Return the ratio of both 99th percentiles, with the 95 % interval of a bootstrap over chats."""
-    drawn = sorted(
-        quantile(random.choices(beside, k=len(beside)), 0.99) / quantile(random.choices(alone, k=len(alone)), 0.99)  # noqa: S311
-        for _ in range(1000)
-    )
-    ratio = quantile(beside, 0.99) / quantile(alone, 0.99)
-    return f"{ratio:.3f} (95 %: {drawn[25]:.3f} to {drawn[974]:.3f})"
+class Stretch(NamedTuple):
+    """The same few seconds of a phase without a batch and of the one with it: times to first token."""
+
+    alone: list[float]
+    beside: list[float]
+
+
+def stretches(come_s: list[float], alone: list[float], beside: list[float]) -> list[Stretch]:
+    """Cut two phases with the same arrivals into stretches."""
+    found: dict[int, Stretch] = {}
+    for at_s, alone_s, beside_s in zip(come_s, alone, beside, strict=True):
+        if alone_s > 0 and beside_s > 0:
+            cut = found.setdefault(int(at_s / STRETCH_S), Stretch([], []))
+            cut.alone.append(alone_s)
+            cut.beside.append(beside_s)
+    return list(found.values())
+
+
+def ratio(of: list[Stretch], share: float) -> str:
+    """Return the ratio of a percentile and its 95 % interval: a bootstrap over stretches, as the late come together."""
+
+    def once(cuts: list[Stretch]) -> float:
+        beside, alone = ([value for cut in cuts for value in getattr(cut, kind)] for kind in ("beside", "alone"))
+        return quantile(beside, share) / quantile(alone, share)
+
+    drawn = sorted(once(random.choices(of, k=len(of))) for _ in range(1000))  # noqa: S311 - a bootstrap
+    return f"{once(of):.3f} (95 %: {drawn[25]:.3f} to {drawn[974]:.3f})"
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -231,7 +263,7 @@ def many_lines(count: int) -> None:
 
 def beside_people(args: argparse.Namespace) -> None:
     """Measure people's time to first token in phases without and with a batch."""
-    found: dict[str, list[float]] = {"without": [], "with": []}
+    found: list[Stretch] = []
     lines = 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -246,25 +278,27 @@ def beside_people(args: argparse.Namespace) -> None:
         }
         gateway = stack.enter_context(GatewayProcess(folder, settings))
         client = stack.enter_context(OpenAI(base_url=f"http://127.0.0.1:{gateway.port}/v1", api_key=KEY))
-        load = gateway.port, args.rate, args.seconds, args.words, args.tokens
-        uvloop.run(people(gateway.port, args.rate, 10, args.words, args.tokens))  # warm
+        said = args.words, args.tokens
+        uvloop.run(people(gateway.port, arrivals(args.rate, 10), *said))  # warm
         for phase in range(args.phases):
-            found["without"] += uvloop.run(people(*load))
+            come_s = arrivals(args.rate, args.seconds)
+            alone = uvloop.run(people(gateway.port, come_s, *said))
             name = submit(client, input_file(200_000, args.words, args.tokens))
             while client.batches.retrieve(name).status == "validating":
                 time.sleep(0.2)
-            times = uvloop.run(people(*load))
-            found["with"] += times
+            found += stretches(come_s, alone, uvloop.run(people(gateway.port, come_s, *said)))
             counts = client.batches.cancel(name).request_counts
             lines += counts.completed if counts else 0
             while client.batches.retrieve(name).status not in ENDED:
                 time.sleep(0.2)
-            print(f"phase {phase + 1}: {counts}")
-    for kind, values in found.items():
-        p50, p99 = (quantile(values, share) * 1e3 for share in (0.5, 0.99))
-        print(f"{kind:8}: {len(values)} chats, TTFT p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    ratio = ratio_of_p99(found["with"], found["without"])
-    print(f"p99 with / without: {ratio}; {lines} lines of batches, {lines / args.phases / args.seconds:.1f} a second")
+            print(f"phase {phase + 1}: {counts}", flush=True)
+    for kind in Stretch._fields:
+        values = [value for cut in found for value in getattr(cut, kind)]
+        told = ", ".join(f"p{share * 100:.0f} {quantile(values, share) * 1e3:.1f} ms" for share in SHARES)
+        print(f"{kind:7}: {len(values)} chats, TTFT {told}")
+    for share in SHARES:
+        print(f"p{share * 100:.0f} beside / alone: {ratio(found, share)}")
+    print(f"{lines} lines of batches, {lines / args.phases / args.seconds:.1f} a second")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections import deque
 from contextlib import closing
-from math import isnan
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ from breakeven.engines.dialects import ENGINES, UNKNOWN
 from breakeven.gateway.targets import address_of
 from breakeven.ledger.ids import EPOCH_MS
 from breakeven.ledger.rows import OK, UNKNOWN_US
-from breakeven.routing.idle import Bounds, People, PoolLoad, batch_slots, late_debt, latest_s, needs_rest
+from breakeven.routing.idle import TAILS, Bounds, People, PoolLoad, batch_slots, late_debts, latest_s, needs_rest
 from breakeven.upstreams.ask import ask, question
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Room:
         """Rows that were counted: when their requests came."""
 
         self._bounds = Bounds(plan.slots, plan.max_share_fraction)
-        self._debt = 0.0
+        self._debts = (0.0,) * len(TAILS)
         self._rests_since_s: float | None = None
         self._slots = 0.0
 
@@ -80,7 +80,7 @@ class Room:
         ended, late = self._read()
         recent = sum(at_s > now_s - RECENT_S for at_s in self._seen.values())
         people = People(ended, late, recent)
-        self._debt = late_debt(self._debt, people)
+        self._debts = late_debts(self._debts, people)
         rested_s = now_s - self._rests_since_s if self._rests_since_s is not None else 0.0
         rests = needs_rest(latest_s(self._alone_s), now_s - self._alone_at_s, recent, rests_for_s=rested_s)
         if rests:
@@ -92,16 +92,17 @@ class Room:
         if not self._drain.open:
             self._slots = 0.0
         load = _together(used, self._drain.in_flight)
-        self._slots = batch_slots(self._slots, load, people, self._debt, self._bounds)
+        self._slots = batch_slots(self._slots, load, people, self._debts, self._bounds)
         self._drain.slots = 0.0 if rests else self._slots
 
-    def _read(self) -> tuple[int, int]:
+    def _read(self) -> tuple[int, tuple[int, ...]]:
         """Return how many requests of people ended while there were batches, and how many began too late beside them.
 
-        Since the last look.
+        Since the last look; the latter by ``TAILS``.
         """
         latest = latest_s(self._alone_s)
-        late = ended = 0
+        beside_s: list[float] = []
+        ended = 0
         now_s = self._clock.now()
         for attempt_id, received_us, first_byte_us, target in self._rows(now_s):
             if attempt_id in self._seen or (self._drain.targets and target not in self._drain.targets):
@@ -110,13 +111,14 @@ class Room:
             self._seen[attempt_id] = at_s
             ended += bool(self._drain.open)
             if self._drain.busy.within(at_s, at_s + ttft_s):
-                late += not isnan(latest) and ttft_s > latest
+                beside_s.append(ttft_s)
             else:
                 self._alone_s.append(ttft_s)
                 self._alone_at_s = max(self._alone_at_s, at_s)
         for attempt_id in [name for name, at_s in self._seen.items() if at_s < now_s - 2 * RECENT_S]:
             del self._seen[attempt_id]
-        return ended, late
+        bounds = latest or (inf,) * len(TAILS)
+        return ended, tuple(sum(ttft_s > bound for ttft_s in beside_s) for bound in bounds)
 
     def _rows(self, now_s: float) -> list[tuple[int, int, int, str]]:
         after = (int((now_s - RECENT_S) * 1000) - EPOCH_MS) << _SHIFT
