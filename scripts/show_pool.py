@@ -95,8 +95,12 @@ class Served:
     """A request as the ledger has it."""
 
     at_s: float
+    call: Call
+    """What was asked, in bytes of text, which are the API's tokens."""
+
     input_tokens: int
-    output_tokens: int
+    """As whoever served it counts: a node has its template's on top."""
+
     on_pool: bool
     ttft_s: float
 
@@ -117,7 +121,7 @@ def main() -> None:
         pace = _measured(f"http://127.0.0.1:{BASE_PORT}/v1")
         api_url = stack.enter_context(_scripted_api())
         began_s, wall_s = _through_gateway(folder, api_url, calls, pace)
-        served = list(_served(folder, began_s))
+        served = list(_served(folder, calls, began_s))
         _report(folder, served, wall_s, pace)
 
 
@@ -303,9 +307,9 @@ async def _replay(port: int, calls: list[Call]) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     waiting: set[asyncio.Task[None]] = set()
-    for call in calls:
+    for number, call in enumerate(calls):
         await asyncio.sleep(max(0.0, began + call.at_s - loop.time()))
-        task = loop.create_task(_send(port, call))
+        task = loop.create_task(_send(port, number, call))
         waiting.add(task)
         task.add_done_callback(waiting.discard)
     await asyncio.gather(*waiting)
@@ -317,7 +321,8 @@ def _words(call: Call) -> str:
     return drawn.tobytes().decode()
 
 
-async def _send(port: int, call: Call) -> None:
+async def _send(port: int, number: int, call: Call) -> None:
+    """Ask; the ledger has the request's number as its episode."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     asked: dict[str, Any] = {
         "model": "chat",
@@ -327,24 +332,24 @@ async def _send(port: int, call: Call) -> None:
         "stream": True,
     }
     body = json.dumps(asked).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-    writer.write(head % len(body) + body)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-breakeven-episode: %d\r\nconnection: close\r\n"
+    writer.write(head % number + b"content-length: %d\r\n\r\n" % len(body) + body)
     answer = await reader.read()
     if not answer.startswith(b"HTTP/1.1 200"):
         _say(answer[:300].decode(errors="replace"))
     writer.close()
 
 
-def _served(folder: Path, began_s: float) -> Iterator[Served]:
+def _served(folder: Path, calls: list[Call], began_s: float) -> Iterator[Served]:
     """Yield the requests as the ledger has them, in the order in which they came."""
     with contextlib.closing(sqlite3.connect(folder / "ledger" / "ledger.sqlite")) as store:
-        columns = "received_us, input_tokens, output_tokens, target, first_byte_us"
+        columns = "received_us, episode, input_tokens, target, first_byte_us"
         said = store.execute(f"SELECT {columns} FROM attempt_said WHERE outcome = 'ok' ORDER BY received_us")  # noqa: S608 - ours
-        for received_us, given, made, target, first_byte_us in said:
+        for received_us, number, given, target, first_byte_us in said:
             yield Served(
                 at_s=received_us / 1e6 - began_s,
+                call=calls[int(number)],
                 input_tokens=given,
-                output_tokens=made,
                 on_pool=target.startswith("own/"),
                 ttft_s=(first_byte_us or 0) / 1e6,
             )
@@ -424,11 +429,14 @@ def _all_pool(served: list[Served], wall_s: float, pace: Pace, nodes: int) -> Ou
 
 
 def _demand(served: list[Served], *, apis: int) -> Demand:
+    """Return the requests as nodes count them, at the prices of the API, which counts no template."""
     count = len(served)
+    added = [item.input_tokens - item.call.prompt_tokens for item in served if item.on_pool]
+    template = round(sum(added) / max(1, len(added)))
     return Demand(
         arrived_s=np.array([item.at_s for item in served]),
-        prompt=np.array([max(1, item.input_tokens) for item in served]),
-        output=np.array([max(1, item.output_tokens) for item in served]),
+        prompt=np.array([item.call.prompt_tokens + template for item in served]),
+        output=np.array([item.call.answer_tokens for item in served]),
         cached=np.zeros(count, dtype=np.int64),
         uniform=np.random.default_rng(1).random(count),
         api_usd=np.array([[_api_usd(item)] * apis for item in served]).reshape(count, apis),
@@ -437,7 +445,7 @@ def _demand(served: list[Served], *, apis: int) -> Demand:
 
 def _api_usd(item: Served) -> float:
     given, made = (float(API_PRICES[key]) for key in ("input_usd_per_mtok", "output_usd_per_mtok"))
-    return (item.input_tokens * given + item.output_tokens * made) / 1e6
+    return (item.call.prompt_tokens * given + item.call.answer_tokens * made) / 1e6
 
 
 def _share(served: list[Served]) -> float:
