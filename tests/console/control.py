@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -125,7 +126,13 @@ class Reply(NamedTuple):
 class Control:
     """One control plane; every byte it answers and logs is kept, to be searched for secrets."""
 
-    def __init__(self, plan: ControlPlan, origin: str = "[null,null,null,null]", parent: int | None = None) -> None:
+    def __init__(
+        self,
+        plan: ControlPlan,
+        origin: str = "[null,null,null,null]",
+        parent: int | None = None,
+        clock: Path | None = None,
+    ) -> None:
         self.plan = plan
         self.answered: list[bytes] = []
         self._said: list[bytes] = []
@@ -134,7 +141,13 @@ class Control:
             file.write(msgspec.msgpack.encode(plan))
         parent = os.getpid() if parent is None else parent
         command = [sys.executable, "-P", "-m", "breakeven.wiring.console", str(handle), str(parent), origin]
-        self.process = subprocess.Popen(command, pass_fds=[handle], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command,
+            pass_fds=[handle],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **({} if clock is None else {"BREAKEVEN_CLOCK": str(clock)})},  # noqa: TID251 - its own
+        )
         os.close(handle)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -225,10 +238,17 @@ def running(plan: ControlPlan, **options: Any) -> Iterator[Control]:
         control.end()
 
 
-def fill(folder: Path, many: Iterable[dict[str, Any]]) -> None:
-    """Write requests into a ledger, all of this moment; texts are given as texts."""
+def put_clock(clock: Path, at: datetime) -> None:
+    """Let it be ``at`` for the control planes with this clock, and go on from there; they need not be started anew."""
+    ahead_s = (at - datetime.now(UTC)).total_seconds()
+    with clock.open("r+b" if clock.exists() else "wb") as file:
+        file.write(struct.pack("d", ahead_s))
+
+
+def fill(folder: Path, many: Iterable[dict[str, Any]], at: datetime | None = None) -> None:
+    """Write requests into a ledger, all of one moment, the present one unless told; texts are given as texts."""
     spool = Spool(folder / "spool", worker=0)
-    started_us = int(datetime.now(UTC).timestamp() * 1e6)
+    started_us = int((at or datetime.now(UTC)).timestamp() * 1e6)
     for number, said in enumerate(many):
         codes = {name: spool.code(kind, said.pop(name, "")) for name, kind in TEXTS.items()}
         plain = rows.Attempt(

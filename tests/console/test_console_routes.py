@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +20,7 @@ from breakeven.console.drained import read_drained, set_drained
 from breakeven.console.worker_state import WorkerState, state_path, write_state
 from breakeven.ledger.keys import list_keys
 from breakeven.ledger.query import Question, ask
-from console.control import PATIENCE_S, TOKENS, WRONG, Control, digest, fill, plan_of, running
+from console.control import PATIENCE_S, TOKENS, WRONG, Control, digest, fill, plan_of, put_clock, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,6 +241,19 @@ def test_the_page_shows_what_happened(control: Control) -> None:
         assert word in text
     assert beside_moved(shown.text).count("<tr>") == (1 + 2) + (1 + 1) + (1 + 2 + 1) + (1 + 3)
     assert not re.search(r"https?://(?!127)|<script|<link|<img|\bsrc=|\bhref=|\bon\w+=", shown.text)
+
+
+def test_the_page_counts_the_day_that_it_is_in_utc(tmp_path: Path) -> None:
+    before = datetime(2026, 11, 30, 23, 59, 30, tzinfo=UTC)
+    fill(tmp_path, [{"key": "search", "target": "near", "priced_as": "p:m"}], before)
+    put_clock(clock := tmp_path / "clock", before)
+    with running(plan_of(tmp_path), clock=clock) as control:
+        of_today = control.ask("GET", "/", VIEWER).text
+        put_clock(clock, before + timedelta(minutes=1))
+        of_tomorrow = control.ask("GET", "/", VIEWER).text
+    assert ("2026-11-30 23:59" in of_today, "2026-12-01 00:00" in of_tomorrow) == (True, True)
+    assert ("0.0002" in of_today, "0.0002" in of_tomorrow) == (True, False)
+    assert "search" in of_tomorrow, "it stays among the last requests"
 
 
 def test_the_style_of_the_page_is_the_one_that_its_policy_lets_in(control: Control) -> None:
