@@ -82,9 +82,6 @@ class Keeper(Protocol):
     def remember(self, head: RepeatedHead | None, status: int, headers: dict[bytes, bytes]) -> None:
         """Keep the head of an answer that came whole in one packet."""
 
-    def made(self, connection: UpstreamConnection) -> None:
-        """Count a connection that is open."""
-
     def keep(self, connection: UpstreamConnection) -> None:
         """Take it back for the next request."""
 
@@ -223,9 +220,8 @@ class UpstreamConnection(asyncio.Protocol):
     # What the event loop tells it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, and be counted."""
+        """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
-        self.pool.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the pool; an answer without a length ends here, any other is cut."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from breakeven.upstreams.connection import SATURATED, Answering, KnownAnswer, UpstreamConnection
+from breakeven.upstreams.connection import CONNECT_FAILED, SATURATED, Answering, KnownAnswer, UpstreamConnection
 from breakeven.upstreams.dial import Address, NotConnectedError, dial
 from breakeven.upstreams.heads import MAX_LESSONS
 
@@ -77,10 +77,6 @@ class Pool:
             self._lessons -= 1
             self.known = KnownAnswer(head, status, dict(headers))
 
-    def made(self, connection: UpstreamConnection) -> None:
-        """Count a connection that is open."""
-        self._open.add(connection)
-
     def gone(self, connection: UpstreamConnection) -> None:
         """Forget a connection that is closed."""
         self._open.discard(connection)
@@ -125,7 +121,13 @@ class Pool:
         except BaseException:  # cancelled, perhaps when the connection had just been made
             self._give_up(made)
             raise
-        if self._dialling.pop(answering, None) is not None:
+        is_awaited = self._dialling.pop(answering, None) is not None
+        if connection.transport is None:
+            if is_awaited:
+                answering.not_connected(CONNECT_FAILED, f"{self.address.host}:{self.address.port} closed it at once")
+            return
+        self._open.add(connection)
+        if is_awaited:
             answering.connected(connection)
         else:
             self.keep(connection)
