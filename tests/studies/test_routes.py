@@ -162,13 +162,28 @@ def test_on_real_answers_the_table_beats_chance_and_the_same_seed_says_the_same(
 
 @pytest.mark.parametrize(
     ("weak", "strong", "expected"),
-    [([1, 1, 0, 1], [1, 1, 0, 1], "score the same"), ([1, 1, 1, 1], [1, 0, 0, 1], "small scores 50.0% higher")],
+    [
+        ([1, 1, 0, 1], [1, 1, 0, 1], "score the same"),
+        (
+            [1, 1, 1, 1],
+            [1, 0, 0, 1],
+            "small scores 0.500 higher than large here, so there is no gap to recover and no APGR: send everything",
+        ),
+    ],
 )
 def test_without_a_gap_it_says_so_in_words(weak: list[float], strong: list[float], expected: str) -> None:
     found = evaluate(pairs_of(weak, strong), asked(), np.random.default_rng(1), lambda _: None)
     assert expected in found.pgr_undefined
     assert {item.apgr_fraction for item in found.policies} == {None}
     assert found.best_single == "small"
+
+
+def test_a_weak_target_that_is_better_by_chance_alone_is_not_recommended() -> None:
+    found = evaluate(pairs_of([1, 1, 0, 1], [1, 0, 0, 1]), asked(), np.random.default_rng(1), lambda _: None)
+    assert found.gain_high_fraction > 0
+    assert "small scores 0.250 higher" in found.pgr_undefined
+    assert found.pgr_undefined.endswith("which of the two is better is not sure.")
+    assert "send everything" not in found.pgr_undefined
 
 
 def test_two_rows_are_judged_and_called_too_few() -> None:

@@ -92,7 +92,7 @@ def evaluate(pairs: Pairs, asked: Asked, draw: np.random.Generator, progress: Ca
         gain_high_fraction=strong - weak + _Z95 * error,
         cost_ratio=float(pairs.weak_cost.sum()) / full if full > 0 else float("nan"),
         best_single=_best_single(pairs, asked),
-        pgr_undefined=_undefined(strong - weak, asked),
+        pgr_undefined=_undefined(strong - weak, error, asked),
         policies=tuple(results),
         tables=tuple(held_out(pairs, sides.all.part, margin) for margin in asked.margins),
         notes=(*pairs.notes, *_notes(pairs, prompted, strong - weak, error, asked), *unseen_notes),
@@ -250,14 +250,19 @@ def _best_single(pairs: Pairs, asked: Asked) -> str:
     return asked.strong if gain > 0 else asked.weak
 
 
-def _undefined(gain: float, asked: Asked) -> str:
+def _undefined(gain: float, error: float, asked: Asked) -> str:
     if gain > SAME_QUALITY:
         return ""
     if gain < -SAME_QUALITY:
-        return (
-            f"{asked.weak} scores {-gain:.1%} higher than {asked.strong} here, so there is no gap to recover and no "
-            f"APGR: send everything to {asked.weak}, or ask with the two columns exchanged."
+        told = (
+            f"{asked.weak} scores {-gain:.3f} higher than {asked.strong} here, so there is no gap to recover and no "
+            "APGR"
         )
+        if gain >= -_Z95 * error:
+            return (
+                f"{told}; the 95 % interval of their difference includes 0, so which of the two is better is not sure."
+            )
+        return f"{told}: send everything to {asked.weak}, or ask with the two columns exchanged."
     return (
         f"{asked.weak} and {asked.strong} score the same here, so there is no gap to recover and no APGR: the cheaper "
         "one does."
