@@ -159,7 +159,7 @@ def test_a_table_does_not_allow_more_for_a_score_a_hair_above_one(tmp_path: Path
 def test_a_table_by_fewer_pairs_says_no_where_they_are_enough(tmp_path: Path) -> None:
     file = labels(tmp_path / "f.csv", [{"task": "a", "weak": 0, "strong": 1}] * 50)
     words = ["route", "table", str(file), *PAIRS, "--least-pairs"]
-    assert "no: it is worse by more than the margin" in run(*words, "20").stdout
+    assert "no: it scored worse by more than the margin" in run(*words, "20").stdout
     assert "not yet: 50 of 60 pairs" in run(*words, "60").stdout
 
 

@@ -112,7 +112,7 @@ def decision(row: TaskRow, least_pairs: int) -> str:
     if row.pairs_count < least_pairs:
         return f"not yet: {row.pairs_count:,} of {least_pairs:,} pairs"
     if row.needed_pairs_count is None:
-        return "no: it is worse by more than the margin"
+        return "no: it scored worse by more than the margin"
     return f"not yet: about {row.needed_pairs_count:,} pairs would show it, if this mean holds"
 
 
