@@ -84,6 +84,17 @@ def test_a_policy_may_be_asked_alone(tmp_path: Path) -> None:
     assert "cannot be read" in refused("route", "eval", str(tmp_path / "none.csv"), *PAIRS)
 
 
+def test_tasks_are_judged_at_a_margin_that_was_asked_and_is_told() -> None:
+    for margins, expected in ([], 0.02), ([0.3], 0.3), ([0.3, 0.5], 0.3), ([0.3, 0.02], 0.02):
+        words = ["route", "eval", str(MMLU), *PAIRS, *(word for m in margins for word in ("--margin", str(m)))]
+        assert f"weak may have it, margin {expected:g}" in run(*words).stdout
+        found = json.loads(run(*words, "--json").stdout)
+        assert found["tasks_margin"] == expected
+        assert [row["allowed"] for row in found["tasks"]] == [
+            row["pairs"] >= 100 and row["lower_bound"] >= -expected for row in found["tasks"]
+        ]
+
+
 def test_a_table_is_written_read_back_and_says_what_it_would_take(tmp_path: Path) -> None:
     out = tmp_path / "table.yaml"
     words = ["route", "table", str(MMLU), *PAIRS, "--margin", "0.05", "--out", str(out), "--weak-target", "llama"]

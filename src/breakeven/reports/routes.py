@@ -54,7 +54,7 @@ def evaluation_lines(found: Evaluation) -> Iterator[RenderableType]:
         )
     yield from unseen_lines(found)
     if len(found.tasks) > 1:
-        yield task_table(found.tasks)
+        yield task_table(found.tasks, margin=found.task_margin_fraction)
     yield from (f"Note: {note}" for note in found.notes)
 
 
@@ -87,9 +87,9 @@ def policy_table(policies: Sequence[PolicyResult]) -> Table:
     return table
 
 
-def task_table(rows: Sequence[TaskRow], least_pairs: int = LEAST_PAIRS) -> Table:
+def task_table(rows: Sequence[TaskRow], least_pairs: int = LEAST_PAIRS, *, margin: float) -> Table:
     """Return one row for each task: pairs, difference, its lower bound, what follows."""
-    table = _table("task", "pairs", "weak less strong", "lower bound, 95 %", "weak may have it")
+    table = _table("task", "pairs", "weak less strong", "lower bound, 95 %", f"weak may have it, margin {margin:g}")
     for row in rows[:MOST_TASKS]:
         table.add_row(
             Text(row.task or "(none named)"),
@@ -140,6 +140,7 @@ def evaluation_json(found: Evaluation) -> dict[str, Any]:
             }
             for item in found.tables
         ],
+        "tasks_margin": found.task_margin_fraction,
         "tasks": [task_json(row) for row in found.tasks],
         "notes": list(found.notes),
     }
@@ -165,7 +166,7 @@ def table_lines(found: MadeTable) -> Iterator[RenderableType]:
         f"score is at most {table.margin_fraction:g} lower with 95 % confidence (one-sided lower bound of the paired "
         "difference)."
     )
-    yield task_table(table.rows, found.least_pairs_count)
+    yield task_table(table.rows, found.least_pairs_count, margin=table.margin_fraction)
     if not table.allowed:
         yield "Nothing is allowed, so everything goes to the strong target."
     yield "Each task needs 100 to 200 labelled pairs to decide anything, and more where the two are close."

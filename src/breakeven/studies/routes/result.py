@@ -82,6 +82,9 @@ class Evaluation:
     """Left out because a score was missing."""
 
     tasks: tuple[TaskRow, ...]
+    task_margin_fraction: float
+    """At which these are allowed or not."""
+
     weak: str
     strong: str
     weak_quality_fraction: float

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 LEVELS: Final = (0.95, 0.98, 0.99)
 MARGINS: Final = (0.01, 0.02, 0.05)
+TASK_MARGIN: Final = 0.02
+"""At which each task is judged by itself, as ``route table`` does; the smallest asked where this is not among them."""
+
 PARTS: Final = 5
 SPLITS: Final = 3
 """Divisions of the tasks into parts over which the APGR on unseen ones is taken: which tasks meet in a part matters."""
@@ -77,11 +80,13 @@ def evaluate(pairs: Pairs, asked: Asked, draw: np.random.Generator, progress: Ca
     gain = pairs.gain
     error = float(gain.std() / np.sqrt(len(gain)))
     full = float(pairs.strong_cost.sum())
+    task_margin = TASK_MARGIN if TASK_MARGIN in asked.margins else min(asked.margins)
     return Evaluation(
         source=asked.source,
         rows_read=pairs.rows_read,
         rows_lost=pairs.rows_read - len(gain),
-        tasks=task_rows(pairs, asked.margins[0] if len(asked.margins) == 1 else 0.02),
+        tasks=task_rows(pairs, task_margin),
+        task_margin_fraction=task_margin,
         weak=asked.weak,
         strong=asked.strong,
         weak_quality_fraction=weak,
