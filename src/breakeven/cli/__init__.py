@@ -49,7 +49,7 @@ app = typer.Typer(
 )
 
 
-_COMPUTING: Final = frozenset({"plan", "audit", "simulate", "size", "advise", "outlook", "capacity"})
+_COMPUTING: Final = frozenset({"plan", "audit", "simulate", "size", "advise", "outlook", "capacity", "route"})
 """Commands that compute models, and start no process that would inherit what holds for them."""
 
 
