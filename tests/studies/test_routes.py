@@ -186,6 +186,21 @@ def test_a_weak_target_that_is_better_by_chance_alone_is_not_recommended() -> No
     assert "send everything" not in found.pgr_undefined
 
 
+def test_copies_of_a_prompt_do_not_narrow_the_interval_of_the_gain() -> None:
+    def interval(copies: int) -> tuple[float, float]:
+        rows = [
+            Labels(weak=float(n % 3 == 0), strong=float(n % 4 > 0), prompt=f"prompt {n}")
+            for _ in range(copies)
+            for n in range(60)
+        ]
+        draw = np.random.default_rng(1)
+        held = gathered(rows, price_ratio=0.1, priced=False, prompted=True, draw=draw)
+        found = evaluate(held, asked(policies=("random",)), draw, lambda _: None)
+        return found.gain_low_fraction, found.gain_high_fraction
+
+    assert interval(5) == pytest.approx(interval(1))
+
+
 def test_two_rows_are_judged_and_called_too_few() -> None:
     pairs = pairs_of([0, 1], [1, 1], ["a", "b"])
     found = evaluate(pairs, asked(), np.random.default_rng(1), lambda _: None)

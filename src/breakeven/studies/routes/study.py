@@ -78,7 +78,7 @@ def evaluate(pairs: Pairs, asked: Asked, draw: np.random.Generator, progress: Ca
         unseen_notes += [unseen.note] if unseen.note else []
     weak, strong = float(pairs.weak.mean()), float(pairs.strong.mean())
     gain = pairs.gain
-    error = float(gain.std() / np.sqrt(len(gain)))
+    error = _error(gain, sides.all.same)
     full = float(pairs.strong_cost.sum())
     task_margin = TASK_MARGIN if TASK_MARGIN in asked.margins else min(asked.margins)
     return Evaluation(
@@ -103,6 +103,12 @@ def evaluate(pairs: Pairs, asked: Asked, draw: np.random.Generator, progress: Ca
         notes=(*pairs.notes, *_notes(pairs, prompted, strong - weak, error, asked), *unseen_notes),
         seed=asked.seed,
     )
+
+
+def _error(gain: Array, same: Places) -> float:
+    """Return the standard error of the mean gain; rows of one number, copies of a prompt, count as one draw."""
+    of_number = np.bincount(same, weights=gain - gain.mean())
+    return float(np.sqrt(np.sum(of_number * of_number)) / len(gain))
 
 
 class _Side(NamedTuple):
