@@ -65,7 +65,10 @@ def _moment(value: Any) -> Any:
             raise PydanticCustomError("moment", "write a date as 2026-11-21, or a time as 2026-11-21T08:00Z") from error
     if moment.tzinfo is None:
         raise PydanticCustomError("moment", "a time needs its offset, such as 2026-11-21T08:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("moment", "this lies beyond the calendar") from error
 
 
 def single_number(value: Any) -> float | None:

@@ -1,0 +1,25 @@
+"""``pools:`` of ``breakeven.yaml`` as people get it wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from settings.files import MINIMAL, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NODE = 'name: a, url: "http://a/v1", usd_per_hour: "5"'
+
+
+def pool(node: str) -> str:
+    return f"{MINIMAL}pools: {{llama: {{nodes: [{{{node}}}]}}}}\n"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00+01:00", "9999-12-31T23:00-05:00"])
+@pytest.mark.parametrize("which", ["since", "until"])
+def test_a_moment_beyond_the_calendar_is_a_problem_at_its_place(tmp_path: Path, which: str, moment: str) -> None:
+    said = refused(pool(f"{NODE}, {which}: {moment}"), tmp_path)
+    assert f"pools.llama.nodes.0.{which}: this lies beyond the calendar" in said
