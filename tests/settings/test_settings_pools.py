@@ -23,3 +23,9 @@ def pool(node: str) -> str:
 def test_a_moment_beyond_the_calendar_is_a_problem_at_its_place(tmp_path: Path, which: str, moment: str) -> None:
     said = refused(pool(f"{NODE}, {which}: {moment}"), tmp_path)
     assert f"pools.llama.nodes.0.{which}: this lies beyond the calendar" in said
+
+
+@pytest.mark.parametrize("year", ["0206", "1969", "1999"])
+def test_a_node_is_not_paid_since_centuries(tmp_path: Path, year: str) -> None:
+    said = refused(pool(f"{NODE}, since: {year}-11-01"), tmp_path)
+    assert f"pools.llama.nodes.0: it is paid since {year}-11-01, before 2000" in said

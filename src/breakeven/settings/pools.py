@@ -1,5 +1,6 @@
 """``pools:`` of ``breakeven.yaml``: nodes of one's own, the engine on them, and how they are paid for."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -16,6 +17,9 @@ EngineName = Literal["vllm", "sglang", "trtllm", "tgi", "llama.cpp", "ollama", "
 """Names in ``engines.ENGINES``; a test keeps the two together."""
 
 _MEASURED: Final = {"trtllm": "tensorrt-llm", "transformers": "vllm", "mlx-lm": "vllm", "other": "vllm"}
+
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""A mistyped year would be billed without a word, hour by hour, each a row of the store."""
 
 Purchase = Literal["on-demand", "reserved", "spot", "owned"]
 NodeSeconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), IsNumber]
@@ -38,6 +42,8 @@ class NodeEntry(Strict):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        if self.since is not None and self.since < _EARLIEST:
+            raise ValueError(f"it is paid since {self.since.date()}, before {_EARLIEST.year}: that year is mistyped")
         if self.since is not None and self.until is not None and self.until <= self.since:
             raise ValueError(f"it ends ({self.until:%Y-%m-%d %H:%M}) before it begins ({self.since:%Y-%m-%d %H:%M})")
         return self
