@@ -91,7 +91,7 @@ def _check_listen(parts: Parts, findings: Findings, *, has_stored_keys: bool) ->
 
 
 def _check_targets(parts: Parts, findings: Findings) -> None:
-    if findings.document.data.get("targets") == {}:
+    if findings.document.data.get("targets") == {} and not _written_pools(findings) - parts.pools.keys():
         findings.problem(("targets",), "there are no targets, so nothing can be served.")
     for name in parts.target_names:
         if not _TARGET_NAME.fullmatch(name):
@@ -248,7 +248,10 @@ def _check_models(parts: Parts, findings: Findings) -> None:
 def _check_model(name: str, model: ModelEntry, parts: Parts, findings: Findings) -> None:
     place: Place = ("models", name, "targets")
     seen: set[str] = set()
+    pools = _written_pools(findings)
     for index, item in enumerate(model.targets):
+        if item.target in pools:
+            continue  # it has no nodes, and why stands at the pool
         if item.target not in parts.target_names:
             fix = _nearest(item.target, parts.target_names)
             findings.problem((*place, index), f"there is no target {item.target[:80]!r}.", fix)
@@ -259,6 +262,12 @@ def _check_model(name: str, model: ModelEntry, parts: Parts, findings: Findings)
     if weighted and model.policy == "ordered":
         what = "weights count under policy: weighted (and least_busy, for ties), and this model is ordered."
         findings.problem(("models", name, "policy"), what, "Leave one of the two out.")
+
+
+def _written_pools(findings: Findings) -> frozenset[str]:
+    """Return the names of all pools, those that are not well-formed among them."""
+    pools = findings.document.data.get("pools")
+    return frozenset(map(str, pools)) if isinstance(pools, dict) else frozenset()
 
 
 def _check_keys(parts: Parts, findings: Findings) -> None:
