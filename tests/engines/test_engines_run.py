@@ -28,6 +28,7 @@ from typer.testing import CliRunner
 
 from breakeven.cli import app
 from breakeven.console.canaries import CanaryState, write_canaries
+from breakeven.economics.pool_hours import NodePrices
 from breakeven.engines import ENGINES
 from breakeven.engines.canary import BAD_ANSWERS, Golden
 from breakeven.engines.degraded import Watched
@@ -39,6 +40,7 @@ from breakeven.wiring.clock import current_s
 from breakeven.wiring.engine_ask import Door, NoAnswerError, ask
 from breakeven.wiring.engine_canary import Canary
 from breakeven.wiring.engine_status import node_statuses, usd_per_hour_at
+from breakeven.wiring.pools import declared_entries, declared_pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -457,3 +459,18 @@ def test_a_price_holds_from_its_moment_and_nothing_is_paid_outside() -> None:
     assert prices == [5, 5, 4, 3, 3, 0]
     before = datetime(2025, 12, 31, tzinfo=UTC)
     assert usd_per_hour_at(pool, "a", pool.nodes[0], before) == 0
+
+
+def test_of_prices_from_one_moment_on_the_last_is_the_one_of_the_bill(tmp_path: Path) -> None:
+    config = tmp_path / "breakeven.yaml"
+    config.write_text(
+        "pools: {p: {nodes: [{name: a, url: 'http://h/v1', usd_per_hour: '5', since: 2026-01-01}], prices: ["
+        "{node: a, since: 2026-02-01, usd_per_hour: '4'}, {since: 2026-02-01, usd_per_hour: '3'}]}}",
+        encoding="utf-8",
+    )
+    (pool,) = declared_entries(config).values()
+    shown = usd_per_hour_at(pool, "a", pool.nodes[0], datetime(2026, 2, 2, tzinfo=UTC))
+    (terms,) = declared_pools(config)
+    moment_us = 1_769_990_400_000_000  # 2026-02-02
+    ((_, billed),) = NodePrices(terms.prices).between("a", moment_us, moment_us + 1)
+    assert shown == billed == Decimal(3)

@@ -78,11 +78,14 @@ def node_statuses(settings: Settings) -> tuple[NodeStatus, ...]:
 
 
 def usd_per_hour_at(pool: PoolEntry, name: str, node: NodeEntry, at: datetime) -> Decimal | None:
-    """Return what a node costs an hour at that moment: 0 before and after it is paid for, None where nothing says."""
+    """Return what a node costs an hour at that moment: 0 before and after it is paid for, None where nothing says.
+
+    Of prices that hold from one moment on the last counts, as in the pool's bill.
+    """
     if (node.since is not None and at < node.since) or (node.until is not None and at >= node.until):
         return Decimal(0)
     changed = [item for item in pool.prices if item.node in (None, name) and item.since <= at]
-    return max(changed, key=lambda item: item.since).usd_per_hour if changed else node.usd_per_hour
+    return max(reversed(changed), key=lambda item: item.since).usd_per_hour if changed else node.usd_per_hour
 
 
 class _Asked(NamedTuple):
