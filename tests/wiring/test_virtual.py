@@ -325,6 +325,8 @@ def test_a_week_of_the_past_is_worked_out_as_if_the_pool_had_been_there(
         (["--from", "2026-05-10T10:30"], "Give a full hour"),
         (["--from", "yesterday"], "is no time"),
         (["--from", "2031-01-01"], "no hour that is over"),
+        (["--from", "2026-05-11", "--to", "2026-05-10"], "--from 2026-05-11 is not before --to 2026-05-10."),
+        (["--to", "1970-01-01"], "no hour that is over"),
     ],
 )
 def test_a_wrong_question_says_what_to_do(

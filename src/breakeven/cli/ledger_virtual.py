@@ -37,7 +37,9 @@ def virtual(
 
     if by not in TIMES:
         raise InputError(f"--by {by}: virtual pools are told by {' or '.join(TIMES)}.")
-    hours = _hour("--from", from_), _hour("--to", to)
+    hours = begin, end = _hour("--from", from_), _hour("--to", to)
+    if begin is not None and end is not None and begin >= end:
+        raise InputError(f"--from {from_} is not before --to {to}.")
     with working("Working hours out"):
         found = ask_virtual(find_ledger(ledger, config), settings_path(ledger, config), hours, by)
     if as_json:

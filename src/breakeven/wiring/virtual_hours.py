@@ -152,7 +152,7 @@ def ask_virtual(
         lost = done.lost_hours
     else:
         first, last = seen_hours(place.store)
-        begin, end = max(hours[0] or 0, first), min(hours[1] or closed, closed, last)
+        begin, end = max(hours[0] or 0, first), min(closed if hours[1] is None else hours[1], closed, last)
         if begin >= end:
             raise InputError("The ledger has no hour that is over in that time. Ask for one that it has seen.")
         if not declared:
