@@ -150,6 +150,16 @@ def test_pools_are_read_without_anything_else_of_the_settings(tmp_path: Path) ->
     assert declared_pools(path) == ()
 
 
+@pytest.mark.parametrize("written", ["5", "[llama]", "false", "''"])
+def test_pools_that_are_no_mapping_are_not_taken_for_none(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "breakeven.yaml"
+    path.write_text(f"pools: {written}\n")
+    with pytest.raises(InputError, match="is no mapping of names to pools"):
+        declared_pools(path)
+    path.write_text("pools:\n")
+    assert declared_pools(path) == ()
+
+
 def test_hours_are_written_when_they_have_settled(tmp_path: Path) -> None:
     terms = pool_terms("llama", entry(), tmp_path)
     store = tmp_path / "ledger.sqlite"

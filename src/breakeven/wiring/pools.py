@@ -64,7 +64,9 @@ def declared_entries(config: Path) -> Mapping[str, PoolEntry]:
     need_mapping(document, "settings are a mapping of keys to values")
     written = document.data.get("pools")
     entries = parts_of(document.data).pools
-    wrong = sorted(set(map(str, written)) - entries.keys()) if isinstance(written, dict) else []
+    if not isinstance(written, dict | None):
+        raise InputError(f"pools: in {config} is no mapping of names to pools, so nothing can be said of their cost.")
+    wrong = sorted(set(map(str, written or ())) - entries.keys())
     if wrong:
         raise InputError(
             f"The pool {wrong[0]!r} in {config} is not well-formed, so nothing can be said of what it cost. "
