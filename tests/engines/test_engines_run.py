@@ -315,6 +315,12 @@ def test_what_cannot_be_run_says_what_to_do(arguments: list[str], said: str, mon
     assert "sk-pasted" not in str(failed.exception)
 
 
+def test_a_context_that_llama_cpp_cannot_count_is_told(model: Path) -> None:
+    asked = ["--slots", "2", "--context-tokens", str(2**30)]
+    failed = CliRunner().invoke(app, ["engine", "run", "llama.cpp", str(model), *asked])
+    assert "--slots 2 of --context-tokens 1,073,741,824 are more tokens than" in str(failed.exception)
+
+
 def test_a_port_that_is_taken_is_told(model: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -41,6 +41,9 @@ _ANSWER_S: Final = 5.0
 _POLL_S: Final = 0.2
 _DEFAULT_CONTEXT_TOKENS: Final = 4096
 _DEFAULT_SLOTS: Final = 4
+_MOST_CONTEXT_TOKENS: Final = 2**31 - 1
+"""Of all slots of the embedded llama.cpp together."""
+
 _OUTPUT: Final = "what it said stands above"
 
 
@@ -236,6 +239,11 @@ def _embedded(launch: Launch, keeping: Keeping) -> _Start:
         host=launch.host,
         port=launch.port,
     )
+    if settings.slot_count * settings.slot_context_tokens > _MOST_CONTEXT_TOKENS:
+        raise InputError(
+            f"--slots {settings.slot_count} of --context-tokens {settings.slot_context_tokens:,} are more tokens than "
+            f"llama.cpp can count, {_MOST_CONTEXT_TOKENS:,}. Say fewer of either."
+        )
     order = msgspec.json.encode(Order(model=launch.model, settings=settings, keeper_pid=os.getpid()))
     return _Start((sys.executable, "-P", "-m", "breakeven.wiring.engine_llama"), environment_with({}), order)
 
