@@ -304,6 +304,8 @@ def test_greedy_answers_of_a_real_engine_stay_good(model: Path) -> None:
         (["vllm", "m", "--name", "a\x07b"], "say another with --name"),
         (["vllm", "m", "--random"], "use it with llama.cpp"),
         (["vllm", "m", "--canary-expect", "x"], "--canary says no prompt"),
+        (["vllm", "m", "--canary", ""], "tells nothing of the answers"),
+        (["vllm", "m", "--canary", "x", "--canary-expect", ""], "tells nothing of the answers"),
         (["vllm", "m", "--key", "sk-pasted-secret"], "not the secret"),
         (["llama.cpp", "no.gguf", "--log", "/no/such/folder/x.log"], "There is no file"),
     ],

@@ -139,6 +139,8 @@ def _canary(prompt: str | None, expected: str | None, model: str, every_s: float
         if expected is not None:
             raise InputError("--canary-expect says what a good answer holds, but --canary says no prompt.")
         return None
+    if not prompt or expected == "":
+        raise InputError("--canary and --canary-expect are texts: an empty one tells nothing of the answers.")
     from breakeven.engines.canary import Golden
     from breakeven.wiring.engine_canary import Canary
 
