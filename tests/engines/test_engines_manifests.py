@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 import yaml
 
 from breakeven.engines import ENGINES
-from breakeven.engines.launch import PROGRAMS
+from breakeven.engines.launch import PROGRAMS, Launch
 from breakeven.engines.manifests.cerebrium import COMPUTE
+from breakeven.engines.manifests.plan import Plan
 from breakeven.engines.manifests.skypilot import ACCELERATORS
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.settings.pools import EngineName
@@ -124,13 +126,27 @@ def test_kubernetes_parts_fit_together(config: Path) -> None:
     assert scaled["spec"]["scaleTargetRef"] == {"name": name}
     assert (scaled["spec"]["minReplicaCount"], scaled["spec"]["maxReplicaCount"]) == (2, 4)
     (trigger,) = scaled["spec"]["triggers"]
-    assert trigger["metadata"]["query"] == 'sum(vllm:num_requests_waiting{pod=~"our-llama-v2-.+"})'
+    assert trigger["metadata"]["query"] == ('sum(vllm:num_requests_waiting{pod=~"our-llama-v2-[a-z0-9]+-[a-z0-9]+"})')
     assert trigger["metadata"]["threshold"] == "7"
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {"nvidia.com/gpu": 4}
     assert {probe: container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")} == {
         "startupProbe": "/health", "readinessProbe": "/health", "livenessProbe": "/health",
     }  # fmt: skip
+
+
+def test_a_queue_is_of_the_pools_own_pods(config: Path) -> None:
+    request = ManifestRequest(form="kubernetes", pool="Our_Llama.v2", config=config, most_nodes=4)
+    _, _, scaled = _documents(request)
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    pods = query.split('"')[1]
+    assert re.fullmatch(pods, "our-llama-v2-7d9f8b6c5d-x2x7k")
+    assert not re.fullmatch(pods, "our-llama-v2-large-7d9f8b6c5d-x2x7k"), "of the pool Our_Llama.v2-large"
+
+
+def test_a_long_name_leaves_room_for_the_names_of_pods() -> None:
+    plan = Plan(pool="x" * 64, launch=Launch(engine="vllm", model="m", name="m"), gpu=None, gpus=0)
+    assert len(f"{plan.name}-0123456789-") <= 58, "what Kubernetes keeps before the five characters of a pod"
 
 
 @pytest.mark.parametrize("engine", PROGRAMS)

@@ -101,7 +101,8 @@ def _service(plan: Plan) -> dict[str, Any]:
 
 
 def _scaled(plan: Plan, prometheus: str) -> dict[str, Any]:
-    query = f'sum({_WAITING[plan.launch.engine]}{{pod=~"{plan.name}-.+"}})'
+    pods = f"{plan.name}-[a-z0-9]+-[a-z0-9]+"  # and none of a pool whose name only begins with this one's
+    query = f'sum({_WAITING[plan.launch.engine]}{{pod=~"{pods}"}})'
     trigger = {
         "type": "prometheus",
         "metricType": "AverageValue",

@@ -55,9 +55,12 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Return the pool's name as that of a service: small letters, digits and ``-``, as DNS has it."""
+        """Return the pool's name as that of a service: small letters, digits and ``-``, as DNS has it.
+
+        Short enough that Kubernetes names its pods ``NAME-HASH-HASH`` without cutting any of it.
+        """
         plain = pool_name(self.pool).lower().replace(".", "-").replace("_", "-")
-        return plain.strip("-")[:50].rstrip("-") or "pool"
+        return plain.strip("-")[:46].rstrip("-") or "pool"
 
     @property
     def container_image(self) -> str:
