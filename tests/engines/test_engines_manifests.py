@@ -103,7 +103,9 @@ def test_compose_files_hold_against_the_specification(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", PROGRAMS)
 def test_kubernetes_documents_hold_against_the_schemas_of_kubernetes_and_keda(engine: str) -> None:
-    documents = _documents(ManifestRequest(form="kubernetes", pool=TEXT.format(engine=engine), most_nodes=5))
+    tells_queue = ENGINES[engine].metrics_path is not None
+    most = 5 if tells_queue else None
+    documents = _documents(ManifestRequest(form="kubernetes", pool=TEXT.format(engine=engine), most_nodes=most))
     definitions = _schema("kubernetes-1.37")["definitions"]
     schemas = {
         "Deployment": {"$ref": "#/definitions/io.k8s.api.apps.v1.Deployment", "definitions": definitions},
@@ -113,7 +115,6 @@ def test_kubernetes_documents_hold_against_the_schemas_of_kubernetes_and_keda(en
     for document in documents:
         jsonschema.Draft202012Validator(schemas[document["kind"]]).validate(document)
     kinds = [document["kind"] for document in documents]
-    tells_queue = ENGINES[engine].metrics_path is not None
     assert kinds == ["Deployment", "Service", *(["ScaledObject"] if tells_queue else [])]
 
 
@@ -233,6 +234,10 @@ def test_a_pool_without_gpus_gets_none_and_dollars_stay_dollars(config: Path) ->
         ({"pool": "bare"}, "only for vllm"),
         ({"pool": "vllm-bare"}, "loads: write model: or runs:"),
         ({"nodes": 3, "most_nodes": 2}, "bounds them from above"),
+        ({"nodes": 3}, "starts one engine on one machine"),
+        ({"most_nodes": 3}, "starts one engine on one machine"),
+        ({"form": "skypilot", "nodes": 2, "most_nodes": 4}, "by requests a second"),
+        ({"form": "kubernetes", "pool": "2xH100:llama-3.3-70b:fp8:ollama", "most_nodes": 4}, "ollama does not tell"),
         ({"form": "kubernetes", "nodes": 0}, "Keep one up"),
         ({"pool": "2xH100:llama-3.3-70b:fp8:other"}, "only for vllm"),
         ({"pool": "2xH100:llama-3.3-70b:fp8:sglang", "needs_key": True}, "as an argument only"),

@@ -12,7 +12,7 @@ from breakeven.catalog.models import Precision
 from breakeven.engines.launch import PROGRAMS, Launch, pool_name
 from breakeven.engines.manifests.cerebrium import COMPUTE, cerebrium
 from breakeven.engines.manifests.compose import compose
-from breakeven.engines.manifests.kubernetes import kubernetes
+from breakeven.engines.manifests.kubernetes import has_queue, kubernetes
 from breakeven.engines.manifests.plan import Plan
 from breakeven.engines.manifests.skypilot import ACCELERATORS, skypilot
 from breakeven.errors import InputError
@@ -72,6 +72,7 @@ def manifest(request: ManifestRequest) -> str:
         raise InputError(
             f"--most-nodes {plan.most_nodes} is less than --nodes {plan.nodes}: it bounds them from above."
         )
+    _need_honoured(plan, request)
     if request.form == "compose":
         return _yaml(
             compose(plan), _told(plan, "docker compose up -d", "in the environment or a file .env beside this one")
@@ -204,6 +205,21 @@ def _runnable(engine: str) -> str:
     if engine not in PROGRAMS:
         raise InputError(f"No manifest can be written for the engine {engine[:40]!r}: only for {', '.join(PROGRAMS)}.")
     return engine
+
+
+def _need_honoured(plan: Plan, request: ManifestRequest) -> None:
+    """Raise ``InputError`` for a number of nodes that was asked for and that the form would not have."""
+    if request.form == "compose" and max(request.nodes or 1, request.most_nodes or 1) > 1:
+        raise InputError("A compose file starts one engine on one machine: leave --nodes and --most-nodes out.")
+    if request.most_nodes is None or request.most_nodes == plan.nodes:
+        return
+    if request.form == "skypilot":
+        raise InputError("SkyPilot scales by requests a second, not by queues: say --nodes, without --most-nodes.")
+    if request.form == "kubernetes" and not has_queue(plan):
+        raise InputError(
+            f"{plan.launch.engine} does not tell how many requests wait, so nothing says when more nodes are wanted: "
+            "say --nodes, without --most-nodes."
+        )
 
 
 def _need_gpu(plan: Plan, known: dict[str, str], where: str) -> None:

@@ -28,9 +28,14 @@ _WAITING: Final = {
 def kubernetes(plan: Plan, *, prometheus: str) -> list[dict[str, Any]]:
     """Return the documents: Deployment, Service and, where nodes may become more, ScaledObject."""
     documents = [_deployment(plan), _service(plan)]
-    if plan.most_nodes > plan.nodes and plan.launch.engine in _WAITING:
+    if plan.most_nodes > plan.nodes and has_queue(plan):
         documents.append(_scaled(plan, prometheus))
     return documents
+
+
+def has_queue(plan: Plan) -> bool:
+    """Whether the engine tells how many requests wait, by which nodes become more."""
+    return plan.launch.engine in _WAITING
 
 
 def _deployment(plan: Plan) -> dict[str, Any]:
