@@ -35,7 +35,8 @@ def test_a_node_is_not_paid_since_centuries(tmp_path: Path, year: str) -> None:
     ("pools", "count"),
     [
         ('llama: {nodes: [{url: "http://a/v1", usd_per_hour: "-5"}]}', 1),
-        ("llama: {nodes: [{name: a}]}", 2),
+        ("llama: {nodes: [{name: a}]}", 1),
+        ('llama: {nodes: [{url: "http://a/v1"}], slots: 0}', 1),
         ("llama: {virtual: true, runs: llama-3.3-70b, hardware: 2xH100, nodes: [{usd_per_hour: 5}]}", 2),
     ],
 )

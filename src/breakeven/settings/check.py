@@ -91,7 +91,8 @@ def _check_listen(parts: Parts, findings: Findings, *, has_stored_keys: bool) ->
 
 
 def _check_targets(parts: Parts, findings: Findings) -> None:
-    if findings.document.data.get("targets") == {} and not _written_pools(findings) - parts.pools.keys():
+    serving = (name for name in _written_pools(findings) if name not in parts.pools or not parts.pools[name].virtual)
+    if findings.document.data.get("targets") == {} and not any(serving):  # why a pool has no nodes stands there
         findings.problem(("targets",), "there are no targets, so nothing can be served.")
     for name in parts.target_names:
         if not _TARGET_NAME.fullmatch(name):
