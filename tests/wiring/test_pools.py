@@ -150,6 +150,24 @@ def test_pools_are_read_without_anything_else_of_the_settings(tmp_path: Path) ->
     assert declared_pools(path) == ()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "gpu_time: {prefill_s_per_mtok: -1, decode_s_per_mtok: 5}",
+        "gpu_tme: {decode_s_per_mtok: 5}",
+        "virtual: perhaps",
+        "prices: 4.20",
+        "slots: 0",
+    ],
+)
+def test_a_key_that_is_wrong_is_not_left_out_of_what_a_pool_cost(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "breakeven.yaml"
+    node = "{url: 'http://a/v1', usd_per_hour: 5, since: 2026-11-01}"
+    path.write_text(f"pools:\n  llama: {{nodes: [{node}], {wrong}}}\n")
+    with pytest.raises(InputError, match=r"'llama' in .*not well-formed"):
+        declared_pools(path)
+
+
 @pytest.mark.parametrize("written", ["5", "[llama]", "false", "''"])
 def test_pools_that_are_no_mapping_are_not_taken_for_none(tmp_path: Path, written: str) -> None:
     path = tmp_path / "breakeven.yaml"

@@ -57,21 +57,25 @@ def declared_entries(config: Path) -> Mapping[str, PoolEntry]:
     Nothing else in the settings matters here, least of all a missing secret.  Raises ``InputError`` for a pool that
     is not well-formed.
     """
-    from breakeven.settings.parts import parts_of
+    from pydantic import ValidationError
+
+    from breakeven.settings.pools import PoolEntry
     from breakeven.sources.yaml_file import need_mapping, read_yaml
 
     document = read_yaml(config)
     need_mapping(document, "settings are a mapping of keys to values")
     written = document.data.get("pools")
-    entries = parts_of(document.data).pools
     if not isinstance(written, dict | None):
         raise InputError(f"pools: in {config} is no mapping of names to pools, so nothing can be said of their cost.")
-    wrong = sorted(set(map(str, written or ())) - entries.keys())
-    if wrong:
-        raise InputError(
-            f"The pool {wrong[0]!r} in {config} is not well-formed, so nothing can be said of what it cost. "
-            f"`breakeven config check {config}` says what is wrong with it."
-        )
+    entries: dict[str, PoolEntry] = {}
+    for name, raw in (written or {}).items():
+        try:
+            entries[str(name)] = PoolEntry.model_validate(raw)
+        except ValidationError:
+            raise InputError(
+                f"The pool {str(name)!r} in {config} is not well-formed, so nothing can be said of what it cost. "
+                f"`breakeven config check {config}` says what is wrong with it."
+            ) from None
     return entries
 
 
