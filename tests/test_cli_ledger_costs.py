@@ -209,6 +209,17 @@ def test_a_wrong_question_is_refused_in_words(folder: Path, arguments: tuple[str
         output(*question)
 
 
+@pytest.mark.parametrize("costs", [(), ("--costs",)])
+def test_an_order_holds_without_a_top_too(folder: Path, costs: tuple[str, ...]) -> None:
+    plain, ranked = (
+        answer(folder, "--by", "target", *costs, *order)["rows"] for order in ((), ("--order", "requests"))
+    )
+    assert [(row["target"], row["requests"]) for row in plain] == [("api", 3), ("llama/a", 6)]
+    assert ranked == plain[::-1]
+    with pytest.raises(BreakevenError, match="can be ranked by"):
+        answer(folder, "--by", "target", *costs, "--order", "size")
+
+
 def test_without_settings_or_pools_the_answer_is_the_apis(folder: Path) -> None:
     found = json.loads(output("--by", "model", "--costs", "--ledger", folder / "breakeven-data", "--json"))
     assert found["pools"] == []

@@ -37,7 +37,7 @@ def query(
         typer.Option(help="Only rows with LABEL=VALUE, such as key=search; repeat for more; VALUE none: without one."),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only so many groups, the largest first.")] = None,
-    order: Annotated[str, typer.Option(help="What is largest: cost, requests, attempts, input or output.")] = "cost",
+    order: Annotated[str | None, typer.Option(help="Largest first: cost, requests, attempts, input, output.")] = None,
     costs: Annotated[
         bool, typer.Option("--costs", help="Marginal, allocated and fully loaded cost, with what pools had idle.")
     ] = False,
@@ -56,13 +56,14 @@ def query(
     from breakeven.wiring.ledger import find_ledger, waiting_note
 
     question = _question(by, since, until, where or [])
+    order = "cost" if order is None and top is not None else order
     if costs or against or so_far:
         ledger_costs.show(ledger_costs.Asked(question, top, order, against, so_far), ledger, config, as_json=as_json)
         return
     place = find_ledger(ledger, config)
     totals = ask(place.store, question)
     whole, note = sum_of(totals), waiting_note(place)
-    shown = ranked(totals, order)[:top] if top is not None else totals
+    shown = totals if order is None else ranked(totals, order)[:top]
     if as_json:
         from breakeven.reports.as_json import to_json
 

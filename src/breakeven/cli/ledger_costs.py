@@ -25,7 +25,9 @@ class Asked(NamedTuple):
 
     question: Question
     top: int | None
-    order: str
+    order: str | None
+    """None: groups stand as their labels do."""
+
     against: str
     """Names parted by commas."""
 
@@ -42,7 +44,8 @@ def show(asked: Asked, ledger: Path | None, config: Path | None, *, as_json: boo
     names = [name.strip() for name in asked.against.split(",") if name.strip()]
     place, settings = find_ledger(ledger, config), settings_path(ledger, config)
     found = query_costs(place, settings, asked.question, names, so_far=asked.so_far)
-    shown = _ranked(found.costs.groups, asked.order)[: asked.top] if asked.top is not None else found.costs.groups
+    groups = found.costs.groups
+    shown = groups if asked.order is None else _ranked(groups, asked.order)[: asked.top]
     if as_json:
         from breakeven.reports.as_json import to_json
 
