@@ -153,6 +153,7 @@ def test_what_a_batch_may_not_be_is_refused_at_once(gateway: Gateway, client: Op
         ({"metadata": {"k": "v" * 513}}, "metadata"),
         ({"metadata": {str(number): "v" for number in range(17)}}, "metadata"),
         ({"output_expires_after": {"anchor": "created_at", "seconds": 5}}, "output_expires_after"),
+        ({"output_expires_after": "tomorrow"}, "output_expires_after"),
     ):
         with pytest.raises(openai.BadRequestError) as refused:
             create(**{"input_file_id": file, "endpoint": CHAT, "completion_window": "24h", **fields})
@@ -254,6 +255,22 @@ def test_nobody_speaks_for_a_key_without_the_secret(gateway: Gateway) -> None:
     with gateway.line() as connection:
         reply = connection.ask("POST", "/v1/chat/completions", {}, authorization="Bearer be-batch-guess:tests")
     assert reply.status == 401
+
+
+@pytest.mark.parametrize("digits", ["0" * 8 + "1" + "9" * 20, "0" * 8 + "1" + "9" * 5000])
+def test_a_limit_of_many_digits_is_a_bad_request(gateway: Gateway, client: OpenAI, digits: str) -> None:
+    ready(gateway)
+    for path in ("/files", "/batches"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.get(path, cast_to=object, options={"params": {"limit": digits}})
+        assert refused.value.param == "limit"
+
+
+def test_a_body_that_is_no_text_is_a_bad_request(gateway: Gateway) -> None:
+    ready(gateway)
+    with gateway.line() as connection:
+        reply = connection.ask("POST", "/v1/batches", b'{"input_file_id": "\xff"}', authorization=f"Bearer {KEY}")
+    assert (reply.status, reply.code) == (400, "invalid_request")
 
 
 def test_strangers_paths_and_methods_are_refused(gateway: Gateway) -> None:

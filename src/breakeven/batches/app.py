@@ -36,6 +36,9 @@ PAUSE_S: Final = 60.0
 
 MAX_FILES_LISTED: Final = 10_000
 MAX_BATCHES_LISTED: Final = 100
+MAX_DIGITS: Final = 10
+"""A number of a client's has fewer."""
+
 MIN_KEPT_S: Final = 3600
 MAX_KEPT_S: Final = 2_592_000
 LABELS: Final = "x-breakeven-"
@@ -194,8 +197,7 @@ class Api:
             raise RefusedError(400, "invalid_value", message, "endpoint")
         window_s = shapes.window_s(given.get("completion_window"))
         metadata = shapes.checked_metadata(given.get("metadata"))
-        after = given.get("output_expires_after") or {}
-        keep_s = _kept_s(after.get("seconds"), self._plan.keep_s, "output_expires_after")
+        keep_s = _kept_after_s(given.get("output_expires_after"), self._plan.keep_s)
         file = self._store.file(name, caller.owner)
         if file is None or file.purpose != "batch":
             raise RefusedError(400, "invalid_value", f"There is no file {name[:100]!r} for a batch.", "input_file_id")
@@ -303,7 +305,7 @@ async def _json(request: Request) -> dict[str, Any]:
         body += piece
         if len(body) > MAX_JSON_BYTES:
             raise RefusedError(413, "body_too_large", f"The body has more than {MAX_JSON_BYTES:,} bytes.")
-    with suppress(msgspec.DecodeError, RecursionError):
+    with suppress(ValueError, RecursionError):  # text that is no UTF-8 is a ValueError too
         given = msgspec.json.decode(body)
         if isinstance(given, dict):
             return given
@@ -313,9 +315,13 @@ async def _json(request: Request) -> dict[str, Any]:
 def _limit(text: str | None, default: int, most: int) -> int:
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+    if not (_is_number(text) and 1 <= int(text) <= most):
         raise RefusedError(400, "invalid_value", f"limit should be a number from 1 to {most:,}.", "limit")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < MAX_DIGITS
 
 
 def _kept_s(given: Any, default_s: float, param: str) -> int:
@@ -323,10 +329,18 @@ def _kept_s(given: Any, default_s: float, param: str) -> int:
     if given is None:
         return int(default_s)
     text = str(given)
-    if not (text.isascii() and text.isdigit() and MIN_KEPT_S <= int(text[:9]) <= MAX_KEPT_S):
+    if not (_is_number(text) and MIN_KEPT_S <= int(text) <= MAX_KEPT_S):
         message = f"{param}.seconds should be a number from {MIN_KEPT_S:,} to {MAX_KEPT_S:,}."
         raise RefusedError(400, "invalid_value", message, param)
     return min(int(text), int(default_s))
+
+
+def _kept_after_s(given: Any, default_s: float) -> int:
+    """Return for how long results are kept, as ``output_expires_after`` says."""
+    if given is not None and not isinstance(given, dict):
+        message = "output_expires_after should be an object with an anchor and seconds."
+        raise RefusedError(400, "invalid_value", message, "output_expires_after")
+    return _kept_s((given or {}).get("seconds"), default_s, "output_expires_after")
 
 
 def _labels(request: Request, marks: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
