@@ -67,6 +67,29 @@ def test_an_answer_that_nobody_foresaw_does_not_keep_its_batch_from_its_end(
     assert batch.failed == (2 if answer == "what nobody foresaw" else 0)
 
 
+AWAY = {
+    "busy": Answer(503, {}, b'{"error": {"code": "no_idle_capacity"}}'),
+    "down": Answer(502, {}, b'{"error": {"code": "connect_failed"}}'),
+    "not to be reached": Answer(504, {}, b'{"error": {"code": "connect_timeout"}}'),
+}
+
+
+@pytest.mark.parametrize("how", AWAY)
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_line_that_waits_for_idle_nodes_is_given_up_for_none_and_a_late_one_after_some_tries(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, how: str, *, waits: bool
+) -> None:
+    monkeypatch.setattr(drain_module, "MAX_RETRY_S", 0.001)
+    left = [AWAY[how]] * (drain_module.MAX_PATIENT_TRIES + 5)
+    batch = submitted(store, 1)
+    if not waits:
+        store.change(batch, deadline_s=batch.created_s)
+    drain = draining(tmp_path, store, FakeCalls(lambda: left.pop() if left else Answer(200, {}, b"{}")))
+    drained(drain, batch)
+    (batch,) = store.batches("key:k", None, 1)
+    assert (batch.completed, batch.failed, len(left)) == ((1, 0, 0) if waits else (0, 1, 5))
+
+
 @pytest.mark.parametrize("error", [FULL, sqlite3.OperationalError("database or disk is full")])
 def test_a_look_that_fails_is_taken_again(tmp_path: Path, store: Store, error: Exception) -> None:
     batch = submitted(store, 5)

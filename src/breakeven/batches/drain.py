@@ -51,6 +51,9 @@ MAX_TRIES: Final = 5
 MAX_PATIENT_TRIES: Final = 30
 """Of a line that is told to come later: limits and full engines pass, if slowly."""
 
+MAX_COUNTED_WAITS: Final = 8
+"""Of tries that found nobody, while a line waits for idle capacity: it has others left once it is late."""
+
 FIRST_RETRY_S: Final = 0.25
 MAX_RETRY_S: Final = 60.0
 LAST_S: Final = 30.0
@@ -68,6 +71,9 @@ IDLE: Final = (("x-breakeven-priority", "-100"), ("x-breakeven-batch", "idle"))
 
 _REST_LINES: Final = 500
 _PATIENT: Final = frozenset({429, 503})
+_AWAY: Final = (b'"connect_failed"', b'"connect_timeout"')
+"""Codes of answers that say that nobody could be reached."""
+
 _PASSING: Final = frozenset({408, 409, 425, 500, 502, 504, 529})
 _log = logging.getLogger("breakeven.batches")
 
@@ -303,7 +309,7 @@ class Drain:
             self.answer_s += (self._clock.monotonic() - began_s - self.answer_s) / 16
             if target := answer.headers.get("x-breakeven-target"):
                 self.targets.add(target)
-            self._settle(sheet, line, asked, answer)
+            self._settle(sheet, line, asked, answer, late=late)
         except WrongLineError as error:  # its file was looked through, so this is a file that has changed
             self._keep(sheet, line, shapes.unanswered_line(request, "", (error.code, str(error))), well=False)
         except OSError as error:  # time-outs are ones too
@@ -323,14 +329,17 @@ class Drain:
             self.busy.end(self._clock.now())
         self._woken.set()
 
-    def _settle(self, sheet: Sheet, line: Line, asked: AskedLine, answer: Answer) -> None:
+    def _settle(self, sheet: Sheet, line: Line, asked: AskedLine, answer: Answer, *, late: bool) -> None:
         status, batch, now_s = answer.status, sheet.batch, self._clock.now()
-        patient = status in _PATIENT
-        if (patient or status in _PASSING) and line.tries + 1 < (MAX_PATIENT_TRIES if patient else MAX_TRIES):
+        away = _is_away(answer)
+        patient = away or status in _PATIENT
+        waits = away and not late
+        most = MAX_PATIENT_TRIES if patient else MAX_TRIES
+        if waits or ((patient or status in _PASSING) and line.tries + 1 < most):
             delay_s = min(FIRST_RETRY_S * 2**line.tries, MAX_RETRY_S) * (0.75 + self._uniform() / 2)
             delay_s = max(delay_s, min(_seconds(answer.headers.get("retry-after")), MAX_RETRY_S))
             if sheet.out.get(line.number) is line:
-                sheet.put_back(line, now_s + delay_s, counts=True)
+                sheet.put_back(line, now_s + delay_s, counts=not waits or line.tries < MAX_COUNTED_WAITS)
             if patient:
                 sheet.paused_until_s = max(sheet.paused_until_s, now_s + min(delay_s, 1.0))
             return
@@ -379,6 +388,11 @@ def _custom_id(content: bytes, endpoint: str) -> str:
         return read_line(content, endpoint).custom_id
     except WrongLineError:
         return ""
+
+
+def _is_away(answer: Answer) -> bool:
+    """Whether nobody was there, or nobody was idle: it says nothing of the line."""
+    return answer.status == 503 or (answer.status in (502, 504) and any(code in answer.body for code in _AWAY))
 
 
 def _seconds(retry_after: str | None) -> float:
