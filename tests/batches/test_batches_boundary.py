@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import signal
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,24 @@ import pytest
 from openai import OpenAI
 
 from batches.fake_provider import FakeProvider, answered
-from batches.served import BATCHES, COLLEAGUE_KEY, OTHER_KEY, echo, ended, jsonl, line, ready, results, submit, two_keys
+from batches.served import (
+    BATCHES,
+    COLLEAGUE_KEY,
+    OTHER_KEY,
+    echo,
+    ended,
+    jsonl,
+    line,
+    process,
+    ready,
+    results,
+    submit,
+    two_keys,
+)
 from breakeven.batches.records import StoredFile
 from breakeven.batches.store import Store
 from gateway import answers
-from gateway.gateway import KEY, Gateway, target
+from gateway.gateway import KEY, Gateway, target, wait_for
 from gateway.scripted import scripted_upstream
 
 if TYPE_CHECKING:
@@ -154,6 +169,28 @@ def test_marks_of_a_file_and_of_its_batch_add_up(
         assert statuses(client, batch) == [403] * COUNT
         assert "not marked for" in json.dumps(results(client, batch.error_file_id))
     assert (outside[0].connection_count, outside[1].files) == (0, {})
+
+
+@pytest.mark.parametrize("how", ["key", "tag"])
+def test_a_batch_whose_key_or_tag_is_marked_later_is_not_sent_outside_from_then_on(
+    gateway: Gateway, outside: tuple[ScriptedUpstream, FakeProvider], how: str
+) -> None:
+    provider = outside[1]
+    provider.refuses = lambda _: True
+    with opened(gateway, OTHER_KEY) as client:
+        made = submit(client, content(), extra_headers={"x-breakeven-tags": "data=staff"})
+        wait_for(lambda: bool(outside[0].calls("p")), "the provider is not asked")
+        configured, before = json.loads((gateway.folder / "breakeven.yaml").read_text()), process(gateway)
+        if how == "key":
+            next(key for key in configured["keys"] if key["name"] == "other")["sensitivity"] = "local-only"
+        else:
+            configured["sensitivity_of_tags"]["data=staff"] = "local-only"
+        gateway.configure(configured)
+        os.kill(gateway.pid, signal.SIGHUP)
+        wait_for(lambda: process(gateway) != before, "the process of batches is the same", gateway.said)
+        provider.refuses = lambda _: False
+        assert statuses(client, ended(client, made, gateway)) == [200] * COUNT
+    assert provider.files == {}
 
 
 def test_a_store_from_before_files_kept_their_marks_is_read_on(tmp_path: Path) -> None:

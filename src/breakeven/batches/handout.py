@@ -24,6 +24,7 @@ from breakeven.batches.records import CANCELLING, ENDED, Line
 from breakeven.batches.sheet import MAX_WAITING
 from breakeven.economics.batch_way import cheaper_way, cheapest_call_usd
 from breakeven.errors import NoPriceError
+from breakeven.routing.eligible import marks
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ MAX_POLL_S: Final = 60.0
 EXPECTED_OUTPUT_TOKENS: Final = 256
 """Of a line that says no largest output: for the comparison of prices alone."""
 
+TAGS: Final = "x-breakeven-tags"
 BYTES_A_TOKEN: Final = 4
 _LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -116,11 +118,14 @@ class Handout:
     def suits(self, batch: Batch) -> bool:
         """Whether lines of a batch may go there at all: what kind of data it is, and how much time is left."""
         in_time = batch.expires_s - self._clock.now() >= self._plan.last_s
-        return (
-            batch.id not in self._kept
-            and in_time
-            and set(batch.sensitivities).issubset(self._plan.target.sensitivities)
-        )
+        return batch.id not in self._kept and in_time and self._may_see(batch)
+
+    def _may_see(self, batch: Batch) -> bool:
+        """Whether the provider may have such data: the kinds it was made with, and what key and tags mean by now."""
+        tags = ",".join(value for name, value in batch.labels if name == TAGS)
+        said = self._plan.key_sensitivities.get(batch.key, ())
+        marked = {*batch.sensitivities, *marks(said, tags, self._plan.sensitivity_of_tags)}
+        return marked.issubset(self._plan.target.sensitivities)
 
     def give(self, sheet: Sheet) -> None:
         """Give lines that nobody works on as one job; those that may not go there, or cost less as calls, stay.
@@ -258,6 +263,8 @@ class Handout:
     async def _send(self, batch: Batch, job: Job) -> None:
         provider, path = self._provider, self._path(job.mark)
         if not job.file:
+            if not self._may_see(batch):
+                raise ProviderError("its data may not go to the provider any more", passes=False)
             if not path.exists():
                 raise ProviderError("the file for the provider is gone", passes=False)
             job.file = await asyncio.to_thread(provider.upload, path)

@@ -21,6 +21,10 @@ class ProviderPlan(msgspec.Struct, frozen=True, kw_only=True):
     calls: dict[str, tuple[PriceList, ...]]
     """By model: what the targets of its route charge that sell by the token."""
 
+    key_sensitivities: dict[str, tuple[str, ...]] = {}
+    """By key of the settings: kinds of data that it is marked with, since whenever."""
+
+    sensitivity_of_tags: dict[str, str] = {}
     last_s: float
     """How long it may take."""
 
