@@ -77,7 +77,7 @@ class ClientConnection(asyncio.Protocol):
         """What is being done for it; None while nothing is."""
 
         self._refusal: replies.Reply | None = None
-        self._raw_headers: dict[bytes, bytes] = {}
+        self._raw_headers = heads.RawHeaders()
         self._url = b""
         self._version = "1.1"
         self._names: tuple[bytes, ...] = ()
@@ -94,7 +94,7 @@ class ClientConnection(asyncio.Protocol):
         self._known: heads.KnownHead | None = None
         self._lessons = MAX_LESSONS
         self.on_message_begin = self._raw_headers.clear
-        self.on_header = self._raw_headers.__setitem__
+        self.on_header = self._raw_headers.take
         self.on_body = self._pieces.append
         self._parser = httptools.HttpRequestParser(self)
 

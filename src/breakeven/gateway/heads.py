@@ -34,6 +34,11 @@ _TRACE_PARENT: Final = re.compile(
 _VERSION: Final = b"00"
 """Of ``traceparent``; later ones may have more at the end."""
 
+_X: Final = (b"x-", b"X-")
+_LABEL: Final = b"breakeven-"
+LABEL_BYTES: Final = 12
+"""Of ``x-breakeven-``."""
+
 _UPGRADING: Final = (b"upgrade", b"http2-settings", b"connection")
 
 
@@ -45,6 +50,20 @@ class KnownHead(NamedTuple):
     authorization: bytes
     labels: dict[bytes, bytes]
     passed: bytes
+
+
+class RawHeaders(dict[bytes, bytes]):
+    """The headers of one request, by their names as its client writes them; labels by lower-case ones."""
+
+    __slots__ = ()
+
+    def take(self, name: bytes, value: bytes) -> None:
+        """Take the next one; a label that comes again, however it is spelled, takes nothing of the first away."""
+        if name[:2] in _X and name[2:LABEL_BYTES].lower() == _LABEL:
+            name = name.lower()
+            if name in self:
+                value = self[name] + b"," + value
+        self[name] = value
 
 
 def passed_lines(spelled: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> bytes:
