@@ -112,7 +112,14 @@ def test_it_is_told_in_a_table_and_as_json(trace: Path) -> None:
         ({"pool": "2xH100:nothing"}, "'nothing'"),
         ({"nodes": 0}, "--nodes: 0"),
         ({"policy": "best"}, "--policy: 'best' cannot be simulated: there is no such policy"),
-        ({"policy": "schedule"}, "--policy: 'schedule' cannot be simulated: it goes by timetables"),
+        ({"most_usd": 0.01}, "--most-usd: the policy 'least_busy' does not look at it."),
+        ({"most_usd": 0.0, "policy": "cost_threshold"}, "--most-usd: 0 USD is not above 0"),
+        ({"budget_day_usd": 5.0, "policy": "cost_threshold"}, "or say --policy budget_downgrade"),
+        ({"budget_day_usd": float("nan"), "policy": "budget_downgrade"}, "--budget-day-usd: nan USD"),
+        ({"hours": "08-20"}, "--hours: the policy 'least_busy' does not look at it."),
+        ({"hours": "often", "policy": "schedule"}, "--hours: 'often' is no entry of a timetable"),
+        ({"hours": "08-20", "hours_zone": "Mars/One", "policy": "schedule"}, "there is no time zone 'Mars/One'"),
+        ({"overflow_hours": ("08-20",), "policy": "schedule"}, "--overflow-hours: 1 are given, and --overflow names 0"),
         ({"most_kv_fraction": 90.0}, "--most-kv: 90 is no share"),
         ({"back_ratio": 0.0}, "--back: 0 of the limits is not above 0"),
         ({"most_waiting_requests": -1}, "--most-waiting: -1"),
@@ -157,6 +164,36 @@ def test_a_timetable_says_how_many_nodes_there_are(trace: Path) -> None:
     found = run_simulation(_asked(trace, schedule="0-24:1,weekday/0-24:3"))
     assert found.nodes == 3  # 2023-11-14 was a Tuesday
     assert found.simulated.likely.paid_node_hours == pytest.approx(3 * REQUESTS[-1][0] / 3600)
+
+
+def test_hours_say_where_requests_go(trace: Path) -> None:
+    """The trace lasts from 22:13:20 to 22:15 UTC."""
+    arguments = ["simulate", str(trace), "--pool", POOL, "--nodes", "2", "--as-of", "2026-11-01", "--json"]
+    arguments += ["--policy", "schedule", "--overflow", "gpt-4o-mini", "--overflow", "gpt-4o"]
+    arguments += ["--hours", "Tue 14-14:14", "--hours-zone", "America/Los_Angeles"]
+    for others, target in (([], 0), (["--overflow-hours", "00-12", "--overflow-hours", ""], 1)):
+        told = CliRunner().invoke(app, [*arguments, *others])
+        assert told.exit_code == 0, told.output
+        usages = [TokenUsage(input_tokens=given, output_tokens=made) for at_s, given, made in REQUESTS if at_s >= 40]
+        card = price_list(("gpt-4o-mini", "gpt-4o")[target]).card_at(datetime(2026, 11, 1, 12, tzinfo=UTC))
+        expected = float(sum((card.price_usd(usage) or Decimal(0) for usage in usages), Decimal(0)))
+        for run in json.loads(told.stdout)["simulated"]["runs"]:
+            assert run["overflow_requests"] == len(usages)
+            assert run["costs"]["overflow_usd"] == pytest.approx(expected)
+
+
+def test_prices_and_a_budget_choose_between_apis(trace: Path) -> None:
+    """All of it overflows, to the dear one or to the cheap one."""
+    both = _asked(trace, overflow=("gpt-4o", "gpt-4o-mini"), most_waiting_requests=0)
+
+    def usd(**more: Any) -> float:
+        return run_simulation(replace(both, **more)).simulated.likely.costs.overflow_usd
+
+    dear = usd(policy="cost_threshold")
+    cheap = usd(policy="cost_threshold", most_usd=1e-9)
+    assert cheap < usd(policy="cost_threshold", most_usd=0.002) < dear
+    assert usd(policy="budget_downgrade") == dear
+    assert cheap < usd(policy="budget_downgrade", budget_day_usd=dear / 2) < dear / 2
 
 
 def test_several_numbers_of_nodes_are_compared(trace: Path) -> None:

@@ -11,7 +11,9 @@ from breakeven.cli import app
 from breakeven.wiring.one_thread import VARIABLE, one_thread
 
 
-@pytest.mark.parametrize(("command", "told"), [("plan", "1"), ("outlook", "1"), ("route", "1"), ("up", None), ("engine", None)])
+@pytest.mark.parametrize(
+    ("command", "told"), [("plan", "1"), ("outlook", "1"), ("route", "1"), ("up", None), ("engine", None)]
+)
 def test_commands_that_compute_keep_to_one_thread_and_no_other(
     command: str, told: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def fresh_fleet(pool: Pool, apis: Floats, *, scaling: Scaling, outages: Floats, 
         bills=np.zeros((len(pool.slots), apis.shape[1])),
         scaling=scaling,
         outages=outages,
+        purse=np.zeros(2),
         watch=Watch(seconds, counts),
         span_s=float(span_s),
     )

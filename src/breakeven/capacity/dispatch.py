@@ -6,8 +6,10 @@ the APIs that take what overflows.
 
 from __future__ import annotations
 
-from math import inf, log, nan
+from math import floor, inf, log, nan
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from breakeven.capacity.compiled import compiled
 from breakeven.capacity.engine import advance, decode_s, enter, prompt_s
@@ -17,8 +19,11 @@ from breakeven.capacity.fleet import (
     API_USD,
     BUCKET_RATIO,
     BUCKETS,
+    BUDGET_DOWNGRADE,
     CAME,
     CHEAPEST,
+    COST_THRESHOLD,
+    DAY,
     EACH_TOKEN,
     FIRST_TOKEN,
     FIRST_WAITING,
@@ -41,9 +46,11 @@ from breakeven.capacity.fleet import (
     QUEUE_LENGTH,
     REJECTED,
     REQUESTS_PER_S,
+    SCHEDULE,
     SEEN_S,
     SERVES,
     SHORTEST_S,
+    SPENT_USD,
     TPOT_S,
     TTFT_S,
     TWO_CHOICES,
@@ -68,6 +75,9 @@ least_busy = compiled(policies.least_busy)
 lowest_latency = compiled(policies.lowest_latency, allocates=True)
 cheapest = compiled(policies.cheapest)
 two_choices = compiled(policies.two_choices)
+cost_threshold = compiled(policies.cost_threshold)
+budget_downgrade = compiled(policies.budget_downgrade)
+schedule = compiled(policies.schedule)
 overflow = compiled(policies.overflow)
 marginal_cost = compiled(policies.marginal_cost)
 prefix_affinity = compiled(policies.prefix_affinity)
@@ -76,6 +86,7 @@ is_full = compiled(fullness.is_full)
 WAITS: Final = -2
 """A request that fits on a node waits until one serves."""
 
+DAY_S: Final = 86_400.0
 _PER_LOG: Final = 1.0 / log(BUCKET_RATIO)
 _GOLDEN: Final = 0.6180339887498949
 """Added to a request's number each time it is sent again: what is left of the sum lies far from what came before."""
@@ -215,6 +226,7 @@ def _overflow(fleet: Fleet, slot: int, api: int, at_s: float) -> None:
     hour[API_OUTPUT] += output
     hour[API_USD] += usd
     tally.sums[OVERFLOWED, 5] += usd
+    fleet.purse[SPENT_USD] += usd
     ttft_s = at_s - arrived_s + fleet.apis[TTFT_S, api]
     times = (at_s - arrived_s, ttft_s, ttft_s + (output - 1) * fleet.apis[TPOT_S, api])
     _tally(tally, OVERFLOWED, (prompt, output), times)
@@ -226,6 +238,7 @@ def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
     """Return the target of a request; ``WAITS``: there is none yet; ``NONE``: nobody takes it."""
     states, slots, view, shares = fleet.pool.nodes, fleet.pool.slots, fleet.seen.whole, fleet.seen.shares
     nodes, apis, sees_all = len(states), fleet.apis.shape[1], rules.policy >= OVERFLOW
+    sees_apis = sees_all or rules.policy == SCHEDULE
     predicts = rules.policy in (LOWEST_LATENCY, MARGINAL_COST) or (apis > 0 and rules.most_ttft_s < inf)
     fits = slots[slot].prompt - slots[slot].given + slots[slot].output <= fleet.pool.pace.kv_tokens
     open_nodes = up_nodes = 0
@@ -240,16 +253,39 @@ def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
         open_nodes += view[SERVES, node]
         up_nodes += is_up
     for api in range(apis):
-        view[SERVES, nodes + api] = (sees_all or open_nodes == 0) and _allows(fleet.apis, api, at_s)
+        view[SERVES, nodes + api] = (sees_apis or open_nodes == 0) and _allows(fleet.apis, api, at_s)
         shares[PRICE_USD, nodes + api] = fleet.bills[slot, api]
-    chosen = _by_policy(fleet, rules, slot)
+    if rules.policy == SCHEDULE:
+        _open(fleet, rules, at_s)
+    budget_usd = _left_usd(fleet, rules, at_s) if rules.policy == BUDGET_DOWNGRADE else inf
+    chosen = _by_policy(fleet, rules, slot, budget_usd)
     if chosen == NONE and fits:  # every API is at its limit: the nodes take it after all
         for node in range(nodes):
             view[SERVES, node] = states[node].phase == UP
-        chosen = _by_policy(fleet, rules, slot)
+        chosen = _by_policy(fleet, rules, slot, budget_usd)
         if not up_nodes:
             return WAITS
     return chosen
+
+
+@compiled
+def _open(fleet: Fleet, rules: Rules, at_s: float) -> None:
+    """Write down who is in its hours."""
+    nodes, whole, hours = len(fleet.pool.nodes), fleet.seen.whole, rules.hours
+    if not len(hours):
+        return
+    place = max(0, int(np.searchsorted(hours[0], at_s, side="right")) - 1)
+    for target in range(whole.shape[1]):
+        whole[IN_HOURS, target] = int(hours[max(1, target - nodes + 2), place])
+
+
+@compiled
+def _left_usd(fleet: Fleet, rules: Rules, at_s: float) -> float:
+    """Return what is left of the day's budget, which is whole again at midnight."""
+    day = floor((at_s + rules.day_s) / DAY_S)
+    if day != fleet.purse[DAY]:
+        fleet.purse[DAY], fleet.purse[SPENT_USD] = day, 0.0
+    return float(rules.budget_day_usd - fleet.purse[SPENT_USD])
 
 
 @compiled
@@ -300,13 +336,13 @@ def _allows(apis: Floats, api: int, at_s: float) -> bool:
 
 
 @compiled
-def _by_policy(fleet: Fleet, rules: Rules, slot: int) -> int:  # noqa: PLR0911 - numba calls no functions out of a table
+def _by_policy(fleet: Fleet, rules: Rules, slot: int, budget_usd: float) -> int:  # noqa: C901, PLR0911 - numba calls no functions out of a table
     """Call the policy, as the gateway does; it knows how the prompt begins by its first block."""
     slots = fleet.pool.slots
     targets = _targets(fleet.seen)
     first = int(fleet.pool.references[slots[slot].blocks_at].id) + 1 if slots[slot].blocks else 0
     tries = slots[slot].tries
-    request = Request(slots[slot].prompt, slots[slot].output, 0, first, 0, inf, inf, tries, inf)
+    request = Request(slots[slot].prompt, slots[slot].output, 0, first, 0, inf, budget_usd, tries, rules.most_usd)
     uniform, untried = (slots[slot].uniform + tries * _GOLDEN) % 1.0, fleet.seen.whole[UNTRIED]
     if rules.policy == 0:
         return ordered(targets, request, untried, uniform)[0]
@@ -320,6 +356,12 @@ def _by_policy(fleet: Fleet, rules: Rules, slot: int) -> int:  # noqa: PLR0911 -
         return cheapest(targets, request, untried, uniform)[0]
     if rules.policy == TWO_CHOICES:
         return two_choices(targets, request, untried, uniform)[0]
+    if rules.policy == COST_THRESHOLD:
+        return cost_threshold(targets, request, untried, uniform)[0]
+    if rules.policy == BUDGET_DOWNGRADE:
+        return budget_downgrade(targets, request, untried, uniform)[0]
+    if rules.policy == SCHEDULE:
+        return schedule(targets, request, untried, uniform)[0]
     if rules.policy == OVERFLOW:
         return overflow(targets, request, untried, uniform)[0]
     if rules.policy == MARGINAL_COST:

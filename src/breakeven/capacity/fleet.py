@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -20,20 +21,21 @@ POLICY_NAMES: Final = (
     "lowest_latency",
     "cheapest",
     "two_choices",
+    "cost_threshold",
+    "budget_downgrade",
+    "schedule",
     "overflow",
     "marginal_cost",
     "prefix_affinity",
 )
-"""By the code of ``Rules.policy``: those of ``routing.policies`` that tell equal nodes and the APIs behind them apart.
+"""By the code of ``Rules.policy``: all of ``routing.policies``."""
 
-The others go by timetables, budgets and prices alone, of which nodes have none.
-"""
-
-LOWEST_LATENCY, CHEAPEST, TWO_CHOICES, OVERFLOW, MARGINAL_COST = (
-    POLICY_NAMES.index(name) for name in ("lowest_latency", "cheapest", "two_choices", "overflow", "marginal_cost")
-)
+(
+    LOWEST_LATENCY, CHEAPEST, TWO_CHOICES, COST_THRESHOLD, BUDGET_DOWNGRADE, SCHEDULE, OVERFLOW, MARGINAL_COST,
+    PREFIX_AFFINITY,
+) = range(POLICY_NAMES.index("lowest_latency"), len(POLICY_NAMES))  # fmt: skip
 """From ``OVERFLOW`` on they see nodes and APIs side by side, and decide themselves what overflows; those before it are
-shown the APIs only where every node is full."""
+shown no full node, and the APIs only where every node is full: ``SCHEDULE`` always."""
 
 ON_NODES, OVERFLOWED = range(2)
 """Rows of a tally."""
@@ -99,6 +101,25 @@ class Rules(NamedTuple):
 
     back_ratio: float = 1.0
     """Of all these limits, within which a node that was full must be to have room again."""
+
+    most_usd: float = inf
+    """What a request may cost at most, for the policies that ask."""
+
+    budget_day_usd: float = inf
+    """Of all requests together; APIs alone are paid from it."""
+
+    day_s: float = 0.0
+    """How long the first day, of UTC, has lasted when the simulation begins."""
+
+    hours: Floats = np.zeros((0, 0))
+    """(2 + APIs, n): from when on, in order of time and the first at 0, whether nodes and each API are in their hours.
+
+    Of no length: all are, always.
+    """
+
+
+SPENT_USD, DAY = range(2)
+"""Places of ``Fleet.purse``: what was paid from the budget of a day, and which day, counted from the first."""
 
 
 TTFT_S, TPOT_S, REQUESTS_PER_S, ALLOWED, SEEN_S = range(5)
@@ -210,6 +231,9 @@ class Fleet(NamedTuple):
     scaling: Scaling
     outages: Floats
     """(n, 3): when which node fails, in order of time, and from when on it may start again."""
+
+    purse: Floats
+    """(2,): see ``SPENT_USD`` and ``DAY``."""
 
     watch: Watch
     span_s: float

@@ -30,7 +30,7 @@ def simulate(
         str,
         typer.Option(
             help="ordered, weighted, least_busy, lowest_latency, cheapest, two_choices, overflow, marginal_cost, "
-            "prefix_affinity: the gateway's own."
+            "prefix_affinity, cost_threshold, budget_downgrade, schedule: the gateway's own."
         ),
     ] = "least_busy",
     most_waiting: Annotated[int, typer.Option(help="Requests waiting at a node before others overflow.")] = 100,
@@ -43,6 +43,23 @@ def simulate(
             "marginal_cost and prefix_affinity, else 1."
         ),
     ] = None,
+    most_usd: Annotated[
+        float | None,
+        typer.Option(
+            help="What a request may cost at most, under cost_threshold and marginal_cost; default: no limit."
+        ),
+    ] = None,
+    budget_day_usd: Annotated[
+        float | None,
+        typer.Option(help="Of all requests, from midnight UTC on, under budget_downgrade; default: no limit."),
+    ] = None,
+    hours: Annotated[
+        str, typer.Option(help="Of the nodes, under schedule: Mon-Fri 08-20, Sat 10-14; default: always.")
+    ] = "",
+    overflow_hours: Annotated[
+        list[str] | None, typer.Option(help="Of an API, in the order of --overflow; default: always.")
+    ] = None,
+    hours_zone: Annotated[str, typer.Option(help="In which hours are told: UTC, Europe/Berlin.")] = "UTC",
     overflow_ttft_s: Annotated[
         list[float] | None, typer.Option(help="TTFT of the overflow's API, as you know it; default: 0.6.")
     ] = None,
@@ -119,6 +136,11 @@ def simulate(
             most_ttft_s=most_ttft_s,
             most_kv_fraction=most_kv,
             back_ratio=back,
+            most_usd=most_usd,
+            budget_day_usd=budget_day_usd,
+            hours=hours,
+            overflow_hours=tuple(overflow_hours or ()),
+            hours_zone=hours_zone,
             overflow_ttft_s=tuple(overflow_ttft_s or (0.6,)),
             overflow_tpot_s=tuple(overflow_tpot_s or (0.015,)),
             overflow_requests_per_s=tuple(overflow_rps or (INFINITE,)),

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -175,7 +176,8 @@ def _counter(request: SimulateRequest, rows: int) -> Callable[[int], None]:
 
 def _of_trace(question: Question, trace: Trace, *, made_up: bool) -> Question:
     """Return the question with what the trace says beside its requests; made-up ones share no blocks."""
-    begins = datetime.fromtimestamp(first_arrival_s(trace), UTC) if question.upkeep.week_nodes else None
+    goes_by_time = question.upkeep.week_nodes or any(question.hours) or question.budget_day_usd < inf
+    begins = datetime.fromtimestamp(first_arrival_s(trace), UTC) if goes_by_time else None
     return replace(question, block_tokens=None if made_up else trace.block_tokens, begins=begins)
 
 

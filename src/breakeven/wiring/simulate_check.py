@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.fleet import POLICY_NAMES
 from breakeven.errors import InputError, Problem
-from breakeven.routing.policies import POLICIES
+from breakeven.routing.timetable import Timetable, read_timetable
 from breakeven.traffic.synthesis import FAMILIES, Burst
 
 if TYPE_CHECKING:
@@ -60,6 +60,21 @@ class SimulateRequest:
     most_waiting_requests: int = 100
     most_ttft_s: float = float("inf")
     most_kv_fraction: float = 1.0
+    most_usd: float | None = None
+    """What a request may cost at most; None: no limit."""
+
+    budget_day_usd: float | None = None
+    """Of all requests together; None: no limit."""
+
+    hours: str = ""
+    """Of the nodes under ``schedule``, such as ``Mon-Fri 08-20``; empty: always."""
+
+    overflow_hours: tuple[str, ...] = ()
+    """Likewise, of each API; those that are not given are always open."""
+
+    hours_zone: str = "UTC"
+    """In which hours are told."""
+
     back_ratio: float | None = None
     """Of these limits, within which a full node has room again; None: as the policy has it in the gateway."""
 
@@ -97,7 +112,7 @@ class SimulateRequest:
 
 def check(request: SimulateRequest) -> None:
     """Raise ``InputError`` with all that is wrong."""
-    problems = [*_wrong_numbers(request), *_wrong_together(request)]
+    problems = [*_wrong_numbers(request), *_wrong_together(request), *_wrong_terms(request)]
     problems += [
         Problem(where="--nodes", what=f"{count} is not between 1 and {MOST_NODES:,}.")
         for count in request.counts or (request.nodes,)
@@ -121,8 +136,7 @@ def check(request: SimulateRequest) -> None:
             fix = "Write poisson, gamma:2 or weibull:3, where the number is the variation of gaps."
             problems.append(Problem(where="--burst", what=f"{error}.", fix=fix))
     if request.policy not in POLICY_NAMES:
-        known = "it goes by timetables, budgets or prices, which equal nodes do not have" * (request.policy in POLICIES)
-        what = f"{request.policy!r} cannot be simulated: {known or 'there is no such policy'}."
+        what = f"{request.policy!r} cannot be simulated: there is no such policy."
         problems.append(Problem(where="--policy", what=what, fix=f"Give one of {', '.join(POLICY_NAMES)}."))
     if request.schedule is not None:
         try:
@@ -206,12 +220,46 @@ def overflow_values(request: SimulateRequest) -> Iterator[tuple[str, float, floa
         yield name, ttft_s, tpot_s, rate
 
 
+def timetables(request: SimulateRequest) -> tuple[Timetable | None, ...]:
+    """Return the hours of the nodes and of each API; none where nobody has any.
+
+    Raises ``ValueError`` in words for hours and zones that are none.
+    """
+    given = (request.hours, *request.overflow_hours)
+    if not any(given):
+        return ()
+    missing = ("",) * (1 + len(request.overflow) - len(given))
+    return tuple(read_timetable(text, request.hours_zone) if text else None for text in (*given, *missing))
+
+
+def _wrong_terms(request: SimulateRequest) -> Iterator[Problem]:
+    """Yield what is wrong with what only some policies ask for."""
+    for where, given, names in (
+        ("--most-usd", request.most_usd, ("cost_threshold", "marginal_cost")),
+        ("--budget-day-usd", request.budget_day_usd, ("budget_downgrade",)),
+        ("--hours", request.hours or None, ("schedule",)),
+        ("--overflow-hours", request.overflow_hours or None, ("schedule",)),
+    ):
+        if given is not None and request.policy not in names:
+            what = f"the policy {request.policy[:40]!r} does not look at it."
+            yield Problem(where=where, what=what, fix=f"Leave it out, or say --policy {' or '.join(names)}.")
+    if len(request.overflow_hours) > len(request.overflow):
+        what = f"{len(request.overflow_hours)} are given, and --overflow names {len(request.overflow)}."
+        yield Problem(where="--overflow-hours", what=what, fix="Give one for each in the same order; '' is always.")
+    try:
+        timetables(request)
+    except ValueError as error:
+        yield Problem(where="--hours", what=f"{error}.")
+
+
 def _wrong_numbers(request: SimulateRequest) -> Iterator[Problem]:
     if request.most_waiting_requests < 0:
         yield Problem(where="--most-waiting", what=f"{request.most_waiting_requests} is below 0.")
     above_zero: list[tuple[str, str, float | None]] = [
         ("--scale", "times the requests", request.scale_ratio),
         ("--most-ttft-s", "s", request.most_ttft_s),
+        ("--most-usd", "USD", request.most_usd),
+        ("--budget-day-usd", "USD", request.budget_day_usd),
         ("--back", "of the limits", request.back_ratio),
         *(("--overflow-ttft-s", "s", value) for value in request.overflow_ttft_s),
         *(("--overflow-tpot-s", "s", value) for value in request.overflow_tpot_s),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from breakeven.capacity.estimate import basis_of
@@ -12,7 +13,7 @@ from breakeven.sources.calibration import read_calibration
 from breakeven.wiring.clock import current_date
 from breakeven.wiring.plan import find_prices
 from breakeven.wiring.pool_text import deployment_of
-from breakeven.wiring.simulate_check import overflow_values, week_of
+from breakeven.wiring.simulate_check import overflow_values, timetables, week_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +123,9 @@ def _question(
             quantile_fraction=request.slo_quantile_fraction,
         ),
         prefix_hit_fraction=request.prefix_hit_fraction,
+        most_usd=inf if request.most_usd is None else request.most_usd,
+        budget_day_usd=inf if request.budget_day_usd is None else request.budget_day_usd,
+        hours=timetables(request),
     )
 
 

@@ -58,6 +58,27 @@ def outages_of(upkeep: Upkeep, nodes: int, span_s: float, seed: int) -> Floats:
     return np.array(sorted(rows)) if rows else NO_OUTAGES
 
 
+def hours_of(question: Question, span_s: float) -> Floats:
+    """Return when nodes and APIs are in their hours, as ``Rules.hours`` has it.
+
+    Raises ``ValueError`` for timetables without a first time.
+    """
+    if not any(question.hours):
+        return np.zeros((0, 0))
+    if question.begins is None:
+        raise ValueError("a timetable needs to know when the trace begins")
+    begins_s = question.begins.timestamp()
+    moments = {begins_s}
+    for table in filter(None, question.hours):
+        at_s = table.next_change_s(begins_s)
+        while at_s is not None and at_s <= begins_s + span_s:
+            moments.add(at_s)
+            at_s = table.next_change_s(at_s)
+    times = sorted(moments)
+    rows = [[float(table is None or table.is_open(at_s)) for at_s in times] for table in question.hours]
+    return np.array([[at_s - begins_s for at_s in times], *rows])
+
+
 def _changes(week: tuple[int, ...], begins: datetime, span_s: float) -> tuple[tuple[float, int], ...]:
     hour = begins.replace(minute=0, second=0, microsecond=0)
     changes: list[tuple[float, int]] = []

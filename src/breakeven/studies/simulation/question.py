@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from breakeven.capacity.calibrated_pace import PaceFit
     from breakeven.capacity.estimate import Deployment
     from breakeven.catalog.rate_card import PriceList
+    from breakeven.routing.timetable import Timetable
 
 COLD_START_S: Final = 180.0
 """From starting a node until it serves: a machine, an image and weights to be fetched.  Stated, not measured."""
@@ -117,7 +119,16 @@ class Question:
     """Of the blocks by which the trace tells what prompts share; None: it does not."""
 
     begins: datetime | None = None
-    """When the trace does; a timetable needs it."""
+    """When the trace does; a timetable and the budget of a day need it."""
+
+    most_usd: float = inf
+    """What a request may cost at most, for policies that ask."""
+
+    budget_day_usd: float = inf
+    """Of all requests together, for policies that ask."""
+
+    hours: tuple[Timetable | None, ...] = ()
+    """Of the nodes and of each API, for policies that ask; None: always."""
 
     measured: PaceFit | None = None
     """How fast such a node was measured to be; None: what the roofline says."""
