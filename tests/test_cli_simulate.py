@@ -182,6 +182,14 @@ def test_hours_say_where_requests_go(trace: Path) -> None:
             assert run["costs"]["overflow_usd"] == pytest.approx(expected)
 
 
+def test_hours_change_nothing_about_how_many_nodes_there_are(trace: Path) -> None:
+    for more in ({"schedule": "0-24:2"}, {"nodes": 2, "min_nodes": 1, "scale_up_after_s": 1e9}):
+        asked = _asked(trace, overflow=("gpt-4o-mini",), policy="schedule", most_waiting_requests=1 << 40, **more)
+        always, closing = run_simulation(asked), run_simulation(replace(asked, hours="00-22:14"))
+        assert closing.simulated.likely.overflow_requests == 240 > always.simulated.likely.overflow_requests == 0
+        assert closing.simulated.likely.paid_node_hours == pytest.approx(always.simulated.likely.paid_node_hours)
+
+
 def test_prices_and_a_budget_choose_between_apis(trace: Path) -> None:
     """All of it overflows, to the dear one or to the cheap one."""
     both = _asked(trace, overflow=("gpt-4o", "gpt-4o-mini"), most_waiting_requests=0)

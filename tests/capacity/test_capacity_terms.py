@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from breakeven.capacity.arrays import as_many
 from breakeven.capacity.fleet import BUDGET_DOWNGRADE, COST_THRESHOLD, MARGINAL_COST, POLICY_NAMES, SCHEDULE, Rules
 from breakeven.capacity.simulate import Api
 from breakeven.routing.policies import POLICIES
@@ -77,11 +78,12 @@ def test_without_a_budget_the_first_api_is_asked() -> None:
 
 def test_requests_go_where_it_is_the_hours_of() -> None:
     """Nodes are open from 100 s to 200 s, the second API from 150 s to 300 s, the first from 400 s on."""
-    hours = np.array(
-        [[0.0, 100.0, 150.0, 200.0, 300.0, 400.0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [0, 0, 1, 1, 0, 0]]
-    )
+    changes = np.array(  # two nodes are there all the while
+        [[0, 2, 0, 0, 0], [100, 2, 1, 0, 0], [150, 2, 1, 0, 1], [200, 2, 0, 0, 1], [300, 2, 0, 0, 0], [400, 2, 0, 1, 0]]
+    ).astype(float)
     wanted = priced(np.arange(500.0), 1.0, 0.01)
-    outcome = asked(wanted, Rules(SCHEDULE, 1 << 40, np.inf, hours=hours))
+    by_hours = {"rules": Rules(SCHEDULE, 1 << 40, np.inf), "scaling": as_many(2)._replace(changes=changes)}
+    outcome = simulated(REAL, wanted, nodes=2, apis=APIS, **by_hours)
     # Where nobody is open, the first that serves: a node.
     assert (outcome.pool_requests, outcome.api_requests) == (100 + 100 + 100, 200)
     assert outcome.api_usd == pytest.approx(100 * 0.01 + 100 * 1.0)

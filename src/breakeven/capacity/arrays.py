@@ -79,7 +79,6 @@ def fresh_fleet(pool: Pool, apis: Floats, *, scaling: Scaling, outages: Floats, 
         bills=np.zeros((len(pool.slots), apis.shape[1])),
         scaling=scaling,
         outages=outages,
-        purse=np.zeros(2),
         watch=Watch(seconds, counts),
         span_s=float(span_s),
     )
@@ -149,7 +148,7 @@ def nobody(apis: int) -> Demand:
 def open_apis(ttft_s: Floats, tpot_s: Floats, requests_per_s: Floats) -> Floats:
     """Return APIs that have taken nothing yet, in the rows of ``Fleet.apis``."""
     allowed = np.minimum(60.0 * requests_per_s, 1e18)
-    return np.stack([ttft_s, tpot_s, requests_per_s, allowed, np.zeros(len(ttft_s))])
+    return np.stack([ttft_s, tpot_s, requests_per_s, allowed, *np.zeros((3, len(ttft_s)))])
 
 
 def whole(*shape: int, value: int = 0) -> Ints:

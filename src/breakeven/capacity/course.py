@@ -257,7 +257,7 @@ def _begin_anew(fleet: Fleet, node: int, slot: int) -> None:
 def _follow_timetable(fleet: Fleet, at_s: float) -> None:
     counts, scaling = fleet.watch.counts, fleet.scaling
     while counts[CHANGES] < len(scaling.changes) and scaling.changes[counts[CHANGES], 0] <= at_s:
-        counts[WANTED] = int(scaling.changes[counts[CHANGES], 1])
+        counts[WANTED] = counts[WANTED] if scaling.is_reactive else int(scaling.changes[counts[CHANGES], 1])
         counts[CHANGES] += 1
 
 

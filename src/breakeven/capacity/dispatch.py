@@ -9,8 +9,6 @@ from __future__ import annotations
 from math import floor, inf, log, nan
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from breakeven.capacity.compiled import compiled
 from breakeven.capacity.engine import advance, decode_s, enter, prompt_s
 from breakeven.capacity.fleet import (
@@ -21,6 +19,7 @@ from breakeven.capacity.fleet import (
     BUCKETS,
     BUDGET_DOWNGRADE,
     CAME,
+    CHANGES,
     CHEAPEST,
     COST_THRESHOLD,
     DAY,
@@ -87,6 +86,9 @@ WAITS: Final = -2
 """A request that fits on a node waits until one serves."""
 
 DAY_S: Final = 86_400.0
+WANTED_NODES: Final = 1
+"""The column of ``Scaling.changes``; behind it stand hours, where somebody has any."""
+
 _PER_LOG: Final = 1.0 / log(BUCKET_RATIO)
 _GOLDEN: Final = 0.6180339887498949
 """Added to a request's number each time it is sent again: what is left of the sum lies far from what came before."""
@@ -226,7 +228,7 @@ def _overflow(fleet: Fleet, slot: int, api: int, at_s: float) -> None:
     hour[API_OUTPUT] += output
     hour[API_USD] += usd
     tally.sums[OVERFLOWED, 5] += usd
-    fleet.purse[SPENT_USD] += usd
+    fleet.apis[SPENT_USD, api] += usd
     ttft_s = at_s - arrived_s + fleet.apis[TTFT_S, api]
     times = (at_s - arrived_s, ttft_s, ttft_s + (output - 1) * fleet.apis[TPOT_S, api])
     _tally(tally, OVERFLOWED, (prompt, output), times)
@@ -256,7 +258,7 @@ def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
         view[SERVES, nodes + api] = (sees_apis or open_nodes == 0) and _allows(fleet.apis, api, at_s)
         shares[PRICE_USD, nodes + api] = fleet.bills[slot, api]
     if rules.policy == SCHEDULE:
-        _open(fleet, rules, at_s)
+        _open(fleet)
     budget_usd = _left_usd(fleet, rules, at_s) if rules.policy == BUDGET_DOWNGRADE else inf
     chosen = _by_policy(fleet, rules, slot, budget_usd)
     if chosen == NONE and fits:  # every API is at its limit: the nodes take it after all
@@ -269,23 +271,24 @@ def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
 
 
 @compiled
-def _open(fleet: Fleet, rules: Rules, at_s: float) -> None:
+def _open(fleet: Fleet) -> None:
     """Write down who is in its hours."""
-    nodes, whole, hours = len(fleet.pool.nodes), fleet.seen.whole, rules.hours
-    if not len(hours):
-        return
-    place = max(0, int(np.searchsorted(hours[0], at_s, side="right")) - 1)
-    for target in range(whole.shape[1]):
-        whole[IN_HOURS, target] = int(hours[max(1, target - nodes + 2), place])
+    nodes, whole, changes = len(fleet.pool.nodes), fleet.seen.whole, fleet.scaling.changes
+    if changes.shape[1] > WANTED_NODES + 1:
+        latest = changes[fleet.watch.counts[CHANGES] - 1]
+        for target in range(whole.shape[1]):
+            whole[IN_HOURS, target] = int(latest[WANTED_NODES + 1 + max(0, target - nodes + 1)])
 
 
 @compiled
 def _left_usd(fleet: Fleet, rules: Rules, at_s: float) -> float:
     """Return what is left of the day's budget, which is whole again at midnight."""
-    day = floor((at_s + rules.day_s) / DAY_S)
-    if day != fleet.purse[DAY]:
-        fleet.purse[DAY], fleet.purse[SPENT_USD] = day, 0.0
-    return float(rules.budget_day_usd - fleet.purse[SPENT_USD])
+    day, left_usd = floor((at_s + rules.day_s) / DAY_S), rules.budget_day_usd
+    for api in range(fleet.apis.shape[1]):
+        if fleet.apis[DAY, api] != day:
+            fleet.apis[DAY, api], fleet.apis[SPENT_USD, api] = day, 0.0
+        left_usd -= fleet.apis[SPENT_USD, api]
+    return left_usd
 
 
 @compiled

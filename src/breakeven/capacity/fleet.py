@@ -111,22 +111,13 @@ class Rules(NamedTuple):
     day_s: float = 0.0
     """How long the first day, of UTC, has lasted when the simulation begins."""
 
-    hours: Floats = np.zeros((0, 0))
-    """(2 + APIs, n): from when on, in order of time and the first at 0, whether nodes and each API are in their hours.
 
-    Of no length: all are, always.
-    """
-
-
-SPENT_USD, DAY = range(2)
-"""Places of ``Fleet.purse``: what was paid from the budget of a day, and which day, counted from the first."""
-
-
-TTFT_S, TPOT_S, REQUESTS_PER_S, ALLOWED, SEEN_S = range(5)
+TTFT_S, TPOT_S, REQUESTS_PER_S, ALLOWED, SEEN_S, SPENT_USD, DAY = range(7)
 """Rows of ``Fleet.apis``.
 
 Times of their answers, the requests a second that their rate limit lets through (infinite without one), the requests
-that they would take now by that limit (at most a minute's worth), and when that was reckoned.
+that they would take now by that limit (at most a minute's worth), and when that was reckoned; what they have cost on a
+day, and which day that was, from 0.
 """
 
 SERVES, HEALTHY, IN_FLIGHT, QUEUE_LENGTH, UNTRIED, PAID, FULL, IN_HOURS = range(8)
@@ -166,10 +157,13 @@ class Tally(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """How many nodes are wanted: by a timetable, or by what they have to do."""
+    """How many nodes are wanted: by a timetable, or by what they have to do; and who is in its hours."""
 
     changes: Floats
-    """(n, 2): from when on how many are wanted; times rise, the first is 0."""
+    """(n, 2), or (n, 3 + APIs) where somebody has hours.
+
+    From when on how many are wanted, and whether the nodes and each API are in their hours; times rise, the first is 0.
+    """
 
     is_reactive: bool
     """By what they have to do, from the timetable's first number on."""
@@ -217,11 +211,14 @@ WANTED, OUTAGES, CHANGES, FIRST_WAITING, LAST_WAITING, WAITING, HOURS = range(7)
 
 
 class Fleet(NamedTuple):
-    """Everything that the simulation goes on with from one batch of requests to the next."""
+    """Everything that the simulation goes on with from one batch of requests to the next.
+
+    One more array, here or in ``Rules``, made each request a third dearer: what is new goes into those that there are.
+    """
 
     pool: Pool
     apis: Floats
-    """(5, APIs): see ``TTFT_S`` to ``SEEN_S``."""
+    """(7, APIs): see ``TTFT_S`` to ``DAY``."""
 
     seen: View
     tally: Tally
@@ -231,9 +228,6 @@ class Fleet(NamedTuple):
     scaling: Scaling
     outages: Floats
     """(n, 3): when which node fails, in order of time, and from when on it may start again."""
-
-    purse: Floats
-    """(2,): see ``SPENT_USD`` and ``DAY``."""
 
     watch: Watch
     span_s: float

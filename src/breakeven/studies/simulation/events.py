@@ -21,7 +21,29 @@ WEEK_HOURS: Final = 168
 
 
 def scaling_of(question: Question, span_s: float) -> Scaling:
-    """Return how many nodes are wanted when.  Raises ``ValueError`` for a timetable without a first time."""
+    """Return how many nodes are wanted when, and when nodes and APIs are in their hours, where somebody has any.
+
+    Raises ``ValueError`` for a timetable without a first time.
+    """
+    scaling = _wanted(question, span_s)
+    if not any(question.hours):
+        return scaling
+    if question.begins is None:
+        raise ValueError("a timetable needs to know when the trace begins")
+    begins_s = question.begins.timestamp()
+    moments_s = set(scaling.changes[:, 0])
+    for table in filter(None, question.hours):
+        at_s = table.next_change_s(begins_s)
+        while at_s is not None and at_s <= begins_s + span_s:
+            moments_s.add(at_s - begins_s)
+            at_s = table.next_change_s(at_s)
+    times_s = np.array(sorted(moments_s))
+    opened = [[table is None or table.is_open(begins_s + at_s) for at_s in times_s] for table in question.hours]
+    wanted = scaling.changes[np.searchsorted(scaling.changes[:, 0], times_s, side="right") - 1, 1]
+    return scaling._replace(changes=np.column_stack([times_s, wanted, *opened]))
+
+
+def _wanted(question: Question, span_s: float) -> Scaling:
     upkeep = question.upkeep
     if upkeep.week_nodes:
         if question.begins is None:
@@ -56,27 +78,6 @@ def outages_of(upkeep: Upkeep, nodes: int, span_s: float, seed: int) -> Floats:
             rows.append((at_s, float(node), until_s))
             at_s = until_s + chance.exponential(upkeep.mtbf_s)
     return np.array(sorted(rows)) if rows else NO_OUTAGES
-
-
-def hours_of(question: Question, span_s: float) -> Floats:
-    """Return when nodes and APIs are in their hours, as ``Rules.hours`` has it.
-
-    Raises ``ValueError`` for timetables without a first time.
-    """
-    if not any(question.hours):
-        return np.zeros((0, 0))
-    if question.begins is None:
-        raise ValueError("a timetable needs to know when the trace begins")
-    begins_s = question.begins.timestamp()
-    moments = {begins_s}
-    for table in filter(None, question.hours):
-        at_s = table.next_change_s(begins_s)
-        while at_s is not None and at_s <= begins_s + span_s:
-            moments.add(at_s)
-            at_s = table.next_change_s(at_s)
-    times = sorted(moments)
-    rows = [[float(table is None or table.is_open(at_s)) for at_s in times] for table in question.hours]
-    return np.array([[at_s - begins_s for at_s in times], *rows])
 
 
 def _changes(week: tuple[int, ...], begins: datetime, span_s: float) -> tuple[tuple[float, int], ...]:

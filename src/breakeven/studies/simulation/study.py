@@ -13,7 +13,7 @@ from breakeven.capacity.fleet import OVERFLOW, POLICY_NAMES, Demand, Rules
 from breakeven.capacity.simulate import Api, Simulation
 from breakeven.errors import InputError
 from breakeven.routing.fullness import Limits
-from breakeven.studies.simulation.events import hours_of, outages_of, scaling_of
+from breakeven.studies.simulation.events import outages_of, scaling_of
 from breakeven.studies.simulation.money import node_usd_per_hour, request_usd
 from breakeven.studies.simulation.result import Simulated, Sweep
 from breakeven.studies.simulation.telling import Facts, run_of
@@ -163,7 +163,7 @@ def _run(trace: _Trace, question: Question, pace: Pace, told: Told) -> Outcome:
     simulation = Simulation(
         pace,
         question.nodes,
-        _rules(question, trace.span_s),
+        _rules(question),
         apis=apis,
         span_s=trace.span_s,
         scaling=scaling_of(question, trace.span_s),
@@ -176,7 +176,7 @@ def _run(trace: _Trace, question: Question, pace: Pace, told: Told) -> Outcome:
     return simulation.outcome()
 
 
-def _rules(question: Question, span_s: float) -> Rules:
+def _rules(question: Question) -> Rules:
     """Return how requests are sent; without a ratio, back as the gateway does where its policy knows full nodes."""
     policy, back_ratio = POLICY_NAMES.index(question.policy), question.back_ratio
     if back_ratio is None:
@@ -190,7 +190,6 @@ def _rules(question: Question, span_s: float) -> Rules:
         float(question.most_usd),
         float(question.budget_day_usd),
         _seconds_of_day(question.begins) if question.begins is not None else 0.0,
-        hours_of(question, span_s),
     )
 
 
