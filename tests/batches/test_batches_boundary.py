@@ -8,10 +8,11 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from openai import OpenAI
+from openai import AuthenticationError, OpenAI
 
 from batches.fake_provider import FakeProvider, answered
 from batches.served import (
@@ -29,7 +30,10 @@ from batches.served import (
     two_keys,
 )
 from breakeven.batches.records import StoredFile
+from breakeven.batches.standing import LOOK_S
 from breakeven.batches.store import Store
+from breakeven.ledger.keys import create_key, revoke_key
+from breakeven.wiring.clock import current_s
 from gateway import answers
 from gateway.gateway import KEY, Gateway, target, wait_for
 from gateway.scripted import scripted_upstream
@@ -190,6 +194,58 @@ def test_a_batch_whose_key_or_tag_is_marked_later_is_not_sent_outside_from_then_
         wait_for(lambda: process(gateway) != before, "the process of batches is the same", gateway.said)
         provider.refuses = lambda _: False
         assert statuses(client, ended(client, made, gateway)) == [200] * COUNT
+    assert provider.files == {}
+
+
+def stored_key(gateway: Gateway, **terms: Any) -> str:
+    """Make a key in the store, and wait until it is let in."""
+    secret = create_key(gateway.store, "stored", now_s=current_s(), **terms)
+    with opened(gateway, secret) as client:
+        wait_for(lambda: is_let_in(client), "the key is not known", gateway.said)
+    return secret
+
+
+def is_let_in(client: OpenAI) -> bool:
+    try:
+        client.batches.list()
+    except AuthenticationError:
+        return False
+    return True
+
+
+def test_a_batch_whose_stored_key_has_a_tag_that_is_marked_later_is_not_sent_outside_from_then_on(
+    gateway: Gateway, outside: tuple[ScriptedUpstream, FakeProvider]
+) -> None:
+    provider = outside[1]
+    provider.refuses = lambda _: True
+    with opened(gateway, stored_key(gateway, tags="data=staff")) as client:
+        made = submit(client, content())
+        wait_for(lambda: bool(outside[0].calls("p")), "the provider is not asked")
+        configured, before = json.loads((gateway.folder / "breakeven.yaml").read_text()), process(gateway)
+        configured["sensitivity_of_tags"]["data=staff"] = "local-only"
+        gateway.configure(configured)
+        os.kill(gateway.pid, signal.SIGHUP)
+        wait_for(lambda: process(gateway) != before, "the process of batches is the same", gateway.said)
+        provider.refuses = lambda _: False
+        assert statuses(client, ended(client, made, gateway)) == [200] * COUNT
+    assert provider.files == {}
+
+
+def test_the_provider_is_given_nothing_in_the_name_of_a_key_that_was_revoked(
+    gateway: Gateway, outside: tuple[ScriptedUpstream, FakeProvider]
+) -> None:
+    provider = outside[1]
+    provider.refuses = lambda _: True
+    with opened(gateway, stored_key(gateway, team="t")) as client:
+        made = submit(client, content())
+        wait_for(lambda: bool(outside[0].calls("p")), "the provider is not asked")
+        revoke_key(gateway.store, "stored", now_s=current_s())
+        wait_for(lambda: not is_let_in(client), "the key is let in", gateway.said)
+        time.sleep(2 * LOOK_S)
+        provider.refuses = lambda _: False
+    with opened(gateway, create_key(gateway.store, "colleague", now_s=current_s(), team="t")) as client:
+        wait_for(lambda: is_let_in(client), "the key is not known", gateway.said)
+        assert statuses(client, ended(client, made, gateway)) == [401] * COUNT
     assert provider.files == {}
 
 

@@ -16,10 +16,11 @@ from breakeven.batches import handout as handout_module
 from breakeven.batches import jobs
 from breakeven.batches.handout import Handout
 from breakeven.batches.lines import digest, read_line
-from breakeven.batches.plan import ProviderPlan
+from breakeven.batches.plan import KeyTerms, ProviderPlan
 from breakeven.batches.provider import Provider, ProviderError
 from breakeven.batches.provider_rows import ProviderRows
 from breakeven.batches.sheet import Sheet
+from breakeven.batches.standing import Standing
 from breakeven.wiring.clock import SystemClock
 from gateway import answers, ledger
 
@@ -78,13 +79,15 @@ class Reluctant:
 def provider_plan(url: str = "http://127.0.0.1:1/v1") -> ProviderPlan:
     return ProviderPlan(
         target=provider_at(url), models={"m": "its-name"}, prices={}, calls={}, last_s=1, max_requests=100,
-        max_bytes=1 << 20,
+        max_bytes=1 << 20, keys=(KeyTerms(name="k"),),
     )  # fmt: skip
 
 
 def handing_out(store: Store, provider: Any, ledger_rows: Any = None) -> Handout:
     clock = SystemClock()
-    return Handout(provider_plan(), provider, store, ledger_rows, clock, is_pressing=lambda _: False)
+    plan, pressing = provider_plan(), lambda _: False
+    standing = Standing(plan, store.contents / "ledger.sqlite", clock)
+    return Handout(plan, provider, store, ledger_rows, clock, standing=standing, is_pressing=pressing)
 
 
 def results(batch: Batch, store: Store, *more: bytes) -> bytes:

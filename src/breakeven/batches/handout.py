@@ -24,7 +24,6 @@ from breakeven.batches.records import CANCELLING, ENDED, Line
 from breakeven.batches.sheet import MAX_WAITING
 from breakeven.economics.batch_way import cheaper_way, cheapest_call_usd
 from breakeven.errors import NoPriceError
-from breakeven.routing.eligible import marks
 from breakeven.usage import TokenUsage
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from breakeven.batches.provider_rows import ProviderRows
     from breakeven.batches.records import Batch
     from breakeven.batches.sheet import Sheet
+    from breakeven.batches.standing import Standing
     from breakeven.batches.store import Store
     from breakeven.catalog.rate_card import PriceList, Processing, RateCard
     from breakeven.clock import Clock
@@ -48,7 +48,6 @@ MAX_POLL_S: Final = 60.0
 EXPECTED_OUTPUT_TOKENS: Final = 256
 """Of a line that says no largest output: for the comparison of prices alone."""
 
-TAGS: Final = "x-breakeven-tags"
 BYTES_A_TOKEN: Final = 4
 _LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -97,6 +96,7 @@ class Handout:
         ledger: ProviderRows,
         clock: Clock,
         *,
+        standing: Standing,
         is_pressing: Callable[[Sheet], bool],
     ) -> None:
         """Take what it works with; ``is_pressing`` tells that calls must begin now, or be too late."""
@@ -105,6 +105,7 @@ class Handout:
         self._provider = provider
         self._store = store
         self._clock = clock
+        self._standing = standing
         self._is_pressing = is_pressing
         self._kept: set[str] = set()
         """Batches of which nothing more goes there."""
@@ -118,14 +119,7 @@ class Handout:
     def suits(self, batch: Batch) -> bool:
         """Whether lines of a batch may go there at all: what kind of data it is, and how much time is left."""
         in_time = batch.expires_s - self._clock.now() >= self._plan.last_s
-        return batch.id not in self._kept and in_time and self._may_see(batch)
-
-    def _may_see(self, batch: Batch) -> bool:
-        """Whether the provider may have such data: the kinds it was made with, and what key and tags mean by now."""
-        tags = ",".join(value for name, value in batch.labels if name == TAGS)
-        said = self._plan.key_sensitivities.get(batch.key, ())
-        marked = {*batch.sensitivities, *marks(said, tags, self._plan.sensitivity_of_tags)}
-        return marked.issubset(self._plan.target.sensitivities)
+        return batch.id not in self._kept and in_time and self._standing.may_have(batch)
 
     def give(self, sheet: Sheet) -> None:
         """Give lines that nobody works on as one job; those that may not go there, or cost less as calls, stay.
@@ -204,6 +198,8 @@ class Handout:
             return None
         if model not in self._plan.models or (batch.models and model not in batch.models):
             return None
+        if not self._standing.may_ask(batch, model):
+            return None
         if model not in ways:
             ways[model] = self._is_cheaper(model, asked, fields)
         if not ways[model]:
@@ -263,8 +259,7 @@ class Handout:
     async def _send(self, batch: Batch, job: Job) -> None:
         provider, path = self._provider, self._path(job.mark)
         if not job.file:
-            if not self._may_see(batch):
-                raise ProviderError("its data may not go to the provider any more", passes=False)
+            self._need_standing(batch)
             if not path.exists():
                 raise ProviderError("the file for the provider is gone", passes=False)
             job.file = await asyncio.to_thread(provider.upload, path)
@@ -274,15 +269,20 @@ class Handout:
             window = f"{max(1, round(self._plan.last_s / 3600))}h"
             found = await asyncio.to_thread(provider.find, job.mark)
             if found is None:
+                self._need_standing(batch)
                 found = await asyncio.to_thread(provider.create, job.file, batch.endpoint, window, job.mark)
             job.name = found
             jobs.put_job(self._store, job)
+
+    def _need_standing(self, batch: Batch) -> None:
+        if not self._standing.may_have(batch):
+            raise ProviderError("its data may not go to the provider any more", passes=False)
 
     async def _ended_s(self, sheet: Sheet, job: Job) -> int | None:
         """Ask how the job is; fetch its results where it is over, and return since when it is; None where it is not."""
         now = await asyncio.to_thread(self._provider.batch, job.name)
         if now.get("status") not in ENDED:
-            if self._must_end(sheet) and not job.cancelled:
+            if not job.cancelled and (self._must_end(sheet) or not self._standing.may_have(sheet.batch)):
                 await asyncio.to_thread(self._provider.cancel, job.name)
                 job.cancelled = True
             return None

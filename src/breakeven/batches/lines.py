@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import closing, suppress
+from codecs import BOM_UTF8
+from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -79,6 +80,7 @@ def read_lines(file: BinaryIO, line: Line) -> Iterator[tuple[Line, bytes]]:
 def read_line(content: bytes, endpoint: str) -> AskedLine:
     """Decode a line.  Raises ``WrongLineError``."""
     try:
+        content.decode()  # what is in a body is not decoded here, and would be found out line by line at the target
         asked = _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if len(content) >= MAX_LINE_BYTES:
@@ -101,13 +103,20 @@ def read_line(content: bytes, endpoint: str) -> AskedLine:
 
 
 def _what_is_wrong(content: bytes, why: str) -> WrongLineError:
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    try:
+        content.decode()
         keys = _KEYS.decode(content)
-        for name in ("custom_id", "body"):
-            if name not in keys:
-                return WrongLineError("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
-        return WrongLineError("invalid_request", f"This line is no request: {why}.")
-    return WrongLineError("invalid_json_line", "This line is not parseable as valid JSON.")
+    except msgspec.ValidationError:
+        return WrongLineError("invalid_request", "A line should be an object: custom_id, method, url and body.")
+    except UnicodeDecodeError:
+        return WrongLineError("invalid_json_line", "This line is not parseable as valid JSON: it is not UTF-8.")
+    except (msgspec.DecodeError, RecursionError):
+        mark = " It begins with a byte order mark, which JSON does not have." * content.startswith(BOM_UTF8)
+        return WrongLineError("invalid_json_line", f"This line is not parseable as valid JSON.{mark}")
+    for name in ("custom_id", "body"):
+        if name not in keys:
+            return WrongLineError("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+    return WrongLineError("invalid_request", f"This line is no request: {why}.")
 
 
 def digest(custom_id: str) -> bytes:

@@ -8,6 +8,20 @@ from breakeven.catalog.rate_card import PriceList  # noqa: TC001 - msgspec reads
 from breakeven.gateway.snapshot import Target  # noqa: TC001 - likewise
 
 
+class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a key decides where its data may go."""
+
+    name: str
+    models: tuple[str, ...] = ()
+    """Empty: all."""
+
+    tags: str = ""
+    sensitivity: str = ""
+    """Kinds of data that its requests are marked with, parted by commas."""
+
+    expires_s: float | None = None
+
+
 class ProviderPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A provider whose batch API may take what is left of a batch."""
 
@@ -21,8 +35,8 @@ class ProviderPlan(msgspec.Struct, frozen=True, kw_only=True):
     calls: dict[str, tuple[PriceList, ...]]
     """By model: what the targets of its route charge that sell by the token."""
 
-    key_sensitivities: dict[str, tuple[str, ...]] = {}
-    """By key of the settings: kinds of data that it is marked with, since whenever."""
+    keys: tuple[KeyTerms, ...] = ()
+    """Those of the settings."""
 
     sensitivity_of_tags: dict[str, str] = {}
     last_s: float

@@ -18,6 +18,7 @@ from breakeven.batches.provider import Provider
 from breakeven.batches.provider_rows import ProviderRows
 from breakeven.batches.room import Room
 from breakeven.batches.sheet import HANDLES, RESULTS, result_file
+from breakeven.batches.standing import Standing
 from breakeven.batches.store import Store
 
 if TYPE_CHECKING:
@@ -49,10 +50,14 @@ class Service:
         handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.drain.most_sheets = max(1, (handles - SPARE_HANDLES - plan.slots) // HANDLES)
         if plan.provider is not None:
-            provider = Provider(plan.provider.target)
-            ledger = ProviderRows(plan.provider, Path(plan.store))
             self.drain.handout = Handout(
-                plan.provider, provider, self._store, ledger, clock, is_pressing=self.drain.is_pressing
+                plan.provider,
+                Provider(plan.provider.target),
+                self._store,
+                ProviderRows(plan.provider, Path(plan.store)),
+                clock,
+                standing=Standing(plan.provider, Path(plan.store), clock),
+                is_pressing=self.drain.is_pressing,
             )
         self._room = Room(plan, self.drain, clock)
         api = Api(plan, self._store, clock, self.drain.open)

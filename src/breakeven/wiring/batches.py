@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from breakeven.batches.plan import BatchesPlan, ProviderPlan
-from breakeven.routing.eligible import marks
+from breakeven.batches.plan import BatchesPlan, KeyTerms, ProviderPlan
 from breakeven.wiring.becoming import become, begin, reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breakeven.catalog.rate_card import PriceList
-    from breakeven.gateway.snapshot import Key, Snapshot
+    from breakeven.gateway.snapshot import Snapshot
     from breakeven.settings.batches import BatchesEntry, BatchProviderEntry
 
 FOLDER_NAME: Final = "batches"
@@ -72,7 +71,6 @@ def _provider_plan(entry: BatchProviderEntry, snapshot: Snapshot) -> ProviderPla
     """Return what is told of a provider: the models whose routes name its target, and what they cost there."""
     targets = {target.name: target for target in snapshot.targets}
     lists = {prices.target: prices for prices in snapshot.price_lists}
-    of_tags = dict(snapshot.sensitivity_of_tags)
     models: dict[str, str] = {}
     calls: dict[str, tuple[PriceList, ...]] = {}
     prices: dict[str, PriceList] = {}
@@ -96,16 +94,17 @@ def _provider_plan(entry: BatchProviderEntry, snapshot: Snapshot) -> ProviderPla
         models=models,
         prices=prices,
         calls=calls,
-        key_sensitivities={key.name: said for key in snapshot.keys if (said := _marks(key, of_tags))},
-        sensitivity_of_tags=of_tags,
+        keys=tuple(
+            KeyTerms(
+                name=key.name, models=key.models, tags=key.tags, sensitivity=key.sensitivity, expires_s=key.expires_s
+            )
+            for key in snapshot.keys
+        ),
+        sensitivity_of_tags=dict(snapshot.sensitivity_of_tags),
         last_s=entry.hours * 3600,
         max_requests=entry.max_requests,
         max_bytes=entry.max_bytes,
     )
-
-
-def _marks(key: Key, of_tags: dict[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(marks((key.sensitivity,), key.tags, of_tags)))
 
 
 def become_batches(secret: str, host: str, port: int, plan: bytes, parent_pid: int) -> NoReturn:
