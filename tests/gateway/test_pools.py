@@ -30,25 +30,29 @@ class ScriptedNode:
     def __init__(self, upstream: ScriptedUpstream, place: str) -> None:
         self.upstream = upstream
         self.place = place
-        self.page = b""
+        self.page = self.next_page = b""
         self.looks = 0
         self.busy(0, 0)
         upstream.script(place, self)
 
     def busy(self, running: int, waiting: int, kv_use: float = 0.0) -> None:
         """Have so much to do from now on."""
-        self.page = (
-            f'vllm:num_requests_running{{engine="0"}} {running}\nvllm:num_requests_waiting{{engine="0"}} {waiting}\n'
-            f'vllm:kv_cache_usage_perc{{engine="0"}} {kv_use}\n'
-        ).encode()
+        self.page = told(running, waiting, kv_use)
         looks = self.looks
         if looks:  # somebody is looking
             wait_for(lambda: self.looks >= looks + 2, "nobody looks at the metrics")
 
+    def busy_once(self, running: int, waiting: int) -> None:
+        """Tell so much to whoever looks next, and to nobody else; return as soon as that was told."""
+        looks = self.looks
+        self.next_page = told(running, waiting)
+        wait_for(lambda: not self.next_page and self.looks > looks, "nobody looks at the metrics")
+
     def __call__(self, call: Call) -> None:
         """Answer both kinds of questions."""
         if call.path.endswith("/metrics"):
-            answers.whole(self.page, "connection: close")(call)
+            page, self.next_page = self.next_page or self.page, b""
+            answers.whole(page, "connection: close")(call)
             self.looks += 1
             return
         SERVES(call)
@@ -56,6 +60,14 @@ class ScriptedNode:
     def requests(self) -> int:
         """How many requests for a model came."""
         return sum(call.method == "POST" for call in self.upstream.calls(self.place))
+
+
+def told(running: int, waiting: int, kv_use: float = 0.0) -> bytes:
+    """Return the metrics of an engine with so much to do."""
+    return (
+        f'vllm:num_requests_running{{engine="0"}} {running}\nvllm:num_requests_waiting{{engine="0"}} {waiting}\n'
+        f'vllm:kv_cache_usage_perc{{engine="0"}} {kv_use}\n'
+    ).encode()
 
 
 def pool(upstream: ScriptedUpstream, places: str = "ab", **fields: Any) -> dict[str, Any]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from breakeven.routing.queueing import TURN_S
 from gateway import answers, payloads
 from gateway.gateway import TIMEOUTS, settings, target, wait_for
 from gateway.scripted import scripted_upstream
+from gateway.test_pools import ScriptedNode, pool
 from gateway.wire import chat_bytes
 
 if TYPE_CHECKING:
@@ -55,12 +59,19 @@ def node(upstream: ScriptedUpstream) -> HeldNode:
     return HeldNode(upstream)
 
 
-def start(start_gateway: Start, upstream: ScriptedUpstream, **waiting: Any) -> Gateway:
+def start(start_gateway: Start, upstream: ScriptedUpstream, other: str = "", **waiting: Any) -> Gateway:
     """A gateway before one node that takes one request at a time, where others wait."""
-    pools = {"own": {"slots": 1, "full": {"waiting": 1, "back": 1}, "timeouts": TIMEOUTS | {"first_token_s": 15}}}
-    pools["own"]["nodes"] = [{"name": "a", "url": upstream.url("a")}]
+    nodes = [{"name": "a", "url": upstream.url("a")}, *([{"name": "other", "url": other}] if other else [])]
+    pools = {
+        "own": {
+            "slots": 1,
+            "full": {"waiting": 1, "back": 1},
+            "timeouts": TIMEOUTS | {"first_token_s": 15},
+            "nodes": nodes,
+        }
+    }
     models = {"chat": {"targets": ["own"], "policy": "overflow", "waiting": waiting}}
-    configured = settings({}, models, pools=pools)
+    configured = settings({}, models, pools=pools) | {"breaker": {"failed_requests": 2, "open_s": 60}}
     configured["keys"].append(
         {"name": "urgent", "sha256": hashlib.sha256(URGENT_KEY.encode()).hexdigest(), "priority": 5}
     )
@@ -129,6 +140,65 @@ def test_the_urgent_go_first_and_keys_in_turn(start_gateway: Start, upstream: Sc
         node.end_one()
     assert [client.status for client in asked] == [200] * 6
     assert node.order == ["first", "second", "urgent", "plain 1", "plain 2", "low"]
+
+
+def test_those_who_wait_are_not_sent_to_a_full_node_since_another_is_dead(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        dead = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    gateway = start(start_gateway, upstream, other=dead)
+    for _ in range(8):  # until nobody tries the dead node any more
+        node.end_one()
+        assert Asking(gateway, "before").status == 200
+    node.order.clear()
+    asked = [*fill(gateway, node), Asking(gateway, "third")]
+    settle(gateway)
+    time.sleep(6 * TURN_S)
+    assert node.order == ["first", "second"]
+    for _ in range(3):
+        node.end_one()
+    assert [client.status for client in asked] == [200] * 3
+    assert node.order == ["first", "second", "third"]
+
+
+def test_a_newcomer_does_not_pass_those_who_wait(start_gateway: Start, upstream: ScriptedUpstream) -> None:
+    """As soon as the engine is seen to have room, whoever comes next finds it given to those before.
+
+    There is room for one, so the second is not sent before the first was there, however slow this machine is.
+    """
+    engine, order = ScriptedNode(upstream, "a"), []
+
+    def call(asked: Call) -> None:
+        if asked.method == "POST":
+            order.append(asked.json["user"])
+        engine(asked)
+
+    upstream.script("a", call)
+    own = pool(upstream, "a", slots=4, full={"waiting": 2, "back": 0.7})
+    models = {"chat": {"targets": ["own"], "policy": "overflow", "waiting": {}}}
+    gateway = start_gateway(settings({}, models, pools={"own": own}))
+    wait_for(lambda: engine.looks > 0, "nobody looks", gateway.said)
+    with gateway.line() as line:
+        for _ in range(10):
+            engine.busy(4, 2)
+            before = Asking(gateway, "before")
+            settle(gateway)
+            engine.busy_once(4, 1)
+            line.send(chat_bytes(payloads.request("chat", user="newcomer")))
+            assert (line.reply().status, before.status) == (200, 200)
+    assert order == ["before", "newcomer"] * 10
+
+
+@pytest.mark.parametrize("text", ["--5", "-", "9" * 5000, "1e3", "\xb2"])
+def test_a_priority_that_is_none_is_left_alone(
+    start_gateway: Start, upstream: ScriptedUpstream, node: HeldNode, text: str
+) -> None:
+    gateway = start(start_gateway, upstream)
+    asked = [*fill(gateway, node), Asking(gateway, "odd", x_breakeven_priority=text)]
+    for _ in range(3):
+        node.end_one()
+    assert [client.status for client in asked] == [200] * 3
 
 
 def made_key(gateway: Gateway, name: str, *options: str) -> str:

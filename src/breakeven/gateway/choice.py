@@ -89,7 +89,7 @@ class RouteState:
         self.untried = (0,) * count
         self.columns = Columns(route, offers, guest_count)
         self.withdraw(())
-        self.room = WaitingRoom(route.waiting, self.columns, clock) if route.waiting is not None else None
+        self.room = WaitingRoom(route.waiting, self._has_room, clock) if route.waiting is not None else None
         """Where requests wait while all nodes are full; None: nowhere."""
 
     def _read_tasks(self, route: Route, tasks: TaskDesk | None) -> None:
@@ -256,6 +256,13 @@ class RouteState:
         if self._in_service is None:
             return serves
         return tuple(may and there for may, there in zip(serves, self._in_service, strict=True))
+
+    def _has_room(self, now_s: float) -> bool:
+        """Whether some node that is well and in service is not full."""
+        there = self._healthy(now_s)
+        if self._in_service is not None:
+            there = tuple(may and well for may, well in zip(self._in_service, there, strict=True))
+        return self.columns.has_room(there)
 
     def _healthy(self, now_s: float) -> tuple[int, ...]:
         for health in self.healths:

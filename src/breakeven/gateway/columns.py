@@ -125,10 +125,11 @@ class Columns:
                 self._full[place] = load.look(count)
                 self._queues[place] = load.queue
 
-    def has_room(self) -> bool:
-        """Whether some node is not full."""
+    def has_room(self, there: Sequence[int]) -> bool:
+        """Whether some node that may be asked (0 or 1, or a bool, by target) is not full."""
         self.look()
-        return any(paid and not full for paid, full in zip(self._seen.paid, self._full, strict=True))
+        columns = zip(there, self._seen.paid, self._full, strict=True)
+        return any(may and paid and not full for may, paid, full in columns)
 
     def _predicted_s(self, now: Moment) -> list[float]:
         found = []

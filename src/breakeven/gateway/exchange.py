@@ -94,13 +94,17 @@ class Exchange(Choosing):
         else:
             by_load = route.columns.by_load
             chosen = (by_load and route.choose_by_load(asked, self.shared.uniform())) or self.choose(asked, self.tried)
+        room = route.room
+        if room is not None and len(room):
+            room.turn()  # who waits goes first, also where room has come since the last look
+            chosen = self.choose(asked, self.tried)
         index, reason = chosen
         if index < 0:
             return route.refusal(asked)
         if (route.cache_s or self.client.labels) and self.recalls():
             return None
-        if reason == FULL_ANYWAY and (route.room is not None or asked.paid_only):
-            return _NO_IDLE if asked.paid_only or route.room is None else route.room.admit(self)
+        if reason == FULL_ANYWAY and (room is not None or asked.paid_only):
+            return _NO_IDLE if asked.paid_only or room is None else room.admit(self)
         self.client.exchange = self  # from here on as ``send``, written out: a call for every request
         if self.key.limited:
             return self._admit(index, reason)

@@ -98,14 +98,14 @@ class NodeLoad:
             return 0
         self.queue = self._queue_length(in_flight)
         ttft_s = self._ttft_s(self.queue)
-        self.full = int(is_full(self.full, self.queue, self.kv_use_fraction, ttft_s, self._limits))
+        was_full = self.full and in_flight + self._beside() > 0  # one without anything to do is judged anew
+        self.full = int(is_full(was_full, self.queue, self.kv_use_fraction, ttft_s, self._limits))
         if self.full:
             self.room_until = -1
         elif not self.slots:
             self.room_until = _ANY if self._by_queue_alone else -1
         else:
-            beside = self._running + self._waiting - self._in_flight if self.told.is_known else 0
-            self.room_until = self.slots - beside if self._by_queue_alone else -1
+            self.room_until = self.slots - self._beside() if self._by_queue_alone else -1
         return self.full
 
     def predicted_ttft_s(self, in_flight: int) -> float:
@@ -125,9 +125,11 @@ class NodeLoad:
         """
         if not self.slots:
             return 0
-        if self.told.is_known:
-            in_flight += self._running + self._waiting - self._in_flight
-        return max(0, in_flight - self.slots)
+        return max(0, in_flight + self._beside() - self.slots)
+
+    def _beside(self) -> int:
+        """Return how many requests were there beside our own when its engine told."""
+        return self._running + self._waiting - self._in_flight if self.told.is_known else 0
 
     @property
     def base_ttft_s(self) -> float | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Final, Protocol
 
 from breakeven.gateway import replies
-from breakeven.routing.queueing import FairQueue, Waiting
+from breakeven.routing.queueing import TURN_S, FairQueue, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from breakeven.clock import Clock, Timer
-    from breakeven.gateway.columns import Columns
     from breakeven.gateway.keyring import KeyState
     from breakeven.gateway.replies import Reply
     from breakeven.gateway.snapshot import WaitingPlan
@@ -21,10 +21,8 @@ PRIORITY: Final = b"x-breakeven-priority"
 DEADLINE: Final = b"x-breakeven-deadline-s"
 """The headers in which a client says that others may go first, and in how many seconds its answer must begin."""
 
-TURN_S: Final = 0.05
-"""How often it is looked whether there is room, beside each time that a request of the route ends."""
-
 MOST_PRIORITY: Final = 100
+_WHOLE: Final = re.compile(rb"-?[0-9]{1,9}")
 
 
 class Labelled(Protocol):
@@ -58,9 +56,9 @@ class Waits(Protocol):
 class WaitingRoom:
     """The requests of one route that wait."""
 
-    def __init__(self, plan: WaitingPlan, columns: Columns, clock: Clock) -> None:
+    def __init__(self, plan: WaitingPlan, has_room: Callable[[float], bool], clock: Clock) -> None:
         self._plan = plan
-        self._columns = columns
+        self._has_room = has_room
         self._clock = clock
         self._queue: FairQueue[Waits] = FairQueue(most_requests=plan.most_requests)
         self._timer: Timer | None = None
@@ -98,7 +96,7 @@ class WaitingRoom:
         for late in self._queue.late(now_s):
             waited_s = now_s - late.since_s
             late.item.turned_away(_refusal(f"The nodes stayed full for {waited_s:.1f} s.", "no_room_in_time"))
-        while self._columns.has_room() and (waiting := self._queue.take(now_s)) is not None:
+        while self._has_room(now_s) and (waiting := self._queue.take(now_s)) is not None:
             waiting.item.admitted()
         self._turn_later()
 
@@ -130,7 +128,7 @@ def said(exchange: Waits) -> tuple[int, float]:
     headers, priority = exchange.client.labels, exchange.key.priority
     if headers:
         text = headers.get(PRIORITY, b"")
-        if text.lstrip(b"-").isdigit():
+        if _WHOLE.fullmatch(text):
             priority = max(-MOST_PRIORITY, min(priority, int(text)))
         try:
             deadline_s = float(headers.get(DEADLINE, b"inf"))

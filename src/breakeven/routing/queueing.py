@@ -8,10 +8,10 @@
   not use before is no credit.  A key's own requests keep their order.
 - **Deadlines**: a request that cannot make its own is handed back by ``late``, and is charged to nobody.
 - **Room**: when the queue is full, somebody goes without: of the lowest class, the newest request of the key that has
-  most waiting there; the newcomer itself where that would gain nothing.
+  most waiting there (of equals the first by name); the newcomer itself where that would gain nothing.
 
 Each operation takes O(log n) for n requests in a few classes.  Requests that leave early stay in its lists until they
-come to the front or are more than half of them.
+come to the front or are more than half of them.  ``capacity.line`` does the same on arrays, for simulations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,9 @@ AGED_TURN: Final = 8
 
 AGED_AFTER_S: Final = 5.0
 """Stated, not measured: long beside a turn, short beside the half minute that people and clients wait for an answer."""
+
+TURN_S: Final = 0.05
+"""How often it is looked whether there is room, beside each time that a request ends."""
 
 _FEW: Final = 64
 """Leftovers that are not worth clearing up."""
@@ -138,9 +141,12 @@ class FairQueue(Generic[Item]):
             del self._classes[waiting.priority]  # nobody is owed anything where nobody waits
 
     def _aged(self, highest: int, now_s: float) -> int:
-        """Return the lower class whose oldest request waited for too long and for longest, else the highest."""
+        """Return the lower class whose oldest request waited for too long and for longest, else the highest.
+
+        Of equals the more urgent one.
+        """
         chosen, before_s = highest, now_s - self._aged_after_s
-        for priority, found in self._classes.items():
+        for priority, found in sorted(self._classes.items()):
             if priority != highest and found.oldest_s() <= before_s:
                 chosen, before_s = priority, found.oldest_s()
         return chosen
@@ -150,7 +156,7 @@ class FairQueue(Generic[Item]):
         if lowest > newcomer.priority:
             return newcomer
         found = self._classes[lowest]
-        key, most = found.longest(next(self._numbers))
+        key, most = found.longest()
         if lowest == newcomer.priority and most <= found.counts.get(newcomer.key, 0) + 1:
             return newcomer
         return found.newest(key)
@@ -166,8 +172,9 @@ class _Class(Generic[Item]):
         self.served = 0.0
         """Virtual time, in tokens: the start of the request that was taken last."""
 
-        self.starts: dict[str, float] = {}
-        """By key that has requests waiting, the virtual start of its first."""
+        self.starts: dict[str, tuple[float, int]] = {}
+        """By key that has requests waiting, the virtual start of its first, and a number that rises as starts are set:
+        of equal starts the one that was set first goes first."""
 
         self.order: list[tuple[float, int, str]] = []
         """Heap of starts; what ``starts`` does not say is out of date."""
@@ -180,7 +187,7 @@ class _Class(Generic[Item]):
         self.counts: dict[str, int] = {}
         """By key, how many wait."""
 
-        self.lengths: list[tuple[int, int, str]] = []
+        self.lengths: list[tuple[int, str]] = []
         """Heap of counts, longest first; no count is higher than here, and some are lower."""
 
         self.ages: deque[Waiting[Item]] = deque()
@@ -190,21 +197,20 @@ class _Class(Generic[Item]):
         key = waiting.key
         if key not in self.starts:
             start = max(self.served, self.finished.pop(key, 0.0))
-            self.starts[key], self.keys[key], self.counts[key] = start, deque(), 0
-            self.order = _pushed(self.order, (start, number, key), 2 * len(self.starts), self._starts(number))
+            self.starts[key], self.keys[key], self.counts[key] = (start, number), deque(), 0
+            self.order = _pushed(self.order, (start, number, key), 2 * len(self.starts), self._starts())
         self.keys[key].append(waiting)
         self.counts[key] += 1
         self.count += 1
-        entry = (-self.counts[key], number, key)
-        self.lengths = _pushed(self.lengths, entry, 2 * self.count, self._lengths(number))
+        self.lengths = _pushed(self.lengths, (-self.counts[key], key), 2 * self.count, self._lengths())
         if len(self.ages) > _FEW + 2 * self.count:
             self.ages = deque(other for other in self.ages if other.is_in)
         self.ages.append(waiting)
 
     def take(self, number: int) -> Waiting[Item]:
-        start, _, key = heappop(self.order)
-        while self.starts.get(key) != start:
-            start, _, key = heappop(self.order)
+        start, set_at, key = heappop(self.order)
+        while self.starts.get(key) != (start, set_at):
+            start, set_at, key = heappop(self.order)
         waiting = self.keys[key].popleft()
         while not waiting.is_in:
             waiting = self.keys[key].popleft()
@@ -212,7 +218,7 @@ class _Class(Generic[Item]):
         self._gone(waiting)
         finish = start + waiting.tokens
         if key in self.starts:
-            self.starts[key] = finish
+            self.starts[key] = finish, number
             heappush(self.order, (finish, number, key))
         else:
             self._remember(key, finish)
@@ -220,7 +226,7 @@ class _Class(Generic[Item]):
 
     def remove(self, waiting: Waiting[Item]) -> None:
         key = waiting.key
-        start = self.starts[key]
+        start, _ = self.starts[key]
         self._gone(waiting)
         if key not in self.starts:
             self._remember(key, start)
@@ -232,16 +238,16 @@ class _Class(Generic[Item]):
             self.ages.popleft()
         return self.ages[0].since_s
 
-    def longest(self, number: int) -> tuple[str, int]:
+    def longest(self) -> tuple[str, int]:
         """Return the key that has most waiting, and how many."""
         while True:
-            length, _, key = self.lengths[0]
+            length, key = self.lengths[0]
             now = self.counts.get(key, 0)
             if now == -length:
                 return key, now
             heappop(self.lengths)
             if now:
-                heappush(self.lengths, (-now, number, key))
+                heappush(self.lengths, (-now, key))
 
     def newest(self, key: str) -> Waiting[Item]:
         queue = self.keys[key]
@@ -265,14 +271,14 @@ class _Class(Generic[Item]):
             self.most_finished = _FEW + 2 * len(self.finished)
         self.finished[key] = finish
 
-    def _starts(self, number: int) -> Iterable[tuple[float, int, str]]:
-        return ((start, number, key) for key, start in self.starts.items())
+    def _starts(self) -> Iterable[tuple[float, int, str]]:
+        return ((start, number, key) for key, (start, number) in self.starts.items())
 
-    def _lengths(self, number: int) -> Iterable[tuple[int, int, str]]:
-        return ((-length, number, key) for key, length in self.counts.items())
+    def _lengths(self) -> Iterable[tuple[int, str]]:
+        return ((-length, key) for key, length in self.counts.items())
 
 
-Entry = TypeVar("Entry", bound=tuple[float, int, str])
+Entry = TypeVar("Entry", bound=tuple[Any, ...])
 
 
 def _pushed(heap: list[Entry], entry: Entry, room: int, whole: Iterable[Entry]) -> list[Entry]:
