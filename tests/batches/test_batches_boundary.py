@@ -39,7 +39,7 @@ from gateway.gateway import KEY, Gateway, target, wait_for
 from gateway.scripted import scripted_upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gateway.scripted import ScriptedUpstream
@@ -175,23 +175,33 @@ def test_marks_of_a_file_and_of_its_batch_add_up(
     assert (outside[0].connection_count, outside[1].files) == (0, {})
 
 
-@pytest.mark.parametrize("how", ["key", "tag"])
+def reconfigure(gateway: Gateway, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the settings, and wait until batches go by them."""
+    configured, before = json.loads((gateway.folder / "breakeven.yaml").read_text()), process(gateway)
+    change(configured)
+    gateway.configure(configured)
+    os.kill(gateway.pid, signal.SIGHUP)
+    wait_for(lambda: process(gateway) != before, "the process of batches is the same", gateway.said)
+
+
+def mark_key(configured: dict[str, Any]) -> None:
+    next(key for key in configured["keys"] if key["name"] == "other")["sensitivity"] = "local-only"
+
+
+def mark_tag(configured: dict[str, Any]) -> None:
+    configured["sensitivity_of_tags"]["data=staff"] = "local-only"
+
+
+@pytest.mark.parametrize("mark", [mark_key, mark_tag], ids=["key", "tag"])
 def test_a_batch_whose_key_or_tag_is_marked_later_is_not_sent_outside_from_then_on(
-    gateway: Gateway, outside: tuple[ScriptedUpstream, FakeProvider], how: str
+    gateway: Gateway, outside: tuple[ScriptedUpstream, FakeProvider], mark: Callable[[dict[str, Any]], None]
 ) -> None:
     provider = outside[1]
     provider.refuses = lambda _: True
     with opened(gateway, OTHER_KEY) as client:
         made = submit(client, content(), extra_headers={"x-breakeven-tags": "data=staff"})
         wait_for(lambda: bool(outside[0].calls("p")), "the provider is not asked")
-        configured, before = json.loads((gateway.folder / "breakeven.yaml").read_text()), process(gateway)
-        if how == "key":
-            next(key for key in configured["keys"] if key["name"] == "other")["sensitivity"] = "local-only"
-        else:
-            configured["sensitivity_of_tags"]["data=staff"] = "local-only"
-        gateway.configure(configured)
-        os.kill(gateway.pid, signal.SIGHUP)
-        wait_for(lambda: process(gateway) != before, "the process of batches is the same", gateway.said)
+        reconfigure(gateway, mark)
         provider.refuses = lambda _: False
         assert statuses(client, ended(client, made, gateway)) == [200] * COUNT
     assert provider.files == {}
@@ -221,11 +231,7 @@ def test_a_batch_whose_stored_key_has_a_tag_that_is_marked_later_is_not_sent_out
     with opened(gateway, stored_key(gateway, tags="data=staff")) as client:
         made = submit(client, content())
         wait_for(lambda: bool(outside[0].calls("p")), "the provider is not asked")
-        configured, before = json.loads((gateway.folder / "breakeven.yaml").read_text()), process(gateway)
-        configured["sensitivity_of_tags"]["data=staff"] = "local-only"
-        gateway.configure(configured)
-        os.kill(gateway.pid, signal.SIGHUP)
-        wait_for(lambda: process(gateway) != before, "the process of batches is the same", gateway.said)
+        reconfigure(gateway, mark_tag)
         provider.refuses = lambda _: False
         assert statuses(client, ended(client, made, gateway)) == [200] * COUNT
     assert provider.files == {}
