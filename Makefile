@@ -136,6 +136,10 @@ month: $(STAMP)  ## A team's month in minutes: from an API alone to a pool of it
 show-pool: $(STAMP)  ## An hour of real traffic on a pool of real engines before an API: overflow, bill, idle, and what the simulator foretold
 	$(BIN)/python scripts/show_pool.py --minutes 40 --speed 7
 
+.PHONY: show-line
+show-line: $(STAMP)  ## More real traffic than a pool of real engines can take: who waits in line, who is turned away, and what the simulator foretold
+	$(BIN)/python scripts/show_line.py
+
 .PHONY: bench-simulate
 bench-simulate: $(STAMP)  ## Requests a second of the simulator on one core, and its closed loops beside measured ones
 	$(BIN)/python scripts/bench_simulate.py

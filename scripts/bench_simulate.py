@@ -25,7 +25,7 @@ from simulated_loops import compare  # noqa: E402 - numba keeps what is imported
 from breakeven.capacity.estimate import Deployment  # noqa: E402 - likewise
 from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules  # noqa: E402 - likewise
 from breakeven.capacity.pace import pace_of  # noqa: E402 - likewise
-from breakeven.capacity.simulate import Simulation  # noqa: E402 - likewise
+from breakeven.capacity.simulate import Details, Simulation  # noqa: E402 - likewise
 from breakeven.sources.catalogue import load_book  # noqa: E402 - likewise
 from breakeven.sources.roofline import load_roofline  # noqa: E402 - likewise
 from breakeven.traffic.arrivals import arrivals_of  # noqa: E402 - likewise
@@ -36,10 +36,17 @@ if TYPE_CHECKING:
     from breakeven.capacity.pool import Pace
     from breakeven.capacity.simulate import Outcome
 
+    Lengths = list[np.ndarray[tuple[int], np.dtype[np.int64]]]
+
 NODES: Final = 8
 BATCH: Final = 200_000
 RATES: Final = (10.0, 20.0, 40.0, 60.0)
 """Requests a second, of all nodes."""
+
+LINE_RATE: Final = 100.0
+FLOWS: Final = 30
+LEAST_BUSY: Final = Rules(POLICY_NAMES.index("least_busy"), 1 << 60, np.inf)
+IN_LINE: Final = Rules(POLICY_NAMES.index("overflow"), 4, np.inf, 1.0, 0.8, line_requests=1000, line_longest_s=30.0)
 
 VIDUR_REQUESTS_PER_S: Final = 1170.0
 """Its own event loop with a constant-time predictor and metrics off, these lengths, one replica."""
@@ -71,18 +78,33 @@ def main() -> int:
         over = f"{ours:18,.0f}   {ours / VIDUR_REQUESTS_PER_S:10,.0f}"
         print(f"{nodes:5}   {rate:8g}   {spent_s:5.2f}   {over}   {busy:10.0%}   {used:6.0%}   {times}")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if count <= 1_000_000:
+        _tell_line(pace, lengths, count)
     print(f"peak memory of the process: {peak_mb:,.0f} MB")
     if count <= 1_000_000:
         compare(book, roofline)
     return 0
 
 
+def _tell_line(pace: Pace, lengths: Lengths, count: int) -> None:
+    """Print what requests take that wait in the gateway's line: a third more of them than the nodes can do."""
+    _simulated(pace, lengths, NODES, LINE_RATE, 1000, rules=IN_LINE)
+    began_s = time.process_time()
+    outcome, _ = _simulated(pace, lengths, NODES, LINE_RATE, count, rules=IN_LINE)
+    spent_s = time.process_time() - began_s
+    print(
+        f"in line, {FLOWS} flows of 3 priorities, {LINE_RATE:g} a second: {spent_s:.2f} CPU s, "
+        f"{outcome.rejected_requests / count:.0%} turned away"
+    )
+
+
 def _simulated(
-    pace: Pace, lengths: list[np.ndarray[tuple[int], np.dtype[np.int64]]], nodes: int, rate: float, count: int
+    pace: Pace, lengths: Lengths, nodes: int, rate: float, count: int, *, rules: Rules = LEAST_BUSY
 ) -> tuple[Outcome, float]:
     """Run so many requests; return what came out and how long they lasted."""
     chance = np.random.Generator(np.random.PCG64(1))
-    simulation = Simulation(pace, nodes, Rules(POLICY_NAMES.index("least_busy"), 1 << 60, np.inf), span_s=count / rate)
+    details = Details(priorities=tuple(sorted(flow % 3 for flow in range(FLOWS))))
+    simulation = Simulation(pace, nodes, rules, span_s=count / rate, details=details)
     at_s = 0.0
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
@@ -97,6 +119,7 @@ def _simulated(
                 cached=np.zeros(size, dtype=np.int64),
                 uniform=chance.random(size),
                 api_usd=np.zeros((size, 0)),
+                flow=picked % FLOWS if rules.line_requests else np.zeros(0, dtype=np.int64),
             )
         )
     return simulation.outcome(), at_s

@@ -13,36 +13,41 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import csv
-import gzip
 import json
 import math
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import uvloop
+from recorded_pool import (
+    BACK_RATIO,
+    MOST_WAITING,
+    NODE_USD_PER_HOUR,
+    NODES,
+    Call,
+    Served,
+    engines,
+    gateway,
+    replay,
+    say,
+    served_calls,
+    speed_at_which,
+    template_tokens,
+    trace_calls,
+)
 
-from breakeven.capacity.calibrated_pace import faster, fit_pace
-from breakeven.capacity.engine import decode_s, prompt_s
+from breakeven.capacity.calibrated_pace import faster
 from breakeven.capacity.fleet import POLICY_NAMES, Demand, Rules
 from breakeven.capacity.simulate import Api, Simulation
-from breakeven.engines.random_gguf import LlamaShape, write_random_llama
-from breakeven.traffic.sample import sample_path
-from breakeven.wiring.bench import run_bench
-from breakeven.wiring.bench_question import BenchRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,59 +55,13 @@ if TYPE_CHECKING:
     from breakeven.capacity.pool import Pace
     from breakeven.capacity.simulate import Outcome
 
-NODES: Final = 2
-SLOTS: Final = 4
-MOST_WAITING: Final = 2
-BACK_RATIO: Final = 0.7
-SHAPE: Final = LlamaShape(
-    channel_count=384,
-    feed_forward_count=1152,
-    layers=4,
-    head_count=6,
-    kv_heads=2,
-    head_size=64,
-    context_tokens=4096,
-)
-"""About 7 million parameters: two nodes of one thread each are then as busy as nodes bought for the mean load."""
-
-PROMPT_SHARE: Final = 16
-ANSWER_SHARE: Final = 16
-NODE_USD_PER_HOUR: Final = 2.0
 API_PRICES: Final = {"input_usd_per_mtok": "10", "output_usd_per_mtok": "40"}
 """So dear that a token of these small requests costs what one of large ones would."""
 
 API_TTFT_S: Final = 0.25
 API_TPOT_S: Final = 0.01
 SLO_TTFT_S: Final = 2.0
-BASE_PORT: Final = 18_300
-TYPICAL_TOKENS: Final = 91
-"""Of a prompt, with what the chat template adds."""
-
 HALF: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request of the trace, as it is sent."""
-
-    at_s: float
-    prompt_tokens: int
-    answer_tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A request as the ledger has it."""
-
-    at_s: float
-    call: Call
-    """What was asked, in bytes of text, which are the API's tokens."""
-
-    input_tokens: int
-    """As whoever served it counts: a node has its template's on top."""
-
-    on_pool: bool
-    ttft_s: float
 
 
 def main() -> None:
@@ -111,81 +70,14 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=6.0)
     parser.add_argument("--minutes", type=float, default=60.0, help="of the trace, as it happened")
     asked = parser.parse_args()
-    calls = list(_calls(asked.speed, asked.minutes))
+    calls = list(trace_calls(asked.speed, asked.minutes))
     with tempfile.TemporaryDirectory(prefix="breakeven-pool-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        _say(f"{len(calls):,} requests in {calls[-1].at_s / 60:.1f} minutes, at {asked.speed:g} times their speed")
-        write_random_llama(folder / "m7.gguf", shape=SHAPE, name="m7")
-        for number in range(NODES):
-            stack.enter_context(_engine(folder, number))
-        pace = _measured(f"http://127.0.0.1:{BASE_PORT}/v1")
+        say(f"{len(calls):,} requests in {calls[-1].at_s / 60:.1f} minutes, at {asked.speed:g} times their speed")
+        pace = stack.enter_context(engines(folder))
         api_url = stack.enter_context(_scripted_api())
         began_s, wall_s = _through_gateway(folder, api_url, calls, pace)
-        served = list(_served(folder, calls, began_s))
-        _report(folder, served, wall_s, pace)
-
-
-def _calls(speed: float, minutes: float) -> Iterator[Call]:
-    """Yield the trace's requests, closer together and shorter."""
-    first: datetime | None = None
-    with gzip.open(sample_path(), "rt", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            at = datetime.fromisoformat(row["TIMESTAMP"][:26])
-            first = first or at
-            offset_s = (at - first).total_seconds()
-            if offset_s > minutes * 60:
-                return
-            yield Call(
-                at_s=offset_s / speed,
-                prompt_tokens=int(row["ContextTokens"]) // PROMPT_SHARE + 1,
-                answer_tokens=int(row["GeneratedTokens"]) // ANSWER_SHARE + 1,
-            )
-
-
-@contextlib.contextmanager
-def _engine(folder: Path, number: int) -> Iterator[None]:
-    port = BASE_PORT + number
-    command = ["engine", "run", "llama.cpp", str(folder / "m7.gguf"), "--name", "m7", "--port", str(port)]
-    command += ["--slots", str(SLOTS), "--threads", "1", "--context-tokens", "1024"]
-    with _breakeven(folder, f"engine-{number}", command):
-        _until_answers(f"http://127.0.0.1:{port}/health")
-        yield
-
-
-@contextlib.contextmanager
-def _breakeven(folder: Path, name: str, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "breakeven", *command], cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def _until_answers(url: str) -> None:
-    until_s = time.monotonic() + 60
-    while time.monotonic() < until_s:
-        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"{url} does not answer")
-
-
-def _measured(url: str) -> Pace:
-    """Return the pace of a node, measured alone."""
-    _say("measuring one node alone …")
-    result = run_bench(
-        BenchRequest(
-            url=url, model="m7", isl_tokens=(36, 144), osl_tokens=(14,), spread_fraction=0.3,
-            concurrencies=(1, 2, 4), level_s=6.0, usd_per_hour=NODE_USD_PER_HOUR,
-        )
-    )  # fmt: skip
-    fit = fit_pace(result.calibration.levels, max_requests=SLOTS, kv_tokens=SLOTS * 1024)
-    _say(f"fitted within {fit.throughput_error_fraction:.1%} of throughput at the median")
-    return fit.pace
+        _report(folder, list(served_calls(folder, calls, began_s)), wall_s, pace)
 
 
 class _Scripted(asyncio.Protocol):
@@ -254,105 +146,20 @@ def _scripted_api() -> Iterator[str]:
 
 def _through_gateway(folder: Path, api_url: str, calls: list[Call], pace: Pace) -> tuple[float, float]:
     """Send the trace through the gateway; return when it began, in Unix seconds, and how long it took."""
-    since = (datetime.now(UTC) - timedelta(minutes=1)).replace(second=0, microsecond=0)
-    nodes = [
-        {
-            "name": f"n{number}",
-            "url": f"http://127.0.0.1:{BASE_PORT + number}/v1",
-            "usd_per_hour": str(NODE_USD_PER_HOUR),
-            "since": since.isoformat(),
-        }
-        for number in range(NODES)
-    ]
     card = {"provider": "scripted", "model": "api", "source": "made up", "checked_on": "2026-01-01"}
     (folder / "cards.yaml").write_text(json.dumps({"rate_cards": [card | {"prices": [API_PRICES]}]}))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     settings = {
-        "listen": {"port": port},
-        "pools": {
-            "own": {
-                "engine": "llama.cpp",
-                "model": "m7",
-                "nodes": nodes,
-                "slots": SLOTS,
-                "observe_s": 0.1,
-                "full": {"waiting": MOST_WAITING, "back": BACK_RATIO},
-                "gpu_time": _gpu_time(pace),
-            }
-        },
         "targets": {"api": {"url": api_url, "model": "api", "prices": "scripted:api"}},
         "models": {"chat": {"targets": ["own", "api"], "policy": "overflow"}},
         "rate_cards": ["cards.yaml"],
-        "ledger": {"folder": "ledger"},
     }
-    (folder / "breakeven.yaml").write_text(json.dumps(settings))
-    with _breakeven(folder, "gateway", ["up", "--config", "breakeven.yaml"]):
-        _until_answers(f"http://127.0.0.1:{port}/health")
-        _say("sending …")
+    with gateway(folder, settings, pace) as port:
+        say("sending …")
         began_s, began = datetime.now(UTC).timestamp(), time.monotonic()
-        uvloop.run(_replay(port, calls))
+        for sent in uvloop.run(replay(port, calls)):
+            if sent.refused:
+                say(sent.refused)
         return began_s, time.monotonic() - began
-
-
-def _gpu_time(pace: Pace) -> dict[str, float]:
-    """Return what tokens take of a node that is full."""
-    read_s = prompt_s(pace, TYPICAL_TOKENS, TYPICAL_TOKENS**2 / 2, False) / TYPICAL_TOKENS  # noqa: FBT003 - by place
-    write_s = decode_s(pace, SLOTS, SLOTS * TYPICAL_TOKENS) / SLOTS
-    _say(f"a node, full: {1 / write_s:,.0f} tokens/s written, or {1 / read_s:,.0f} read")
-    return {"prefill_s_per_mtok": read_s * 1e6, "decode_s_per_mtok": write_s * 1e6}
-
-
-async def _replay(port: int, calls: list[Call]) -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    waiting: set[asyncio.Task[None]] = set()
-    for number, call in enumerate(calls):
-        await asyncio.sleep(max(0.0, began + call.at_s - loop.time()))
-        task = loop.create_task(_send(port, number, call))
-        waiting.add(task)
-        task.add_done_callback(waiting.discard)
-    await asyncio.gather(*waiting)
-
-
-def _words(call: Call) -> str:
-    """Return a prompt that begins like no other, so that no cache of prefixes has it; a byte is a token."""
-    drawn = np.random.default_rng(int(call.at_s * 1e6)).integers(97, 123, call.prompt_tokens, dtype=np.uint8)
-    return drawn.tobytes().decode()
-
-
-async def _send(port: int, number: int, call: Call) -> None:
-    """Ask; the ledger has the request's number as its episode."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    asked: dict[str, Any] = {
-        "model": "chat",
-        "messages": [{"role": "user", "content": _words(call)}],
-        "max_tokens": call.answer_tokens,
-        "ignore_eos": True,
-        "stream": True,
-    }
-    body = json.dumps(asked).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-breakeven-episode: %d\r\nconnection: close\r\n"
-    writer.write(head % number + b"content-length: %d\r\n\r\n" % len(body) + body)
-    answer = await reader.read()
-    if not answer.startswith(b"HTTP/1.1 200"):
-        _say(answer[:300].decode(errors="replace"))
-    writer.close()
-
-
-def _served(folder: Path, calls: list[Call], began_s: float) -> Iterator[Served]:
-    """Yield the requests as the ledger has them, in the order in which they came."""
-    with contextlib.closing(sqlite3.connect(folder / "ledger" / "ledger.sqlite")) as store:
-        columns = "received_us, episode, input_tokens, target, first_byte_us"
-        said = store.execute(f"SELECT {columns} FROM attempt_said WHERE outcome = 'ok' ORDER BY received_us")  # noqa: S608 - ours
-        for received_us, number, given, target, first_byte_us in said:
-            yield Served(
-                at_s=received_us / 1e6 - began_s,
-                call=calls[int(number)],
-                input_tokens=given,
-                on_pool=target.startswith("own/"),
-                ttft_s=(first_byte_us or 0) / 1e6,
-            )
 
 
 def _report(folder: Path, served: list[Served], wall_s: float, pace: Pace) -> None:
@@ -399,17 +206,11 @@ def _calibrated(served: list[Served], wall_s: float, pace: Pace) -> tuple[float,
     """Return how fast nodes were, of what one alone was, so that as much of the first half overflows as did."""
     first = [item for item in served if item.at_s < HALF * wall_s]
     wanted = _share(first)
-    low, high = 0.1, 4.0
-    for _ in range(24):
-        middle = (low * high) ** 0.5
-        if _simulated(first, wall_s, faster(pace, middle)).api_requests / len(first) > wanted:
-            low = middle
-        else:
-            high = middle
-    found = _simulated(first, wall_s, faster(pace, high))
-    print(f"calibrated on the first half: nodes at {high:.2f} times the speed of one alone; overflow "
+    ratio = speed_at_which(lambda tried: _simulated(first, wall_s, tried).api_requests / len(first), wanted, pace)
+    found = _simulated(first, wall_s, faster(pace, ratio))
+    print(f"calibrated on the first half: nodes at {ratio:.2f} times the speed of one alone; overflow "
           f"{found.api_requests / len(first):.1%} / {wanted:.1%}")  # fmt: skip
-    return high, found
+    return ratio, found
 
 
 def _simulated(served: list[Served], wall_s: float, pace: Pace) -> Outcome:
@@ -431,8 +232,7 @@ def _all_pool(served: list[Served], wall_s: float, pace: Pace, nodes: int) -> Ou
 def _demand(served: list[Served], *, apis: int) -> Demand:
     """Return the requests as nodes count them, at the prices of the API, which counts no template."""
     count = len(served)
-    added = [item.input_tokens - item.call.prompt_tokens for item in served if item.on_pool]
-    template = round(sum(added) / max(1, len(added)))
+    template = template_tokens(served)
     return Demand(
         arrived_s=np.array([item.at_s for item in served]),
         prompt=np.array([item.call.prompt_tokens + template for item in served]),
@@ -455,10 +255,6 @@ def _share(served: list[Served]) -> float:
 def _tenths(served: list[Served], wall_s: float) -> Iterator[list[Served]]:
     for tenth in range(10):
         yield [item for item in served if tenth <= item.at_s / wall_s * 10 < tenth + 1]
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

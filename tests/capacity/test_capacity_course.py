@@ -17,14 +17,16 @@ from breakeven.capacity.fleet import (
     DRAINING_S,
     LOWEST_LATENCY,
     POLICY_NAMES,
+    SENT_OVER,
     STARTING_S,
+    TURNED_AWAY,
     UP_S,
     USED_S,
     WENT_OVER,
     Demand,
     Rules,
 )
-from breakeven.capacity.simulate import Api, Outcome, Simulation
+from breakeven.capacity.simulate import Api, Details, Outcome, Simulation
 from capacity.test_capacity_simulate import ALL_ON_NODES, REAL, demand, part, poisson
 
 API = Api(ttft_s=0.5, tpot_s=0.01)
@@ -109,6 +111,12 @@ def test_a_request_wakes_a_pool_of_none_and_overflows_meanwhile_where_it_can() -
     assert (outcome.api_requests, outcome.pool_requests) == (2, 1)
 
 
+def test_who_waits_for_a_node_when_the_trace_ends_gets_it_when_it_is_back() -> None:
+    outcome = simulated(demand([0.0, 10.0], 10, 10), 1, 10.0, outages=outages([(5.0, 0, 40.0)]))
+    assert (outcome.pool_requests, outcome.rejected_requests) == (2, 0)
+    assert outcome.pool_ttft.quantile_s(1.0) == pytest.approx(35.0, rel=0.02)
+
+
 # What must always hold
 
 
@@ -126,6 +134,7 @@ EVENTS = st.fixed_dictionaries(
         "start_s": st.sampled_from([0.0, 20.0]),
         "most_ttft_s": st.sampled_from([0.3, np.inf]),
         "batch": st.sampled_from([7, 1000]),
+        "line_requests": st.sampled_from([0, 0, 3, 100]),
     }
 )
 
@@ -136,6 +145,7 @@ def test_every_request_ends_once_and_tokens_and_time_add_up(events: dict[str, An
     rng = np.random.default_rng(events["seed"])
     nodes, count = events["nodes"], 200
     wanted = _wanted(rng, count, events["rate"], with_blocks=events["blocks"])
+    wanted = wanted._replace(flow=rng.integers(0, 3, count), deadline_s=rng.exponential(10.0, count))
     span_s = float(wanted.arrived_s[-1])
     least = min(events["least"], nodes)
     scaling = {
@@ -149,9 +159,9 @@ def test_every_request_ends_once_and_tokens_and_time_add_up(events: dict[str, An
         "scaling": scaling,
         "outages": outages(rows),
         "apis": apis,
-        "block_tokens": 16 if events["blocks"] else 0,
+        "details": Details(16 if events["blocks"] else 0, (-1, 0, 0)),
     }
-    rules = Rules(events["policy"], 3, events["most_ttft_s"])
+    rules = Rules(events["policy"], 3, events["most_ttft_s"], line_requests=events["line_requests"])
     simulation = Simulation(REAL._replace(kv_tokens=events["kv_tokens"]), nodes, rules, span_s=span_s, **more)
     wanted = wanted._replace(api_usd=np.ascontiguousarray(wanted.api_usd[:, : len(apis)]))
     for start in range(0, count, events["batch"]):
@@ -162,7 +172,14 @@ def test_every_request_ends_once_and_tokens_and_time_add_up(events: dict[str, An
 def _check_sums(simulation: Simulation, wanted: Demand, nodes: int, span_s: float) -> None:
     outcome = simulation.outcome()
     hours, count = outcome.by_hour, len(wanted.output)
-    assert outcome.pool_requests + outcome.api_requests + outcome.rejected_requests == count
+    assert outcome.no_room_requests + outcome.too_late_requests <= outcome.rejected_requests
+    by_flow = outcome.flow_sums
+    ended = by_flow[:, [0, SENT_OVER, TURNED_AWAY]]
+    assert ended.sum(axis=0).tolist() == [outcome.pool_requests, outcome.api_requests, outcome.rejected_requests]
+    assert ended.sum(axis=1).tolist() == np.bincount(wanted.flow, minlength=3).tolist()
+    assert by_flow[:, 2].sum() == outcome.pool_output_tokens
+    by_class = np.sum([times.counts for times in outcome.class_ttft], axis=0)
+    assert (by_class == outcome.pool_ttft.counts).all()
     for times in (outcome.pool_ttft, outcome.pool_total, outcome.pool_queue):
         assert times.counts.sum() == outcome.pool_requests
     assert hours[:, CAME].sum() == count

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breakeven.capacity.fleet import POLICY_NAMES, Demand
-from breakeven.capacity.simulate import Simulation
+from breakeven.capacity.simulate import Details, Simulation
 from breakeven.traffic.arrivals import arrivals_of
 from breakeven.traffic.profile import profile
 from breakeven.traffic.read import read_trace
@@ -44,7 +44,7 @@ def demand(rows: list[tuple[float, int, int, tuple[int, ...]]]) -> Demand:
 
 
 def simulated(pace: Pace, rows: list[tuple[float, int, int, tuple[int, ...]]], batch: int, nodes: int = 1) -> Outcome:
-    simulation = Simulation(pace, nodes, ALL_ON_NODES, span_s=rows[-1][0] + 1, block_tokens=BLOCK_TOKENS)
+    simulation = Simulation(pace, nodes, ALL_ON_NODES, span_s=rows[-1][0] + 1, details=Details(BLOCK_TOKENS))
     for start in range(0, len(rows), batch):
         simulation.feed(demand(rows[start : start + batch]))
     return simulation.outcome()
@@ -110,7 +110,7 @@ def test_a_cache_without_end_finds_what_the_profile_says_is_repeated(tmp_path: P
     trace = read_trace([path])
     assert trace.block_tokens == 512
     endless = REAL._replace(kv_tokens=1 << 40, max_requests=64)
-    simulation = Simulation(endless, 1, ALL_ON_NODES, span_s=400 * 3600.0, block_tokens=512)
+    simulation = Simulation(endless, 1, ALL_ON_NODES, span_s=400 * 3600.0, details=Details(512))
     for batch in Replay(arrivals_of(trace), tmp_path)():
         count = len(batch.at_s)
         simulation.feed(
@@ -167,7 +167,7 @@ def test_requests_that_begin_alike_find_more_of_it_on_the_node_that_had_them() -
     found = {}
     for policy in ("two_choices", "prefix_affinity"):
         rules = ALL_ON_NODES._replace(policy=POLICY_NAMES.index(policy))
-        simulation = Simulation(REAL, 4, rules, span_s=75.0, block_tokens=BLOCK_TOKENS)
+        simulation = Simulation(REAL, 4, rules, span_s=75.0, details=Details(BLOCK_TOKENS))
         simulation.feed(demand(rows)._replace(uniform=rng.random(3000)))
         outcome = simulation.outcome()
         found[policy] = outcome.pool_cached_tokens / outcome.pool_input_tokens

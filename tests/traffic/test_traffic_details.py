@@ -11,6 +11,7 @@ import pytest
 from small_logs import read
 
 from breakeven.errors import InputError
+from breakeven.traffic.coverage import coverage_of
 from breakeven.traffic.layout import LOG_START, Layout
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.schema import DETAILS
@@ -55,6 +56,8 @@ def said(path: Path, name: str, *, mapping: dict[str, str] | None = None) -> lis
         ("prefix_blocks", [[1, 2, 3], "[4,5]", [], None], [[1, 2, 3], [4, 5], [], None]),
         ("system_tokens", [0, 100, "7", 8.0, None], [0, 100, 7, 8, None]),
         ("history_tokens", [99, None], [99, None]),
+        ("priority", [-100, 100, "-7", 8.0, 0, "1e1", None], [-100, 100, -7, 8, 0, 10, None]),
+        ("deadline_s", [0.25, 30, "12.5", "1e3", None], [0.25, 30.0, 12.5, 1000.0, None]),
     ],
 )
 def test_a_detail_is_understood_however_it_is_written(
@@ -77,6 +80,16 @@ def test_a_detail_is_understood_however_it_is_written(
         ("system_tokens", 101),
         ("system_tokens", -1),
         ("history_tokens", 1.5),
+        ("priority", 1.5),
+        ("priority", 101),
+        ("priority", -101),
+        ("priority", "high"),
+        ("priority", "true"),
+        ("deadline_s", 0),
+        ("deadline_s", -1),
+        ("deadline_s", "inf"),
+        ("deadline_s", "nan"),
+        ("deadline_s", "soon"),
     ],
 )
 def test_a_detail_that_is_not_understood_counts_as_not_said_and_is_told(log: Write, name: str, value: Any) -> None:
@@ -105,6 +118,11 @@ def test_the_words_of_a_prompt_stay_in_its_file(log: Write) -> None:
         ("retry", "isRetry", [True, False]),
         ("prompt_id", "prompt_hash", ["a", "b"]),
         ("system_tokens", "system_prompt_tokens", [5, 6]),
+        ("priority", "priority", [-100, 0, 100]),
+        ("priority", "request_priority", ["1.0", "-2"]),
+        ("deadline_s", "deadline_s", [0.5, 30]),
+        ("deadline_s", "requestDeadlineS", ["1e2", ".5"]),
+        ("processing", "service_tier", ["priority", "default"]),
     ],
 )
 def test_an_unmistakable_column_is_guessed(log: Write, name: str, column: str, values: list[Any]) -> None:
@@ -118,6 +136,14 @@ def test_an_unmistakable_column_is_guessed(log: Write, name: str, column: str, v
         ("failed", "status_code", ["12", "200"]),
         ("failed", "failed", [None, None]),
         ("retry", "retry", ["yes, twice", True]),
+        ("priority", "priority", ["high", "low"]),
+        ("priority", "priority", [1, 101]),
+        ("priority", "priority", [1, 1.5]),
+        ("priority", "priority", [True, False]),
+        ("deadline_s", "deadline_s", [0, 5]),
+        ("deadline_s", "deadline_s", [-1, 5]),
+        ("deadline_s", "deadline_s", ["inf", "5"]),
+        ("deadline_s", "deadline_s", ["2026-10-01T10:00:00Z", "5"]),
     ],
 )
 def test_a_column_of_other_values_is_not_guessed(log: Write, name: str, column: str, values: list[Any]) -> None:
@@ -143,14 +169,41 @@ def test_details_may_come_from_parquet(tmp_path: Path) -> None:
         "prefix_blocks": [[1, 2], [1, 3], None],
         "failed": [True, False, None],
         "system_tokens": pa.array([3, None, 10], pa.int32()),
+        "priority": pa.array([-5, None, 10], pa.int8()),
+        "deadline_s": pa.array([None, 0.5, 30], pa.float32()),
     }
     pq.write_table(pa.table(table), tmp_path / "log")
     found = read(tmp_path / "log").table.order_by("time").to_pyarrow()
-    assert [found[name].to_pylist() for name in ("prefix_blocks", "failed", "system_tokens")] == [
+    names = ("prefix_blocks", "failed", "system_tokens", "priority", "deadline_s")
+    assert [found[name].to_pylist() for name in names] == [
         [[1, 2], [1, 3], None],
         [True, False, None],
         [3, None, 10],
+        [-5, None, 10],
+        [None, 0.5, 30.0],
     ]
+
+
+def test_priorities_and_deadlines_may_come_from_csv(log: Write) -> None:
+    rows = "".join(f"{1790848800 + n},1,1,{said}\n" for n, said in enumerate(("-5,0.5", ",", "10,30")))
+    path = log("time,input_tokens,output_tokens,priority,deadline_s\n" + rows)
+    assert said(path, "priority") == [-5, None, 10]
+    assert said(path, "deadline_s") == [0.5, None, 30.0]
+
+
+def test_a_service_tier_and_a_priority_stand_side_by_side(log: Write) -> None:
+    path = log(
+        "time,input_tokens,output_tokens,service_tier,priority\n1790848800,1,1,priority,3\n1790848801,1,1,default,-3\n"
+    )
+    assert said(path, "processing") == ["priority", "standard"]
+    assert said(path, "priority") == [3, -3]
+
+
+def test_a_profile_does_not_read_who_waits_before_whom(log: Write) -> None:
+    path = log("time,input_tokens,output_tokens,priority,deadline_s\n1790848800,1,1,3,2\n1790848900,1,1,4,2\n")
+    seen = coverage_of(read(path).table.drop("priority", "deadline_s"))
+    assert seen.requests == 2
+    assert seen.said == {}
 
 
 class CountedReader:

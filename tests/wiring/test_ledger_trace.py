@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,8 @@ from breakeven.ledger.ids import RequestIds
 from breakeven.ledger.mover import Mover
 from breakeven.ledger.spool import Spool
 from breakeven.ledger.store import Store
+from breakeven.traffic.arrivals import arrivals_of
+from breakeven.traffic.flows import Flow, flows_of
 from breakeven.traffic.profile import profile
 from breakeven.traffic.read import read_trace
 from breakeven.traffic.sample import sample_path
@@ -27,10 +30,9 @@ from breakeven.wiring.ledger import LedgerPlace, find_ledger, id_floor, look_int
 from breakeven.wiring.ledger_export import export
 from breakeven.wiring.ledger_trace import dominant_target, ledger_trace
 from breakeven.wiring.plan import PlanRequest, run_plan
+from breakeven.wiring.simulate import SimulateRequest, run_simulation
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from breakeven.traffic.trace import Trace
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,6 +111,28 @@ def test_an_exported_file_has_the_profile_of_the_ledger(replayed: tuple[Trace, P
         assert export(folder / "ledger.sqlite", tmp_path / name) == of_ledger.rows_read
         found = read_trace([tmp_path / name])
         assert replace(profile(found), source=of_ledger.source) == of_ledger, name
+
+
+def test_requests_of_a_ledger_wait_by_their_keys_and_without_deadlines(replayed: tuple[Trace, Path]) -> None:
+    trace = ledger_trace(f"ledger:{replayed[1]}")
+    flows = flows_of(trace, {"k": 5})
+    assert flows.flows == (Flow(5, "k"),)
+    first = next(iter(arrivals_of(trace, flows)))
+    assert not first.flow.any()
+    assert set(first.deadline_s) == {float("inf")}
+
+
+def test_a_ledger_runs_through_a_simulated_pool(replayed: tuple[Trace, Path]) -> None:
+    asked = SimulateRequest(
+        files=(Path(f"ledger:{replayed[1]}"),), pool="2xH100:llama-3.3-70b:fp8:vllm", as_of=date(2026, 11, 1),
+        policy="overflow", most_waiting_requests=4, line_requests=100, key_priorities=("k=5",),
+    )  # fmt: skip
+    found = run_simulation(asked)
+    line = found.simulated.likely.line
+    assert line is not None
+    assert [(flow.priority, flow.key, flow.requests) for flow in line.flows] == [(5, "k", found.simulated.requests)]
+    with pytest.raises(InputError, match="A ledger is read alone"):
+        run_simulation(replace(asked, files=(*asked.files, Path("trace.csv"))))
 
 
 def test_a_plan_for_a_ledger_knows_what_serves_it_today(replayed: tuple[Trace, Path]) -> None:

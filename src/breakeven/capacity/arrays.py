@@ -9,26 +9,28 @@ import numpy as np
 
 from breakeven.capacity.fleet import (
     BUCKETS,
-    CHANGES,
+    FIRST_CLASS,
+    FIRST_FLOW,
+    FLOW,
     HEALTHY,
-    HOUR,
     IN_HOURS,
     PAID,
     PREDICTED_TTFT_S,
     TTFT_S,
-    WANTED,
+    WATCH,
     WEIGHT,
     Demand,
     Fleet,
     Scaling,
     Tally,
     View,
-    Watch,
 )
 from breakeven.capacity.pool import BLOCK, END, ENDED, NODE, NONE, REFERENCE, SLOT, UP, Pool
 from breakeven.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from breakeven.capacity.compiled import Floats, Ints, Records
     from breakeven.capacity.pool import Pace
 
@@ -63,23 +65,29 @@ def timetable(changes: tuple[tuple[float, int], ...], *, start_s: float = 0.0) -
     )
 
 
-def fresh_fleet(pool: Pool, apis: Floats, *, scaling: Scaling, outages: Floats, span_s: float) -> Fleet:
-    """Return a fleet on which nothing has happened yet; the first nodes serve."""
+def fresh_fleet(
+    pool: Pool, apis: Floats, *, scaling: Scaling, outages: Floats, span_s: float, priorities: Sequence[int] = ()
+) -> Fleet:
+    """Return a fleet on which nothing has happened yet; the first nodes serve.
+
+    ``priorities``: of each flow that may stand in line, rising; equal ones are a class.
+    """
     nodes = pool.nodes
     first = int(scaling.changes[0, 1])
     nodes["phase"][:first] = UP
-    seconds, counts = np.zeros(8), whole(7)
-    seconds[HOUR] = np.inf
-    counts[WANTED], counts[CHANGES] = first, 1
+    watch = np.zeros(1, dtype=WATCH)
+    watch["hour_s"] = watch["turn_s"] = watch["late_s"] = np.inf
+    watch["wanted"], watch["changes"] = first, 1
     return Fleet(
         pool=pool,
         apis=apis,
         seen=_view(len(nodes), apis),
-        tally=_tally(max(1, ceil(span_s / SECONDS_PER_HOUR))),
+        tally=_tally(max(1, ceil(span_s / SECONDS_PER_HOUR)), priorities),
         bills=np.zeros((len(pool.slots), apis.shape[1])),
         scaling=scaling,
         outages=outages,
-        watch=Watch(seconds, counts),
+        watch=watch,
+        line=_line(priorities),
         span_s=float(span_s),
     )
 
@@ -182,5 +190,22 @@ def _view(nodes: int, apis: Floats) -> View:
     return view
 
 
-def _tally(hours: int) -> Tally:
-    return Tally(times=whole(4, 2, BUCKETS), sums=np.zeros((2, 7)), by_hour=np.zeros((hours, 11)), counts=whole(6))
+def _line(priorities: Sequence[int]) -> Records:
+    """Return flows of which nobody waits."""
+    line = np.zeros(len(priorities), dtype=FLOW)
+    line["first"] = line["last"] = NONE
+    if len(line):
+        line["priority"] = priorities
+        _, leaders, places = np.unique(line["priority"], return_index=True, return_inverse=True)
+        line["leader"], line["row"] = leaders[places], FIRST_CLASS + places
+    return line
+
+
+def _tally(hours: int, priorities: Sequence[int]) -> Tally:
+    classes = len(set(priorities))
+    return Tally(
+        times=whole(4, FIRST_CLASS + classes, BUCKETS),
+        sums=np.zeros((FIRST_FLOW + len(priorities), 7)),
+        by_hour=np.zeros((hours, 11)),
+        counts=whole(8),
+    )

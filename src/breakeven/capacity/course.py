@@ -1,7 +1,8 @@
 """The course of a simulation: arrivals, and between them nodes that start, stop and fail.  Compiled by numba.
 
 Whatever happens beside arrivals happens at an event: a node is ready, an outage begins, the timetable or the load asks
-for another number of nodes, an hour is full.  A node fails at the end of the iteration that is under way.
+for another number of nodes, an hour is full, the line takes its turn.  A node fails at the end of the iteration that is
+under way.
 """
 
 from __future__ import annotations
@@ -10,32 +11,23 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.compiled import compiled
-from breakeven.capacity.dispatch import arrive, reject, send, settle, wait
+from breakeven.capacity.dispatch import arrive, send, stand_in_line, take_turns, wait
 from breakeven.capacity.engine import advance
 from breakeven.capacity.fleet import (
-    BUSY_BEFORE,
     BUSY_S,
     BY_PHASE,
-    CHANGES,
-    EVENT,
     FAILURES,
-    FIRST_WAITING,
-    HOUR,
-    HOURS,
-    LOOK,
     LOST_INPUT,
     LOST_OUTPUT,
-    OUTAGES,
+    REJECTED,
     RESENT,
     STARTS,
-    USED_BEFORE,
     USED_S,
-    WAITING,
-    WANTED,
 )
 from breakeven.capacity.pool import DOWN, DRAINING, NONE, OFF, STARTING, UP
 from breakeven.capacity.prefixes import forget, release
 from breakeven.capacity.scaling import look_at_load
+from breakeven.capacity.tallying import reject, settle
 
 if TYPE_CHECKING:
     from breakeven.capacity.fleet import Demand, Fleet, Rules
@@ -51,25 +43,27 @@ def run(fleet: Fleet, demand: Demand, rules: Rules, first_block: int, ends: bool
     ``first_block``: where the batch's blocks lie in the pool's.  ``ends``: it was the last batch, so that all requests
     under way end; those that no node is left for are rejected.
     """
-    states, next_s, counts = fleet.pool.nodes, fleet.watch.seconds, fleet.watch.counts
+    states, watch = fleet.pool.nodes, fleet.watch[0]
     nodes = len(states)
     for index in range(len(demand.arrived_s)):
         at_s = demand.arrived_s[index]
-        if next_s[EVENT] <= at_s:
+        if watch.event_s <= at_s:
             _pass_events(fleet, rules, at_s)
         for node in range(nodes):
             if states[node].due_s <= at_s:
                 advance(fleet.pool, node, at_s)
         settle(fleet)
-        send(fleet, rules, arrive(fleet, demand, index, first_block), at_s)
-        if fleet.scaling.is_reactive and not counts[WANTED]:
-            counts[WANTED] = 1
-            next_s[EVENT] = at_s
-    until_s = fleet.span_s
-    while ends and next_s[EVENT] <= until_s:
-        _pass_events(fleet, rules, until_s)
-        if counts[WAITING]:
-            until_s = min(next_s[EVENT], LAST_S)
+        if watch.in_line:
+            take_turns(fleet, rules, at_s)
+            _plan(fleet)
+        slot = arrive(fleet, demand, index, first_block)
+        if send(fleet, rules, slot, at_s):
+            stand_in_line(fleet, rules, slot, at_s)
+        if fleet.scaling.is_reactive and not watch.wanted:
+            watch.wanted = 1
+            watch.event_s = at_s
+    while ends and watch.event_s <= (LAST_S if watch.waiting or watch.in_line else fleet.span_s):
+        _pass_events(fleet, rules, watch.event_s)
     for node in range(nodes):
         if ends:
             advance(fleet.pool, node, inf)
@@ -81,13 +75,13 @@ def run(fleet: Fleet, demand: Demand, rules: Rules, first_block: int, ends: bool
 @compiled
 def _close(fleet: Fleet) -> None:
     """Reject what still waits for a node, and tell the time up to the end of the span."""
-    counts, nodes, slots = fleet.watch.counts, fleet.pool.nodes, fleet.pool.slots
-    slot = counts[FIRST_WAITING]
-    for _ in range(counts[WAITING]):
+    watch, nodes, slots = fleet.watch[0], fleet.pool.nodes, fleet.pool.slots
+    slot = watch.first_waiting
+    for _ in range(watch.waiting):
         newer = slots[slot].newer
-        reject(fleet, slot)
+        reject(fleet, slot, REJECTED)
         slot = newer
-    counts[WAITING] = 0
+    watch.waiting = 0
     for node in range(len(nodes)):
         if nodes[node].since_s < fleet.span_s:
             _become(fleet, node, nodes[node].phase, fleet.span_s)
@@ -96,67 +90,69 @@ def _close(fleet: Fleet) -> None:
 
 @compiled
 def _pass_events(fleet: Fleet, rules: Rules, until_s: float) -> None:
-    """Let happen what happens up to that time, and send the requests that wait for a node by then."""
-    next_s, nodes, slots, counts = fleet.watch.seconds, fleet.pool.nodes, fleet.pool.slots, fleet.watch.counts
-    while next_s[EVENT] <= until_s:
-        at_s = next_s[EVENT]
+    """Let happen what happens up to that time, and send the requests that wait for a node by then, or for room."""
+    watch, nodes, slots = fleet.watch[0], fleet.pool.nodes, fleet.pool.slots
+    while watch.event_s <= until_s:
+        at_s = watch.event_s
         for node in range(len(nodes)):
             advance(fleet.pool, node, at_s)
         settle(fleet)
         _happen(fleet, at_s)
-        slot, waiting = counts[FIRST_WAITING], counts[WAITING]
-        counts[WAITING] = 0
+        slot, waiting = watch.first_waiting, watch.waiting
+        watch.waiting = 0
         for _ in range(waiting):
             newer = slots[slot].newer
             send(fleet, rules, slot, at_s)
             slot = newer
+        take_turns(fleet, rules, at_s)
+        _plan(fleet)
 
 
 @compiled
 def _happen(fleet: Fleet, at_s: float) -> None:
-    """Let happen what happens at a time, and find out when the next is."""
+    """Let happen what happens at a time."""
+    watch = fleet.watch[0]
     _stop_drained(fleet)
-    if fleet.watch.seconds[HOUR] <= at_s:
+    if watch.hour_s <= at_s:
         _tell_hour(fleet)
-        fleet.watch.counts[HOURS] += 1
+        watch.hours += 1
     _make_ready(fleet, at_s)
     _fail_due(fleet, at_s)
     _follow_timetable(fleet, at_s)
     look_at_load(fleet, at_s)
     _staff(fleet, at_s)
-    _plan(fleet)
 
 
 @compiled
 def _plan(fleet: Fleet) -> None:
     """Find out when the next event is."""
-    watch, nodes, outages, scaling = fleet.watch, fleet.pool.nodes, fleet.outages, fleet.scaling
-    counts, next_s = watch.counts, watch.seconds
-    hour = counts[HOURS] + 1
-    next_s[HOUR] = 3600.0 * hour if hour < len(fleet.tally.by_hour) else inf
-    soonest_s = next_s[HOUR]
+    watch, nodes, outages, scaling = fleet.watch[0], fleet.pool.nodes, fleet.outages, fleet.scaling
+    hour = watch.hours + 1
+    watch.hour_s = 3600.0 * hour if hour < len(fleet.tally.by_hour) else inf
+    soonest_s = min(watch.hour_s, watch.turn_s)
     if scaling.is_reactive:
-        soonest_s = min(soonest_s, next_s[LOOK])
-    if counts[OUTAGES] < len(outages):
-        soonest_s = min(soonest_s, outages[counts[OUTAGES], 0])
-    if counts[CHANGES] < len(scaling.changes):
-        soonest_s = min(soonest_s, scaling.changes[counts[CHANGES], 0])
+        soonest_s = min(soonest_s, watch.look_s)
+    if watch.outages < len(outages):
+        soonest_s = min(soonest_s, outages[watch.outages, 0])
+    if watch.changes < len(scaling.changes):
+        soonest_s = min(soonest_s, scaling.changes[watch.changes, 0])
     for node in range(len(nodes)):
         soonest_s = min(soonest_s, nodes[node].ready_s)
-    next_s[EVENT] = soonest_s
+    watch.event_s = soonest_s
 
 
 @compiled
 def _tell_hour(fleet: Fleet) -> None:
     """Write down what nodes did since the last full hour."""
+    watch = fleet.watch[0]
     busy_s = used_s = 0.0
     for node in range(len(fleet.pool.nodes)):
         busy_s += fleet.pool.nodes[node].busy_s
         used_s += fleet.pool.nodes[node].used_s
-    hour = fleet.tally.by_hour[fleet.watch.counts[HOURS]]
-    hour[BUSY_S] += busy_s - fleet.watch.seconds[BUSY_BEFORE]
-    hour[USED_S] += used_s - fleet.watch.seconds[USED_BEFORE]
-    fleet.watch.seconds[BUSY_BEFORE], fleet.watch.seconds[USED_BEFORE] = busy_s, used_s
+    hour = fleet.tally.by_hour[watch.hours]
+    hour[BUSY_S] += busy_s - watch.busy_before_s
+    hour[USED_S] += used_s - watch.used_before_s
+    watch.busy_before_s, watch.used_before_s = busy_s, used_s
 
 
 @compiled
@@ -194,10 +190,10 @@ def _make_ready(fleet: Fleet, at_s: float) -> None:
 @compiled
 def _fail_due(fleet: Fleet, at_s: float) -> None:
     """Let nodes fail; their requests wait for another.  One that is off does not: another may be had for it."""
-    counts, outages, nodes, slots = fleet.watch.counts, fleet.outages, fleet.pool.nodes, fleet.pool.slots
-    while counts[OUTAGES] < len(outages) and outages[counts[OUTAGES], 0] <= at_s:
-        node, until_s = int(outages[counts[OUTAGES], 1]), outages[counts[OUTAGES], 2]
-        counts[OUTAGES] += 1
+    watch, outages, nodes, slots = fleet.watch[0], fleet.outages, fleet.pool.nodes, fleet.pool.slots
+    while watch.outages < len(outages) and outages[watch.outages, 0] <= at_s:
+        node, until_s = int(outages[watch.outages, 1]), outages[watch.outages, 2]
+        watch.outages += 1
         if nodes[node].phase in (OFF, DOWN):
             continue
         fleet.tally.counts[FAILURES] += 1
@@ -255,16 +251,16 @@ def _begin_anew(fleet: Fleet, node: int, slot: int) -> None:
 
 @compiled
 def _follow_timetable(fleet: Fleet, at_s: float) -> None:
-    counts, scaling = fleet.watch.counts, fleet.scaling
-    while counts[CHANGES] < len(scaling.changes) and scaling.changes[counts[CHANGES], 0] <= at_s:
-        counts[WANTED] = counts[WANTED] if scaling.is_reactive else int(scaling.changes[counts[CHANGES], 1])
-        counts[CHANGES] += 1
+    watch, scaling = fleet.watch[0], fleet.scaling
+    while watch.changes < len(scaling.changes) and scaling.changes[watch.changes, 0] <= at_s:
+        watch.wanted = watch.wanted if scaling.is_reactive else int(scaling.changes[watch.changes, 1])
+        watch.changes += 1
 
 
 @compiled
 def _staff(fleet: Fleet, at_s: float) -> None:
     """Start or stop nodes, until as many serve or start as are wanted, or can be had."""
-    nodes, wanted = fleet.pool.nodes, fleet.watch.counts[WANTED]
+    nodes, wanted = fleet.pool.nodes, fleet.watch[0].wanted
     active = 0
     for node in range(len(nodes)):
         active += nodes[node].phase == UP or nodes[node].phase == STARTING

@@ -1,4 +1,4 @@
-"""Sends each request where a policy of the gateway says, and tallies what it took.  Compiled by numba.
+"""Sends each request where a policy of the gateway says, or lets it wait for that.  Compiled by numba.
 
 The policies are the gateway's own functions, called with columns of the same names: nodes first, in their order, then
 the APIs that take what overflows.
@@ -6,67 +6,52 @@ the APIs that take what overflows.
 
 from __future__ import annotations
 
-from math import floor, inf, log, nan
+from math import floor, inf, nan
 from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.compiled import compiled
 from breakeven.capacity.engine import advance, decode_s, enter, prompt_s
 from breakeven.capacity.fleet import (
     ALLOWED,
-    API_OUTPUT,
-    API_USD,
-    BUCKET_RATIO,
-    BUCKETS,
     BUDGET_DOWNGRADE,
     CAME,
-    CHANGES,
     CHEAPEST,
     COST_THRESHOLD,
     DAY,
-    EACH_TOKEN,
-    FIRST_TOKEN,
-    FIRST_WAITING,
     FULL,
     HEALTHY,
     IN_FLIGHT,
     IN_HOURS,
     KV_USE,
-    LAST_WAITING,
     LOWEST_LATENCY,
     MARGINAL_COST,
-    NODE_OUTPUT,
-    ON_NODES,
+    NO_ROOM,
     OVERFLOW,
-    OVERFLOWED,
     PAID,
     PREDICTED_TTFT_S,
     PRICE_USD,
-    QUEUE,
     QUEUE_LENGTH,
     REJECTED,
     REQUESTS_PER_S,
     SCHEDULE,
     SEEN_S,
     SERVES,
-    SHORTEST_S,
     SPENT_USD,
-    TPOT_S,
-    TTFT_S,
     TWO_CHOICES,
     UNTRIED,
-    WAITING,
     WEIGHT,
-    WENT_OVER,
-    WHOLE,
 )
+from breakeven.capacity.line import join, next_turn_s, send_back_late, take_next
 from breakeven.capacity.pool import NONE, UP
+from breakeven.capacity.tallying import hour_of, reject, send_over
 from breakeven.routing import fullness, policies
 from breakeven.routing.fullness import Limits
+from breakeven.routing.policies.reasons import FULL_ANYWAY
 from breakeven.routing.view import Request, Targets
 
 if TYPE_CHECKING:
     from breakeven.capacity.compiled import Floats
-    from breakeven.capacity.fleet import Demand, Fleet, Rules, Tally, View
+    from breakeven.capacity.fleet import Demand, Fleet, Rules, View
 
 ordered = compiled(policies.ordered)
 weighted = compiled(policies.weighted)
@@ -89,7 +74,6 @@ DAY_S: Final = 86_400.0
 WANTED_NODES: Final = 1
 """The column of ``Scaling.changes``; behind it stand hours, where somebody has any."""
 
-_PER_LOG: Final = 1.0 / log(BUCKET_RATIO)
 _GOLDEN: Final = 0.6180339887498949
 """Added to a request's number each time it is sent again: what is left of the sum lies far from what came before."""
 
@@ -118,138 +102,105 @@ def arrive(fleet: Fleet, demand: Demand, index: int, first_block: int) -> int:
             slots[slot].given = slots[slot].cached = 0
     for api in range(fleet.bills.shape[1]):
         fleet.bills[slot, api] = demand.api_usd[index, api]
-    fleet.tally.by_hour[_hour_of(fleet.tally, at_s), CAME] += 1
+    slots[slot].flow = demand.flow[index] if len(demand.flow) else NONE
+    slots[slot].deadline_s = demand.deadline_s[index] if len(demand.deadline_s) else inf
+    fleet.tally.by_hour[hour_of(fleet.tally, at_s), CAME] += 1
     return slot
 
 
 @compiled
-def send(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> None:
-    """Send a request to a node, which then has it, or to an API; else it waits for a node, or is rejected."""
+def send(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> bool:
+    """Send a request to a node, which then has it, or to an API; else it waits for a node, or is rejected.
+
+    Return whether it is to stand in line instead: at its first try, since nodes are full, or none is there.
+    """
     nodes, slots = len(fleet.pool.nodes), fleet.pool.slots
-    target = _choose(fleet, rules, slot, at_s)
+    target, reason = _choose(fleet, rules, slot, at_s)
     slots[slot].tries += 1
     if target >= nodes:
-        _overflow(fleet, slot, target - nodes, at_s)
-    elif target >= 0:
+        send_over(fleet, slot, target - nodes, at_s)
+    elif target >= 0 and (reason != FULL_ANYWAY or not rules.line_requests or slots[slot].tries > 1):
         advance(fleet.pool, target, at_s)
         enter(fleet.pool, target, slot, at_s)
+    elif rules.line_requests and slots[slot].tries == 1 and target != NONE:
+        return True
     elif target == WAITS:
         wait(fleet, slot)
     else:
-        reject(fleet, slot)
+        reject(fleet, slot, REJECTED)
+    return False
+
+
+@compiled
+def take_turns(fleet: Fleet, rules: Rules, at_s: float) -> None:
+    """Send those in the line for whom there is room now, and reject those who have waited too long."""
+    watch = fleet.watch[0]
+    watch.turn_s = inf
+    if watch.in_line:
+        send_back_late(fleet, at_s)
+        while _has_room(fleet, rules, at_s) and watch.in_line:
+            send(fleet, rules, take_next(fleet, at_s), at_s)
+    if watch.in_line:
+        watch.turn_s = next_turn_s(fleet, at_s)
 
 
 @compiled
 def wait(fleet: Fleet, slot: int) -> None:
     """Let a request wait for a node, behind all others."""
-    counts, slots = fleet.watch.counts, fleet.pool.slots
+    watch, slots = fleet.watch[0], fleet.pool.slots
     slots[slot].newer = NONE
-    if counts[WAITING]:
-        slots[counts[LAST_WAITING]].newer = slot
+    if watch.waiting:
+        slots[watch.last_waiting].newer = slot
     else:
-        counts[FIRST_WAITING] = slot
-    counts[LAST_WAITING] = slot
-    counts[WAITING] += 1
+        watch.first_waiting = slot
+    watch.last_waiting = slot
+    watch.waiting += 1
 
 
 @compiled
-def reject(fleet: Fleet, slot: int) -> None:
-    """Count a request as one that nobody takes."""
-    fleet.tally.counts[REJECTED] += 1
-    _free(fleet, slot)
+def stand_in_line(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> None:
+    """Let a request wait for room, or reject whoever has to go for it."""
+    slots = fleet.pool.slots
+    slots[slot].deadline_s = at_s + min(slots[slot].deadline_s, rules.line_longest_s)
+    without = join(fleet, rules.line_requests, slot, at_s)
+    if without != NONE:
+        reject(fleet, without, NO_ROOM)
 
 
 @compiled
-def settle(fleet: Fleet) -> None:
-    """Tally the requests that ended on nodes, and free their slots."""
-    slots, ended, tally = fleet.pool.slots, fleet.pool.ended, fleet.tally
-    for place in range(ended[-1].slot):
-        slot, at_s = ended[place].slot, ended[place].at_s
-        written = slots[slot].written + slots[slot].output
-        prompt = slots[slot].prompt - slots[slot].written
-        arrived_s, beside_s = slots[slot].arrived_s, fleet.pool.pace.request_s
-        first_s, lasts_s = slots[slot].first_s - arrived_s + beside_s, at_s - arrived_s + beside_s
-        times = (slots[slot].begun_s - arrived_s, first_s, lasts_s)
-        _tally(tally, ON_NODES, (prompt, written), times)
-        tally.sums[ON_NODES, 6] += slots[slot].hit
-        tally.by_hour[_hour_of(tally, arrived_s), NODE_OUTPUT] += written
-        _free(fleet, slot)
-    ended[-1].slot = 0
+def _has_room(fleet: Fleet, rules: Rules, at_s: float) -> bool:
+    """Whether some node is not full, for a prompt without tokens."""
+    nodes = fleet.pool.nodes
+    for node in range(len(nodes)):
+        if nodes[node].phase == UP:
+            _look(fleet, node)
+            if rules.most_ttft_s < inf:
+                _predict(fleet, node, 0, at_s)
+            _weigh(fleet, rules, node)
+            if not fleet.seen.whole[FULL, node]:
+                return True
+    return False
 
 
 @compiled
-def bucket_of(seconds: float) -> int:
-    """Return the bucket of a time."""
-    if seconds <= SHORTEST_S:
-        return 0
-    return min(BUCKETS - 1, int(log(seconds / SHORTEST_S) * _PER_LOG))
+def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> tuple[int, int]:
+    """Return the target of a request, and the policy's reason.
 
-
-@compiled
-def _free(fleet: Fleet, slot: int) -> None:
-    free = fleet.pool.free
-    height = free[-1]
-    free[height] = slot
-    free[-1] = height + 1
-    fleet.pool.slots[slot].blocks = 0
-
-
-@compiled
-def _hour_of(tally: Tally, at_s: float) -> int:
-    return min(int(at_s / 3600.0), len(tally.by_hour) - 1)
-
-
-@compiled
-def _tally(tally: Tally, row: int, tokens: tuple[int, int], times: tuple[float, float, float]) -> None:
-    prompt, output = tokens
-    queue_s, ttft_s, total_s = times
-    tally.times[QUEUE, row, bucket_of(queue_s)] += 1
-    tally.times[FIRST_TOKEN, row, bucket_of(ttft_s)] += 1
-    tally.times[WHOLE, row, bucket_of(total_s)] += 1
-    if output > 1:
-        tally.times[EACH_TOKEN, row, bucket_of((total_s - ttft_s) / (output - 1))] += 1
-    sums = tally.sums[row]
-    sums[0] += 1
-    sums[1] += prompt
-    sums[2] += output
-    sums[3] += ttft_s
-    sums[4] += total_s
-
-
-@compiled
-def _overflow(fleet: Fleet, slot: int, api: int, at_s: float) -> None:
-    """Let an API answer, after its time; what waited for a node waited for that as well."""
-    slots, tally = fleet.pool.slots, fleet.tally
-    prompt, output, arrived_s = slots[slot].prompt, slots[slot].output, slots[slot].arrived_s
-    usd = fleet.bills[slot, api]
-    fleet.apis[ALLOWED, api] -= 1.0
-    hour = tally.by_hour[_hour_of(tally, arrived_s)]
-    hour[WENT_OVER] += 1
-    hour[API_OUTPUT] += output
-    hour[API_USD] += usd
-    tally.sums[OVERFLOWED, 5] += usd
-    fleet.apis[SPENT_USD, api] += usd
-    ttft_s = at_s - arrived_s + fleet.apis[TTFT_S, api]
-    times = (at_s - arrived_s, ttft_s, ttft_s + (output - 1) * fleet.apis[TPOT_S, api])
-    _tally(tally, OVERFLOWED, (prompt, output), times)
-    _free(fleet, slot)
-
-
-@compiled
-def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
-    """Return the target of a request; ``WAITS``: there is none yet; ``NONE``: nobody takes it."""
+    ``WAITS``: there is none yet; ``NONE``: nobody takes it.
+    """
     states, slots, view, shares = fleet.pool.nodes, fleet.pool.slots, fleet.seen.whole, fleet.seen.shares
     nodes, apis, sees_all = len(states), fleet.apis.shape[1], rules.policy >= OVERFLOW
-    sees_apis = sees_all or rules.policy == SCHEDULE
-    predicts = rules.policy in (LOWEST_LATENCY, MARGINAL_COST) or (apis > 0 and rules.most_ttft_s < inf)
+    sees_apis, weighs = sees_all or rules.policy == SCHEDULE, apis > 0 or rules.line_requests > 0
+    predicts = rules.policy in (LOWEST_LATENCY, MARGINAL_COST) or (weighs and rules.most_ttft_s < inf)
+    own_tokens = 0 if rules.line_requests else slots[slot].prompt - slots[slot].given  # room is judged by the node
     fits = slots[slot].prompt - slots[slot].given + slots[slot].output <= fleet.pool.pace.kv_tokens
     open_nodes = up_nodes = 0
     for node in range(nodes):
         is_up = states[node].phase == UP
         _look(fleet, node)
         if predicts:
-            _predict(fleet, node, slot, at_s)
-        if apis > 0:
+            _predict(fleet, node, own_tokens, at_s)
+        if weighs:
             _weigh(fleet, rules, node)
         view[SERVES, node] = is_up and fits and (sees_all or not view[FULL, node])
         open_nodes += view[SERVES, node]
@@ -260,14 +211,14 @@ def _choose(fleet: Fleet, rules: Rules, slot: int, at_s: float) -> int:
     if rules.policy == SCHEDULE:
         _open(fleet)
     budget_usd = _left_usd(fleet, rules, at_s) if rules.policy == BUDGET_DOWNGRADE else inf
-    chosen = _by_policy(fleet, rules, slot, budget_usd)
+    chosen, reason = _by_policy(fleet, rules, slot, budget_usd)
     if chosen == NONE and fits:  # every API is at its limit: the nodes take it after all
+        if not up_nodes:
+            return WAITS, reason
         for node in range(nodes):
             view[SERVES, node] = states[node].phase == UP
-        chosen = _by_policy(fleet, rules, slot, budget_usd)
-        if not up_nodes:
-            return WAITS
-    return chosen
+        chosen, reason = _by_policy(fleet, rules, slot, budget_usd)
+    return chosen, reason
 
 
 @compiled
@@ -275,7 +226,7 @@ def _open(fleet: Fleet) -> None:
     """Write down who is in its hours."""
     nodes, whole, changes = len(fleet.pool.nodes), fleet.seen.whole, fleet.scaling.changes
     if changes.shape[1] > WANTED_NODES + 1:
-        latest = changes[fleet.watch.counts[CHANGES] - 1]
+        latest = changes[fleet.watch[0].changes - 1]
         for target in range(whole.shape[1]):
             whole[IN_HOURS, target] = int(latest[WANTED_NODES + 1 + max(0, target - nodes + 1)])
 
@@ -303,20 +254,24 @@ def _look(fleet: Fleet, node: int) -> None:
 
 @compiled
 def _weigh(fleet: Fleet, rules: Rules, node: int) -> None:
-    """Write down whether a node has room for more; without an API nobody asks."""
+    """Write down whether a node has room for more, one without anything to do as if for the first time.
+
+    Without an API or a line nobody asks.
+    """
     whole, shares = fleet.seen.whole, fleet.seen.shares
     limits = Limits(rules.most_waiting, rules.most_kv_fraction, rules.most_ttft_s, rules.back_ratio)
+    was_full = whole[FULL, node] if whole[IN_FLIGHT, node] else 0
     whole[FULL, node] = is_full(
-        whole[FULL, node], whole[QUEUE_LENGTH, node], shares[KV_USE, node], shares[PREDICTED_TTFT_S, node], limits
+        was_full, whole[QUEUE_LENGTH, node], shares[KV_USE, node], shares[PREDICTED_TTFT_S, node], limits
     )
 
 
 @compiled
-def _predict(fleet: Fleet, node: int, slot: int, at_s: float) -> None:
-    """Write down when a node would begin to answer a request: behind all prompts that wait there."""
-    pace, nodes, slots, view = fleet.pool.pace, fleet.pool.nodes, fleet.pool.slots, fleet.seen
+def _predict(fleet: Fleet, node: int, own_tokens: int, at_s: float) -> None:
+    """Write down when a node would begin to answer a prompt of so many tokens: behind all prompts that wait there."""
+    pace, nodes, view = fleet.pool.pace, fleet.pool.nodes, fleet.seen
     decoding = nodes[node].decoding
-    tokens = nodes[node].waiting_tokens + slots[slot].prompt - slots[slot].given
+    tokens = nodes[node].waiting_tokens + own_tokens
     step_s = decode_s(pace, decoding, nodes[node].kv_used) if decoding else pace.base_s
     rounds = 1 + tokens // max(1, pace.chunk_tokens - decoding)
     view.shares[PREDICTED_TTFT_S, node] = (
@@ -339,7 +294,7 @@ def _allows(apis: Floats, api: int, at_s: float) -> bool:
 
 
 @compiled
-def _by_policy(fleet: Fleet, rules: Rules, slot: int, budget_usd: float) -> int:  # noqa: C901, PLR0911 - numba calls no functions out of a table
+def _by_policy(fleet: Fleet, rules: Rules, slot: int, budget_usd: float) -> tuple[int, int]:  # noqa: C901, PLR0911 - numba calls no functions out of a table
     """Call the policy, as the gateway does; it knows how the prompt begins by its first block."""
     slots = fleet.pool.slots
     targets = _targets(fleet.seen)
@@ -348,28 +303,28 @@ def _by_policy(fleet: Fleet, rules: Rules, slot: int, budget_usd: float) -> int:
     request = Request(slots[slot].prompt, slots[slot].output, 0, first, 0, inf, budget_usd, tries, rules.most_usd)
     uniform, untried = (slots[slot].uniform + tries * _GOLDEN) % 1.0, fleet.seen.whole[UNTRIED]
     if rules.policy == 0:
-        return ordered(targets, request, untried, uniform)[0]
+        return ordered(targets, request, untried, uniform)
     if rules.policy == 1:
-        return weighted(targets, request, untried, uniform)[0]
+        return weighted(targets, request, untried, uniform)
     if rules.policy == 2:
-        return least_busy(targets, request, untried, uniform)[0]
+        return least_busy(targets, request, untried, uniform)
     if rules.policy == LOWEST_LATENCY:
-        return lowest_latency(targets, request, untried, uniform)[0]
+        return lowest_latency(targets, request, untried, uniform)
     if rules.policy == CHEAPEST:
-        return cheapest(targets, request, untried, uniform)[0]
+        return cheapest(targets, request, untried, uniform)
     if rules.policy == TWO_CHOICES:
-        return two_choices(targets, request, untried, uniform)[0]
+        return two_choices(targets, request, untried, uniform)
     if rules.policy == COST_THRESHOLD:
-        return cost_threshold(targets, request, untried, uniform)[0]
+        return cost_threshold(targets, request, untried, uniform)
     if rules.policy == BUDGET_DOWNGRADE:
-        return budget_downgrade(targets, request, untried, uniform)[0]
+        return budget_downgrade(targets, request, untried, uniform)
     if rules.policy == SCHEDULE:
-        return schedule(targets, request, untried, uniform)[0]
+        return schedule(targets, request, untried, uniform)
     if rules.policy == OVERFLOW:
-        return overflow(targets, request, untried, uniform)[0]
+        return overflow(targets, request, untried, uniform)
     if rules.policy == MARGINAL_COST:
-        return marginal_cost(targets, request, untried, uniform)[0]
-    return prefix_affinity(targets, request, untried, uniform)[0]
+        return marginal_cost(targets, request, untried, uniform)
+    return prefix_affinity(targets, request, untried, uniform)
 
 
 @compiled

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from breakeven.capacity.compiled import Floats, Ints
+    from breakeven.capacity.compiled import Floats, Ints, Records
     from breakeven.capacity.pool import Pool
 
     Column = Any
@@ -83,6 +83,12 @@ class Demand(NamedTuple):
     blocks: Ints = np.zeros(0, dtype=np.int64)
     """Ids of the blocks of all prompts, one after another, each standing for itself and all before it."""
 
+    flow: Ints = np.zeros(0, dtype=np.int64)
+    """Index into ``Fleet.line``; of no length where nobody waits in it."""
+
+    deadline_s: Floats = np.zeros(0)
+    """From its arrival, how long each may wait in the line; of no length where no request says so."""
+
 
 class Rules(NamedTuple):
     """How requests are sent."""
@@ -111,6 +117,12 @@ class Rules(NamedTuple):
     day_s: float = 0.0
     """How long the first day, of UTC, has lasted when the simulation begins."""
 
+    line_requests: int = 0
+    """Most that wait in the gateway's line while all nodes are full and no API takes them; 0: full nodes take them."""
+
+    line_longest_s: float = 30.0
+    """How long one waits there at most."""
+
 
 TTFT_S, TPOT_S, REQUESTS_PER_S, ALLOWED, SEEN_S, SPENT_USD, DAY = range(7)
 """Rows of ``Fleet.apis``.
@@ -128,9 +140,17 @@ QUEUE, FIRST_TOKEN, EACH_TOKEN, WHOLE = range(4)
 """What is tallied of a request's times: until its prompt was begun or it was sent to an API, to the first token,
 between tokens of an answer of two and more, to the end."""
 
-REJECTED, RESENT, LOST_INPUT, LOST_OUTPUT, STARTS, FAILURES = range(6)
-"""Of ``Tally.counts``: requests that no node can hold or was left for, and nobody else took; requests sent again since
-their node failed, and tokens computed there of their prompts and answers; nodes that were started, and that failed."""
+REJECTED, RESENT, LOST_INPUT, LOST_OUTPUT, STARTS, FAILURES, NO_ROOM, TOO_LATE = range(8)
+"""Of ``Tally.counts``: requests that nobody took; requests sent again since their node failed, and tokens computed
+there of their prompts and answers; nodes that were started, and that failed.  Of those rejected: for want of room in
+the line, and at their deadline there; no node can hold the others, or was left for them."""
+
+FIRST_CLASS: Final = 2
+FIRST_FLOW: Final = 2
+"""The row of the first class among ``Tally.times``, and of the first flow among ``Tally.sums``."""
+
+SENT_OVER, TURNED_AWAY = 5, 6
+"""Columns of a flow among ``Tally.sums``: requests that an API answered, and that were rejected."""
 
 
 class View(NamedTuple):
@@ -144,16 +164,19 @@ class Tally(NamedTuple):
     """What the requests that ended took, on ``ON_NODES`` and ``OVERFLOWED``."""
 
     times: Ints
-    """(4, 2, buckets): see ``QUEUE`` to ``WHOLE``."""
+    """(4, 2 + classes, buckets): see ``QUEUE`` to ``WHOLE``; of a class, what nodes answered."""
 
     sums: Floats
-    """(2, 7): requests, prompt and output tokens, seconds to first token and end, US dollars, tokens found cached."""
+    """(2 + flows, 7): requests, prompt and output tokens, seconds to first token and end, US dollars, cached tokens.
+
+    Of a flow, what nodes answered of it, and ``SENT_OVER`` and ``TURNED_AWAY``.
+    """
 
     by_hour: Floats
     """(hours, 11): see ``CAME`` to ``DOWN_S``."""
 
     counts: Ints
-    """(6,): see ``REJECTED`` to ``FAILURES``."""
+    """(8,): see ``REJECTED`` to ``TOO_LATE``."""
 
 
 class Scaling(NamedTuple):
@@ -192,22 +215,61 @@ class Scaling(NamedTuple):
     """From the start of a node until it serves."""
 
 
-class Watch(NamedTuple):
-    """What the simulation remembers about the course of events."""
+WATCH: Final = np.dtype(
+    [
+        ("event_s", np.float64),
+        ("look_s", np.float64),
+        ("hour_s", np.float64),
+        ("over_s", np.float64),
+        ("under_s", np.float64),
+        ("seen_used_s", np.float64),
+        ("busy_before_s", np.float64),
+        ("used_before_s", np.float64),
+        ("turn_s", np.float64),
+        ("late_s", np.float64),
+        ("wanted", np.int64),
+        ("outages", np.int64),
+        ("changes", np.int64),
+        ("hours", np.int64),
+        ("first_waiting", np.int64),
+        ("last_waiting", np.int64),
+        ("waiting", np.int64),
+        ("in_line", np.int64),
+        ("number", np.int64),
+        ("turns", np.int64),
+    ]
+)
+"""What the simulation remembers about the course of events: one record.
 
-    seconds: Floats
-    """(8,): see ``EVENT`` to ``USED_BEFORE``."""
+When the next event is (``event_s``), the next look at the load, the next full hour, the next turn of the line; before
+``late_s`` nobody in it is late.  For how long too much was to do (``over_s``), and too little; what was used as of the
+last look; what nodes were busy and used as of the last full hour.  How many nodes are wanted; how many outages, changes
+and hours have passed; requests that wait for a node: the first, the last, how many.  Of the line: how many stand in it,
+how often a start was set there, and turns since the last one that did not go to the most urgent.
+"""
 
-    counts: Ints
-    """(7,): see ``WANTED`` to ``HOURS``."""
+FLOW: Final = np.dtype(
+    [
+        ("start", np.float64),
+        ("finish", np.float64),
+        ("served", np.float64),
+        ("priority", np.int64),
+        ("row", np.int64),
+        ("leader", np.int64),
+        ("in_class", np.int64),
+        ("waiting", np.int64),
+        ("first", np.int64),
+        ("last", np.int64),
+        ("number", np.int64),
+    ]
+)
+"""A flow of the line: the requests of one key in one class, as ``routing.queueing`` has them; see there.
 
-
-EVENT, LOOK, HOUR, OVER, UNDER, SEEN, BUSY_BEFORE, USED_BEFORE = range(8)
-"""When the next event is, the next look at the load, the next full hour; for how long too much was to do, and too
-little; what was used as of the last look; what nodes were busy and used as of the last full hour."""
-
-WANTED, OUTAGES, CHANGES, FIRST_WAITING, LAST_WAITING, WAITING, HOURS = range(7)
-"""Nodes wanted; outages and changes passed; requests that wait for a node: first, last, how many; hours passed."""
+``start``: the virtual start of its first request, in tokens, set as the ``number``-th; ``finish``: the virtual end of
+its last, while none waits.  ``priority``: of its class, which has its ``row`` among ``Tally.times``, and whose first
+flow is the ``leader``: there stand the class's virtual time, ``served``, and ``in_class``, how many of it wait.
+``waiting``: how many of the flow do, from slot ``first`` to ``last``, in a chain by ``newer`` and ``older``.
+"""
 
 
 class Fleet(NamedTuple):
@@ -229,6 +291,11 @@ class Fleet(NamedTuple):
     outages: Floats
     """(n, 3): when which node fails, in order of time, and from when on it may start again."""
 
-    watch: Watch
+    watch: Records
+    """(1,), of ``WATCH``."""
+
+    line: Records
+    """Of ``FLOW``, by priority and then by name of key: those that may wait for room; none where nobody does."""
+
     span_s: float
     """Until when time is told by the hour and paid."""

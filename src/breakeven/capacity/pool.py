@@ -122,6 +122,8 @@ SLOT: Final = np.dtype(
         ("hits", np.int64),
         ("kept", np.int64),
         ("idle_hits", np.int64),
+        ("flow", np.int64),
+        ("deadline_s", np.float64),
     ]
 )
 """A place for one request on a node.
@@ -130,10 +132,11 @@ SLOT: Final = np.dtype(
 policies that draw; ``tries``: how often it was sent.  ``prompt``: tokens to compute before the next output, which are
 the prompt and what was written before it was put back; ``done`` and ``cached`` of them.  ``output``: tokens still to
 write then; ``written``: those before it was put back.  ``end_step``: the iteration in which it ends.  ``older`` and
-``newer``: neighbours among those that decode; ``newer`` also the next that waits.  ``given``: of the prompt, what lies
-in every node's cache, as the demand has it; ``hit``: what was found when it was let in, ``NONE`` before.  ``blocks``:
-how many of ``Pool.references`` from ``blocks_at`` on are its prompt's; the first ``hits`` of them were found, with
-``idle_hits`` tokens in blocks that nobody held; the first ``kept`` are settled.
+``newer``: neighbours among those that decode, or in the line; ``newer`` also the next that waits.  ``given``: of the
+prompt, what lies in every node's cache, as the demand has it; ``hit``: what was found when it was let in, ``NONE``
+before.  ``blocks``: how many of ``Pool.references`` from ``blocks_at`` on are its prompt's; the first ``hits`` of them
+were found, with ``idle_hits`` tokens in blocks that nobody held; the first ``kept`` are settled.  ``flow``: of the
+line, ``NONE`` where there is none; ``deadline_s``: when it must have left the line.
 """
 
 END: Final = np.dtype([("step", np.int64), ("slot", np.int64)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from breakeven.capacity.fleet import (
     BUCKET_RATIO,
     EACH_TOKEN,
     FAILURES,
+    FIRST_CLASS,
+    FIRST_FLOW,
     FIRST_TOKEN,
     LOST_INPUT,
     LOST_OUTPUT,
+    NO_ROOM,
     ON_NODES,
     OVERFLOWED,
     QUEUE,
@@ -28,7 +31,7 @@ from breakeven.capacity.fleet import (
     RESENT,
     SHORTEST_S,
     STARTS,
-    WAITING,
+    TOO_LATE,
     WHOLE,
 )
 
@@ -78,6 +81,10 @@ class Outcome:
     pool_requests: int
     api_requests: int
     rejected_requests: int
+    no_room_requests: int
+    """Of those rejected, for want of room in the line; the next at their deadline there."""
+
+    too_late_requests: int
     pool_input_tokens: int
     pool_cached_tokens: int
     """Of the input, what nodes had in their caches of prefixes, or the demand said that they have."""
@@ -113,6 +120,26 @@ class Outcome:
     by_hour: Floats
     """(hours, 11): see ``CAME`` to ``DOWN_S`` of ``fleet``."""
 
+    class_ttft: tuple[Times, ...]
+    """By class of the line, the lowest priority first, of requests on nodes; so is the next."""
+
+    class_queue: tuple[Times, ...]
+    flow_sums: Floats
+    """(flows, 7): see ``Tally.sums``."""
+
+
+class Details(NamedTuple):
+    """What the demand tells of requests beside their times and lengths."""
+
+    block_tokens: int = 0
+    """Of the blocks by which it tells its prompts' contents; 0 where it does not."""
+
+    priorities: tuple[int, ...] = ()
+    """Of the flows by which it tells who waits in line with whom, rising; none where there is no line."""
+
+
+PLAIN: Final = Details()
+
 
 class Simulation:
     """Equal nodes, the APIs behind them, and the demand so far."""
@@ -127,26 +154,37 @@ class Simulation:
         span_s: float,
         scaling: Scaling | None = None,
         outages: Floats = NO_OUTAGES,
-        block_tokens: int = 0,
+        details: Details = PLAIN,
     ) -> None:
         """Begin idle; ``nodes``: how many there are at most, all of them without ``scaling``.
 
-        ``span_s``: how long the demand lasts, for what is told by the hour, and paid.  ``block_tokens``: of the blocks
-        by which the demand tells its prompts' contents; 0 where it does not.  ``outages``: see ``Fleet``.
+        ``span_s``: how long the demand lasts, for what is told by the hour, and paid.  ``outages``: see ``Fleet``.
+        Raises ``ValueError`` for a line without flows, or with priorities that fall.
         """
+        if rules.line_requests and not details.priorities:
+            raise ValueError("a line needs to know who waits in it with whom, got no priorities of flows")
+        if list(details.priorities) != sorted(details.priorities):
+            raise ValueError(f"priorities of flows rise, got {details.priorities}")
         self._rules = rules
         ways = [[getattr(api, name) for api in apis] for name in ("ttft_s", "tpot_s", "requests_per_s")]
         self._fleet = fresh_fleet(
-            idle_pool(pace, nodes, block_tokens=block_tokens),
+            idle_pool(pace, nodes, block_tokens=details.block_tokens),
             open_apis(*(np.array(way, dtype=float) for way in ways)),
             scaling=as_many(nodes) if scaling is None else scaling,
             outages=outages,
             span_s=span_s,
+            priorities=details.priorities,
         )
 
     def feed(self, demand: Demand) -> None:
-        """Let requests arrive, after all those before them."""
+        """Let requests arrive, after all those before them.  Raises ``ValueError`` where a line lacks their flows."""
         count = len(demand.arrived_s)
+        if self._rules.line_requests and len(demand.flow) != count:
+            raise ValueError(f"{count} requests come to a line, and {len(demand.flow)} tell their flow")
+        if len(demand.flow) and not 0 <= demand.flow.min() <= demand.flow.max() < len(self._fleet.line):
+            raise ValueError(f"flows lie between 0 and {len(self._fleet.line) - 1}, got {demand.flow}")
+        if len(demand.deadline_s) not in {0, count}:
+            raise ValueError(f"{count} requests come, and {len(demand.deadline_s)} tell their deadline")
         if self._fleet.pool.free[-1] < count:
             self._fleet = grown(self._fleet, count)
         first_block = 0
@@ -157,8 +195,8 @@ class Simulation:
     @property
     def under_way(self) -> int:
         """Requests on nodes or waiting for one, as of the last arrival, or not looked at since."""
-        nodes = self._fleet.pool.nodes
-        return int(nodes["waiting"].sum() + nodes["decoding"].sum() + self._fleet.watch.counts[WAITING])
+        nodes, watch = self._fleet.pool.nodes, self._fleet.watch[0]
+        return int(nodes["waiting"].sum() + nodes["decoding"].sum() + watch["waiting"] + watch["in_line"])
 
     def outcome(self) -> Outcome:
         """Let all requests end, and return what it came to."""
@@ -180,6 +218,8 @@ def _outcome(fleet: Fleet) -> Outcome:
         pool_requests=int(pool[0]),
         api_requests=int(api[0]),
         rejected_requests=int(tally.counts[REJECTED]),
+        no_room_requests=int(tally.counts[NO_ROOM]),
+        too_late_requests=int(tally.counts[TOO_LATE]),
         pool_input_tokens=int(pool[1]),
         pool_cached_tokens=int(pool[6]),
         pool_output_tokens=int(pool[2]),
@@ -199,4 +239,7 @@ def _outcome(fleet: Fleet) -> Outcome:
         node_starts_count=int(tally.counts[STARTS]),
         node_failures_count=int(tally.counts[FAILURES]),
         by_hour=tally.by_hour,
+        class_ttft=tuple(Times(counts=counts) for counts in tally.times[FIRST_TOKEN, FIRST_CLASS:]),
+        class_queue=tuple(Times(counts=counts) for counts in tally.times[QUEUE, FIRST_CLASS:]),
+        flow_sums=tally.sums[FIRST_FLOW:],
     )

@@ -12,7 +12,6 @@ import numpy as np
 
 from breakeven.capacity.arrays import NO_OUTAGES, fresh_fleet, grown, idle_pool, nobody, open_apis, timetable
 from breakeven.capacity.course import run
-from breakeven.capacity.dispatch import settle
 from breakeven.capacity.engine import advance
 from breakeven.capacity.fleet import (
     BUSY_S,
@@ -25,6 +24,7 @@ from breakeven.capacity.fleet import (
     Demand,
     Rules,
 )
+from breakeven.capacity.tallying import settle
 from breakeven.quantities import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:

@@ -33,7 +33,9 @@ def simulate(
             "prefix_affinity, cost_threshold, budget_downgrade, schedule: the gateway's own."
         ),
     ] = "least_busy",
-    most_waiting: Annotated[int, typer.Option(help="Requests waiting at a node before others overflow.")] = 100,
+    most_waiting: Annotated[
+        int, typer.Option(help="Requests waiting at a node before others overflow, or wait in line.")
+    ] = 100,
     most_ttft_s: Annotated[float, typer.Option(help="Expected TTFT above which a request overflows.")] = INFINITE,
     most_kv: Annotated[float, typer.Option(help="Share of a node's cache in use above which others overflow.")] = 1.0,
     back: Annotated[
@@ -42,6 +44,18 @@ def simulate(
             help="Share of these limits within which a full node takes requests again; default: 0.8 with overflow, "
             "marginal_cost and prefix_affinity, else 1."
         ),
+    ] = None,
+    line_requests: Annotated[
+        int | None,
+        typer.Option(
+            help="Most that wait in the gateway while all nodes are full, by priority and key by key, as its waiting: "
+            "does; default: full nodes take them."
+        ),
+    ] = None,
+    line_longest_s: Annotated[float | None, typer.Option(help="How long they wait there; default: 30.")] = None,
+    key_priority: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=PRIORITY there: nightly-report=-10; default: what its requests say, else 0."),
     ] = None,
     most_usd: Annotated[
         float | None,
@@ -136,6 +150,9 @@ def simulate(
             most_ttft_s=most_ttft_s,
             most_kv_fraction=most_kv,
             back_ratio=back,
+            line_requests=line_requests,
+            line_longest_s=line_longest_s,
+            key_priorities=tuple(key_priority or ()),
             most_usd=most_usd,
             budget_day_usd=budget_day_usd,
             hours=hours,

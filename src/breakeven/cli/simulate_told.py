@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import isnan
+from typing import TYPE_CHECKING, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from breakeven.quantities import DAYS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from breakeven.quantities import Interval
-    from breakeven.studies.simulation import Run, Simulated
+    from breakeven.studies.simulation import LineRun, Run, Simulated
     from breakeven.wiring.simulate import PoolSimulation
+
+
+MOST_KEYS_SHOWN: Final = 10
 
 
 def told(found: PoolSimulation | PoolSweep) -> Iterator[RenderableType]:
@@ -33,6 +38,8 @@ def _lines(found: PoolSimulation) -> Iterator[RenderableType]:
     yield f"{found.nodes} node(s) {found.pool}, policy {found.policy}{behind}"
     yield _traffic(item)
     yield _table(item)
+    if item.likely.line is not None:
+        yield from _line_lines(item.likely.line)
     yield f"A node costs {_spread(item.node_usd_per_hour)} USD an hour; only nodes and overflow are counted."
     if item.api_only_usd is not None:
         yield f"All of it at the overflow's API: {_usd(item.api_only_usd)} USD for these requests."
@@ -50,7 +57,9 @@ def _sweep_lines(found: PoolSweep) -> Iterator[RenderableType]:
         "Times are of requests on nodes at the likely speed, in seconds; dollars at the likely speed, "
         "then from the fast run at the lowest price to the slow one at the highest."
     )
-    yield f"Cheapest: {sweep.cheapest_nodes_count} node(s)."
+    cheapest = next(point for point in sweep.points if point.nodes == sweep.cheapest_nodes_count)
+    rejected = cheapest.likely.rejected_requests / cheapest.requests
+    yield f"Cheapest: {cheapest.nodes} node(s)" + (f", where {rejected:.1%} are rejected." if rejected else ".")
     point = sweep.points[0]
     if point.api_only_usd is not None:
         month_usd = point.api_only_usd * DAYS_PER_MONTH * SECONDS_PER_DAY / point.span_s
@@ -80,10 +89,11 @@ def _goal_lines(found: PoolSweep) -> Iterator[str]:
 
 def _sweep_table(found: PoolSweep) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    names = ("nodes", "TTFT p50", "TTFT p99", "ms a token p99", "in use", "overflow", "USD a month", "low to high", "")
-    for name in names:
-        table.add_column(name, justify="right" if name else "left")
     sweep = found.sweep
+    rejects = any(point.likely.rejected_requests for point in sweep.points)
+    names = ("nodes", "TTFT p50", "TTFT p99", "ms a token p99", "in use", "overflow")
+    for name in (*names, *(["rejected"] if rejects else []), "USD a month", "low to high", ""):
+        table.add_column(name, justify="right" if name else "left")
     for point in sweep.points:
         run = point.likely
         marks = [
@@ -97,6 +107,7 @@ def _sweep_table(found: PoolSweep) -> Table:
             f"{1000 * run.tpot_s[-1]:.3g}",
             f"{run.used_fraction:.0%}",
             f"{run.overflow_fraction:.1%}",
+            *([f"{run.rejected_requests / point.requests:.1%}"] if rejects else []),
             _usd(point.usd_per_month.likely),
             f"{_usd(point.usd_per_month.low)} to {_usd(point.usd_per_month.high)}",
             ", ".join(mark for mark in marks if mark),
@@ -133,6 +144,7 @@ def _table(item: Simulated) -> Table:
         ("overflow, of output tokens", [f"{run.overflow_fraction:.1%}" for run in runs]),
         ("overflow, requests", [f"{run.overflow_requests:,}" for run in runs]),
         ("rejected", [f"{run.rejected_requests:,}" for run in runs]),
+        *_line_rows(runs),
         ("put back (cache full)", [f"{run.put_back_requests:,}" for run in runs]),
         *_changing_rows(runs),
         ("nodes busy, USD", [_spread(run.costs.nodes_busy_usd) for run in runs]),
@@ -143,6 +155,53 @@ def _table(item: Simulated) -> Table:
     for name, values in rows:
         table.add_row(name, *values)
     return table
+
+
+def _line_rows(runs: tuple[Run, ...]) -> list[tuple[str, list[str]]]:
+    lines = [run.line for run in runs if run.line is not None]
+    if not lines:
+        return []
+    return [
+        ("of them, the line was full", [f"{line.no_room_requests:,}" for line in lines]),
+        ("of them, waited too long", [f"{line.too_late_requests:,}" for line in lines]),
+    ]
+
+
+def _line_lines(line: LineRun) -> Iterator[RenderableType]:
+    """Yield who waited in the gateway's line: by priority, and by key where there are several."""
+    yield "At the likely speed, by priority of those who may wait in line:"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    names = ("priority", "requests", "overflow", "rejected", "until begun p50, p95, p99", "TTFT p50, p95, p99")
+    for name in names:
+        table.add_column(name, justify="right")
+    for item in line.classes:
+        counts = (item.requests, item.overflow_requests, item.rejected_requests)
+        table.add_row(
+            str(item.priority), *(f"{count:,}" for count in counts), _seconds(item.queue_s), _seconds(item.ttft_s)
+        )
+    yield table
+    if len(line.flows) > 1:
+        yield from _key_lines(line)
+
+
+def _key_lines(line: LineRun) -> Iterator[RenderableType]:
+    shown = line.flows[:MOST_KEYS_SHOWN]
+    left = len(line.flows) - len(shown)
+    yield "By key and priority" + (f", those with most requests ({left:,} more with --json):" if left else ":")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    names = ("key", "priority", "requests", "overflow", "rejected", "mean TTFT", "tokens on nodes")
+    for name in names:
+        table.add_column(name, justify="left" if name == "key" else "right")
+    for flow in shown:
+        counts = (flow.requests, flow.overflow_requests, flow.rejected_requests)
+        table.add_row(
+            escape(flow.key) if flow.key else "(none)",
+            str(flow.priority),
+            *(f"{count:,}" for count in counts),
+            "" if isnan(flow.mean_ttft_s) else f"{flow.mean_ttft_s:.3g}",
+            f"{flow.node_input_tokens + flow.node_output_tokens:,}",
+        )
+    yield table
 
 
 def _changing_rows(runs: tuple[Run, ...]) -> list[tuple[str, list[str]]]:

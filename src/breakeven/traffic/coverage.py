@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import ibis
 
-from breakeven.traffic.schema import DETAILS, KEY, PREFIX_BLOCKS, TASK
+from breakeven.traffic.schema import DEADLINE_S, DETAILS, KEY, PREFIX_BLOCKS, PRIORITY, TASK
 from breakeven.traffic.sums import fetch, microseconds_of, time_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from ibis.expr.types import Table
 
-_ASKED: Final = (KEY, TASK, *DETAILS)
+_ASKED: Final = (KEY, TASK, *(name for name in DETAILS if name not in (PRIORITY, DEADLINE_S)))
+"""Nothing in a profile depends on who waits before whom, and every column that is asked for is one more to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

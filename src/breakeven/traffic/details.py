@@ -6,12 +6,16 @@ often.  The identity of a prompt is hashed, whatever the log holds there: a prom
 
 from __future__ import annotations
 
+import re
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from breakeven.traffic.schema import (
+    DEADLINE_S,
     FAILED,
     INPUT_TOKENS,
     PREFIX_BLOCKS,
+    PRIORITY,
     PROCESSING,
     PROMPT_ID,
     RETRY,
@@ -30,6 +34,8 @@ FAILED_WORDS: Final = ("true", "yes", "failed", "failure", "error")
 SOUND_WORDS: Final = ("false", "no", "success", "succeeded", "ok", "unset")
 HTTP_STATUS: Final = (100, 599)
 FIRST_HTTP_FAILURE: Final = 400
+MOST_PRIORITY: Final = 100
+"""And the least below zero: those of the gateway."""
 
 SHOWN_CHARACTERS: Final = 40
 
@@ -58,8 +64,11 @@ def said_sql(name: str) -> str:
             f"CASE WHEN {number} IN (0, 1) THEN {number} = 1 {codes if name == FAILED else later}"
             f"WHEN {_among(word, FAILED_WORDS)} THEN TRUE WHEN {_among(word, SOUND_WORDS)} THEN FALSE END"
         )
+    if name == DEADLINE_S:
+        return f"CASE WHEN {number} > 0 AND isfinite({number}) THEN {number} END"
     whole = f"TRY_CAST({given} AS BIGINT)"
-    return f"CASE WHEN {number} = {whole} AND {number} BETWEEN 0 AND {INPUT_TOKENS}_number THEN {whole} END"
+    bounds = f"{-MOST_PRIORITY} AND {MOST_PRIORITY}" if name == PRIORITY else f"0 AND {INPUT_TOKENS}_number"
+    return f"CASE WHEN {number} = {whole} AND {number} BETWEEN {bounds} THEN {whole} END"
 
 
 def doubt_sql(names: Collection[str]) -> str:
@@ -84,11 +93,21 @@ def _is_known(name: str, word: str) -> bool:
         return word in (*FAILED_WORDS, *SOUND_WORDS, "0", "1") or (_is_count(word) and _is_status(int(word)))
     if name == RETRY:
         return word in ("true", "false") or _is_count(word)
+    if name == PRIORITY:
+        return (number := _number(word)) is not None and number.is_integer() and abs(number) <= MOST_PRIORITY
+    if name == DEADLINE_S:
+        return (number := _number(word)) is not None and number > 0
     return name in (PROMPT_ID, PREFIX_BLOCKS) or _is_count(word)
 
 
 def _is_count(word: str) -> bool:
     return word.isascii() and word.isdigit()
+
+
+def _number(word: str) -> float | None:
+    """Return a finite number written in figures, which may be below zero or have a point; None for anything else."""
+    found = float(word) if re.fullmatch(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", word) else None
+    return found if found is not None and isfinite(found) else None
 
 
 def _is_status(number: int) -> bool:

@@ -30,6 +30,8 @@ PROMPT_ID: Final = "prompt_id"
 PREFIX_BLOCKS: Final = "prefix_blocks"
 SYSTEM_TOKENS: Final = "system_tokens"
 HISTORY_TOKENS: Final = "history_tokens"
+PRIORITY: Final = "priority"
+DEADLINE_S: Final = "deadline_s"
 WINDOW_S: Final = "window_s"
 MONTH: Final = "month"
 REQUESTS: Final = "requests"
@@ -48,6 +50,8 @@ DETAILS: Final[dict[str, str]] = {
     PREFIX_BLOCKS: "array<int64>",
     SYSTEM_TOKENS: "int64",
     HISTORY_TOKENS: "int64",
+    PRIORITY: "int64",
+    DEADLINE_S: "float64",
 }
 """What only some logs say, with its type; null where a log is silent.
 
@@ -55,7 +59,8 @@ DETAILS: Final[dict[str, str]] = {
 tokens were spent all the same; ``retry``: it repeats an earlier attempt.  ``prompt_id`` is equal for equal
 prompts, and never their text.  ``prefix_blocks`` are ids of consecutive blocks of the prompt from its beginning,
 each standing for its block and everything before it.  ``system_tokens`` and ``history_tokens`` are parts of
-the input: the system prompt, and earlier turns sent again.
+the input: the system prompt, and earlier turns sent again.  ``priority`` is from -100 to 100, and higher goes
+first where requests wait; ``deadline_s``: within how many seconds of its coming an answer must begin, above 0.
 """
 
 REQUEST_COLUMNS: Final = (TIME, *TEXT_COLUMNS, *TOKEN_COLUMNS, *DETAILS)

@@ -177,7 +177,13 @@ def _checked(head: Head, layout: Layout, form: str, source: str, *, judged: bool
     )
 
 
-_SQL_TYPES: Final = {"string": "VARCHAR", "boolean": "BOOLEAN", "int64": "BIGINT", "array<int64>": "BIGINT[]"}
+_SQL_TYPES: Final = {
+    "string": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "array<int64>": "BIGINT[]",
+}
 _SERIES: Final = (
     f"coalesce({SERIES}_given, CAST(json_object('{MODEL}', {MODEL}, '{KEY}', {KEY}, '{PROCESSING}', {PROCESSING}) "
     f"AS VARCHAR)) AS {SERIES}"

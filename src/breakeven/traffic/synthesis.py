@@ -217,7 +217,8 @@ def _window(
         first, last = count * part // parts, count * (part + 1) // parts
         places = (first + _places(last - first, burst, chance) * (last - first)) / count
         at_s = np.interp(places, edges, np.linspace(0, window_s, len(edges)))
-        yield Arrivals(counted.start_s[index] - counted.start_s[0] + at_s, *lengths(last - first, means, chance))
+        given, cached, made = lengths(last - first, means, chance)
+        yield Arrivals(counted.start_s[index] - counted.start_s[0] + at_s, given, cached, made)
 
 
 def _edges(count: int, window_s: float, swing_fraction: float, chance: np.random.Generator) -> Floats:

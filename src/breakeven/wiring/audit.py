@@ -5,15 +5,16 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from breakeven.errors import InputError
 from breakeven.wiring.clock import current_date
 from breakeven.wiring.plan import PlanRequest, find_prices, require_plan_extra
+from breakeven.wiring.traffic_read import read_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from breakeven.catalog.book import Book
     from breakeven.catalog.rate_card import PriceList
@@ -128,22 +129,10 @@ def _is_ledger(traffic: PlanRequest) -> bool:
 
 
 def _read(traffic: PlanRequest) -> Trace:
-    from breakeven.traffic.read import read_trace
-    from breakeven.wiring.ledger_trace import ledger_trace
-
     if not traffic.files:
         raise InputError("There is no log to look at. Give one, or the gateway's ledger: breakeven audit ledger:.")
-    if _is_ledger(traffic):
-        if len(traffic.files) > 1 or traffic.columns or traffic.zone:
-            raise InputError(
-                "A ledger is looked at alone, and knows its own columns and times: name just ledger:FOLDER."
-            )
-        return ledger_trace(traffic.files[0])
-    return read_trace(
-        [Path(item) for item in traffic.files],
-        mapping=traffic.columns or None,
-        zone=traffic.zone,
-        tolerate_fraction=traffic.tolerate_fraction,
+    return read_traffic(
+        traffic.files, columns=traffic.columns, zone=traffic.zone, tolerate_fraction=traffic.tolerate_fraction
     )
 
 

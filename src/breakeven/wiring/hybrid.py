@@ -12,6 +12,7 @@ from breakeven.wiring.clock import current_date
 from breakeven.wiring.kept_code import keep_compiled
 from breakeven.wiring.plan import find_prices
 from breakeven.wiring.pool_text import deployment_of
+from breakeven.wiring.traffic_read import read_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,7 +114,9 @@ def prepared(request: SizeRequest) -> Prepared:
     scenario, book, on = _known(request)
     deployments = tuple(deployment_of(text, book) for text in request.pools)
     overflow = find_prices(book, request.overflow)
-    trace = _read(request)
+    trace = read_traffic(
+        request.files, columns=request.columns, zone=request.zone, tolerate_fraction=request.tolerate_fraction
+    )
     known = Catalogue(book=book, roofline=load_roofline())
     context = _context(request, trace, known, scenario, overflow, deployments, on)
     questions = [
@@ -187,25 +190,6 @@ def _stated_growth(known: Assumption, growth: float, on: date) -> Assumption:
         basis="user",
         as_of=on,
         source="--growth",
-    )
-
-
-def _read(request: SizeRequest) -> Trace:
-    from breakeven.traffic.read import read_trace
-    from breakeven.wiring.ledger_trace import is_ledger, ledger_trace
-
-    if any(is_ledger(item) for item in request.files):
-        if len(request.files) > 1 or request.columns or request.zone:
-            raise InputError(
-                "A ledger is sized for alone, and knows its own columns and times. "
-                "Name just ledger:FOLDER, without --column and --zone."
-            )
-        return ledger_trace(request.files[0])
-    return read_trace(
-        [Path(item) for item in request.files],
-        mapping=dict(request.columns) or None,
-        zone=request.zone,
-        tolerate_fraction=request.tolerate_fraction,
     )
 
 

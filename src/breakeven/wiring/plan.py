@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from breakeven.errors import InputError, MissingExtraError, UnknownNameError
 from breakeven.wiring.clock import current_date, current_moment
+from breakeven.wiring.traffic_read import read_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -279,26 +280,6 @@ def _shadowed(request: PlanRequest, targets: Targets, book: Book) -> tuple[Shado
     return ledger_shadowed(name, targets, book)
 
 
-def _read(request: PlanRequest) -> Trace:
-    from breakeven.traffic.read import read_trace
-
-    if _is_ledger(request):
-        from breakeven.wiring.ledger_trace import ledger_trace
-
-        if len(request.files) > 1 or request.columns or request.zone:
-            raise InputError(
-                "A ledger is planned for alone, and knows its own columns and times. "
-                "Name just ledger:FOLDER, without --column and --zone."
-            )
-        return ledger_trace(request.files[0])
-    return read_trace(
-        [Path(item) for item in request.files],
-        mapping=request.columns or None,
-        zone=request.zone,
-        tolerate_fraction=request.tolerate_fraction,
-    )
-
-
 def _profile(
     trace: Trace, lists: Iterable[PriceList], boundaries: Sequence[int], progress: Callable[[float], None] | None
 ) -> tuple[TrafficProfile, list[str]]:
@@ -325,3 +306,9 @@ def _dominant_model(trace: Trace | None, *, named_by_target: bool = False) -> st
             "Name it: --today gpt-4o (or today: in the scenario)."
         )
     return named
+
+
+def _read(request: PlanRequest) -> Trace:
+    return read_traffic(
+        request.files, columns=request.columns, zone=request.zone, tolerate_fraction=request.tolerate_fraction
+    )

@@ -13,15 +13,17 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from breakeven.errors import InputError
 from breakeven.sources.catalogue import load_book
 from breakeven.sources.roofline import load_roofline
 from breakeven.traffic.arrivals import arrivals_of, first_arrival_s
+from breakeven.traffic.flows import Flows, flows_of
 from breakeven.traffic.likeness import likeness_of
-from breakeven.traffic.read import read_trace
 from breakeven.traffic.replay import Replay
 from breakeven.wiring.kept_code import keep_compiled
-from breakeven.wiring.simulate_check import SimulateRequest, burst_of, check
+from breakeven.wiring.simulate_check import SimulateRequest, burst_of, check, priorities_of
 from breakeven.wiring.simulate_question import asked_of
+from breakeven.wiring.traffic_read import read_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,37 +124,39 @@ class _Prepared:
 def _prepared(request: SimulateRequest) -> Iterator[_Prepared]:
     check(request)
     asked = asked_of(request, load_book(), load_roofline())
-    trace = read_trace(
-        request.files,
-        mapping=dict(request.columns) or None,
-        zone=request.zone,
-        tolerate_fraction=request.tolerate_fraction,
+    trace = read_traffic(
+        request.files, columns=request.columns, zone=request.zone, tolerate_fraction=request.tolerate_fraction
     )
     problems = tuple(str(problem) for problem in trace.problems)
-    with _requests(request, trace) as (arrivals, count, notes), ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        made_up = not isinstance(arrivals, Replay)
-        question = _of_trace(asked.question, trace, made_up=made_up)
+    question = _of_trace(asked.question, trace, request)
+    with _requests(request, trace, question) as (arrivals, count, notes), ThreadPoolExecutor(os.cpu_count()) as threads:
         yield _Prepared(
             asked=replace(asked, question=question),
             arrivals=arrivals,
             requests=max(1, count),
-            notes=(*_cache_notes(question), *notes, *trace.notes, *problems),
+            notes=(*_cache_notes(question), *_line_notes(question), *notes, *trace.notes, *problems),
             threads=threads,
         )
 
 
+def _makes_up(request: SimulateRequest, trace: Trace) -> bool:
+    """Whether requests are made up: of windows, and where another volume or burst is asked for."""
+    return trace.kind != "trace" or request.burst is not None or request.scale_ratio != 1
+
+
 @contextmanager
 def _requests(
-    request: SimulateRequest, trace: Trace
+    request: SimulateRequest, trace: Trace, question: Question
 ) -> Iterator[tuple[Callable[[], Iterable[Arrivals]], int, tuple[str, ...]]]:
     """Yield the requests, how many they are, and what is to be said of them.
 
-    Those of a trace are sorted once and kept in a file until the simulations are done.  Where there are only windows,
-    or another volume or burst is asked for, they are made up anew for each simulation, the same ones each time.
+    Those of a trace are sorted once and kept in a file until the simulations are done; others are made up anew for each
+    simulation, the same ones each time.
     """
-    if trace.kind == "trace" and request.burst is None and request.scale_ratio == 1:
+    if not _makes_up(request, trace):
+        flows = Flows(question.line.flows, priorities_of(request.key_priorities)) if question.line else None
         with tempfile.TemporaryDirectory(prefix="breakeven-") as folder:
-            yield Replay(arrivals_of(trace), Path(folder)), trace.rows_read - trace.rows_lost, ()
+            yield Replay(arrivals_of(trace, flows), Path(folder)), trace.rows_read - trace.rows_lost, ()
         return
     likeness = likeness_of(trace, seed=request.seed).scaled(request.scale_ratio)
     if request.burst is not None:
@@ -174,11 +178,31 @@ def _counter(request: SimulateRequest, rows: int) -> Callable[[int], None]:
     return told
 
 
-def _of_trace(question: Question, trace: Trace, *, made_up: bool) -> Question:
-    """Return the question with what the trace says beside its requests; made-up ones share no blocks."""
+def _of_trace(question: Question, trace: Trace, request: SimulateRequest) -> Question:
+    """Return the question with what the trace says beside its requests; made-up ones share no blocks and no keys.
+
+    Raises ``InputError`` for priorities of keys that no request has.
+    """
     goes_by_time = question.upkeep.week_nodes or any(question.hours) or question.budget_day_usd < inf
     begins = datetime.fromtimestamp(first_arrival_s(trace), UTC) if goes_by_time else None
-    return replace(question, block_tokens=None if made_up else trace.block_tokens, begins=begins)
+    if _makes_up(request, trace):
+        if request.key_priorities:
+            raise InputError(
+                "--key-priority: the requests are made up, and none of them has a key, so that it would change "
+                "nothing. Leave it out, or simulate a log of requests with a key each, without --scale and --burst."
+            )
+        return replace(question, begins=begins)
+    line = question.line
+    if line is not None:
+        line = replace(line, flows=flows_of(trace, priorities_of(request.key_priorities)).flows)
+    return replace(question, block_tokens=trace.block_tokens, begins=begins, line=line)
+
+
+def _line_notes(question: Question) -> list[str]:
+    """Say where nobody waits before or beside others."""
+    if question.line is None or len(question.line.flows) > 1:
+        return []
+    return ["All requests are of one key and one priority: they wait in line first come, first served."]
 
 
 def _cache_notes(question: Question) -> list[str]:

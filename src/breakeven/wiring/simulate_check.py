@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Final
 from breakeven.capacity.fleet import POLICY_NAMES
 from breakeven.errors import InputError, Problem
 from breakeven.routing.timetable import Timetable, read_timetable
+from breakeven.traffic.details import MOST_PRIORITY
 from breakeven.traffic.synthesis import FAMILIES, Burst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
 MOST_NODES: Final = 1000
 MOST_COUNTS: Final = 100
+MOST_IN_LINE: Final = 100_000
+LONGEST_IN_LINE_S: Final = 86_400.0
+LINE_POLICIES: Final = ("overflow", "marginal_cost", "prefix_affinity")
+"""Which tell full nodes from others, so that requests may wait for room."""
 
 DAYS: Final = {name: (day,) for day, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))} | {
     "": tuple(range(7)),
@@ -75,6 +80,15 @@ class SimulateRequest:
     hours_zone: str = "UTC"
     """In which hours are told."""
 
+    line_requests: int | None = None
+    """Most that wait in the gateway's line while all nodes are full; None: full nodes take them."""
+
+    line_longest_s: float | None = None
+    """How long they wait there at most; None: as the gateway has it where nothing is said."""
+
+    key_priorities: tuple[str, ...] = ()
+    """``KEY=PRIORITY``: of keys of the trace, in the line."""
+
     back_ratio: float | None = None
     """Of these limits, within which a full node has room again; None: as the policy has it in the gateway."""
 
@@ -112,7 +126,7 @@ class SimulateRequest:
 
 def check(request: SimulateRequest) -> None:
     """Raise ``InputError`` with all that is wrong."""
-    problems = [*_wrong_numbers(request), *_wrong_together(request), *_wrong_terms(request)]
+    problems = [*_wrong_numbers(request), *_wrong_together(request), *_wrong_terms(request), *_wrong_line(request)]
     problems += [
         Problem(where="--nodes", what=f"{count} is not between 1 and {MOST_NODES:,}.")
         for count in request.counts or (request.nodes,)
@@ -230,6 +244,45 @@ def timetables(request: SimulateRequest) -> tuple[Timetable | None, ...]:
         return ()
     missing = ("",) * (1 + len(request.overflow) - len(given))
     return tuple(read_timetable(text, request.hours_zone) if text else None for text in (*given, *missing))
+
+
+def priorities_of(texts: Iterable[str]) -> dict[str, int]:
+    """Return the priority of each key in ``KEY=PRIORITY``.  Raises ``ValueError`` in words."""
+    found: dict[str, int] = {}
+    for text in texts:
+        key, equals, priority = text.rpartition("=")
+        if not equals or re.fullmatch(r"[+-]?\d{1,3}", priority.strip()) is None or abs(int(priority)) > MOST_PRIORITY:
+            raise ValueError(f"{text[:60]!r} is not KEY=PRIORITY with a whole number from -100 to 100")
+        if key in found:
+            raise ValueError(f"{key[:60]!r} is given twice")
+        found[key] = int(priority)
+    return found
+
+
+def _wrong_line(request: SimulateRequest) -> Iterator[Problem]:
+    """Yield what is wrong with how requests wait in the gateway."""
+    for where, given in (
+        ("--line-longest-s", request.line_longest_s),
+        ("--key-priority", request.key_priorities or None),
+    ):
+        if given is not None and request.line_requests is None:
+            what = "nobody waits in the gateway's line."
+            yield Problem(where=where, what=what, fix="Say how many may: --line-requests 1000.")
+    if request.line_requests is not None and not 1 <= request.line_requests <= MOST_IN_LINE:
+        yield Problem(where="--line-requests", what=f"{request.line_requests:,} is not between 1 and {MOST_IN_LINE:,}.")
+    if request.line_requests is not None and request.policy not in LINE_POLICIES:
+        what = f"under the policy {request.policy[:40]!r} nobody waits in it: it sends to full nodes too."
+        yield Problem(where="--line-requests", what=what, fix=f"Say --policy {' or '.join(LINE_POLICIES)}.")
+    if request.line_requests is not None and request.most_waiting_requests < 1:
+        what = "a node would always be full, and all would wait in vain."
+        yield Problem(where="--most-waiting", what=what, fix="Give 1 or more; a pool of the gateway has 4.")
+    if request.line_longest_s is not None and not 0 < request.line_longest_s <= LONGEST_IN_LINE_S:
+        what = f"{request.line_longest_s:g} s is not above 0 and at most a day."
+        yield Problem(where="--line-longest-s", what=what)
+    try:
+        priorities_of(request.key_priorities)
+    except ValueError as error:
+        yield Problem(where="--key-priority", what=f"{error}.", fix="Write --key-priority nightly-report=-10, say.")
 
 
 def _wrong_terms(request: SimulateRequest) -> Iterator[Problem]:

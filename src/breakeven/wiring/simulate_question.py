@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from breakeven.catalog.book import Book
     from breakeven.catalog.hardware import Rental
     from breakeven.catalog.roofline import Roofline
-    from breakeven.studies.simulation import Question, Upkeep
+    from breakeven.studies.simulation import Line, Question, Upkeep
     from breakeven.wiring.simulate_check import SimulateRequest
 
 
@@ -126,7 +126,18 @@ def _question(
         most_usd=inf if request.most_usd is None else request.most_usd,
         budget_day_usd=inf if request.budget_day_usd is None else request.budget_day_usd,
         hours=timetables(request),
+        line=_line(request),
     )
+
+
+def _line(request: SimulateRequest) -> Line | None:
+    from breakeven.studies.simulation import Line
+
+    if request.line_requests is None:
+        return None
+    if request.line_longest_s is None:
+        return Line(most_requests=request.line_requests)
+    return Line(most_requests=request.line_requests, longest_s=request.line_longest_s)
 
 
 def _upkeep(request: SimulateRequest) -> Upkeep:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from breakeven.traffic.flows import Flow
+
 if TYPE_CHECKING:
     from datetime import date, datetime
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from breakeven.capacity.estimate import Deployment
     from breakeven.catalog.rate_card import PriceList
     from breakeven.routing.timetable import Timetable
+
+FIRST_COME: Final = Flow(priority=0, key="")
 
 COLD_START_S: Final = 180.0
 """From starting a node until it serves: a machine, an image and weights to be fetched.  Stated, not measured."""
@@ -75,6 +79,16 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """How requests wait in the gateway while all nodes are full and no API takes them."""
+
+    most_requests: int
+    longest_s: float = 30.0
+    flows: tuple[Flow, ...] = (FIRST_COME,)
+    """Who waits in turn with whom, by rising priority; the one flow of requests that do not say whose they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is simulated."""
 
@@ -129,6 +143,9 @@ class Question:
 
     hours: tuple[Timetable | None, ...] = ()
     """Of the nodes and of each API, for policies that ask; None: always."""
+
+    line: Line | None = None
+    """None: full nodes take them."""
 
     measured: PaceFit | None = None
     """How fast such a node was measured to be; None: what the roofline says."""

@@ -42,6 +42,54 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRun:
+    """What became of the requests of one priority that could wait in line."""
+
+    priority: int
+    requests: int
+    overflow_requests: int
+    rejected_requests: int
+    ttft_s: tuple[float, ...]
+    """By ``QUANTILES``, of those that nodes answered; so is the next."""
+
+    queue_s: tuple[float, ...]
+    """Until a node began the prompt, in line and on the node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRun:
+    """What became of the requests of one key in one class."""
+
+    priority: int
+    key: str
+    """Empty where the trace names none."""
+
+    requests: int
+    overflow_requests: int
+    rejected_requests: int
+    mean_ttft_s: float
+    """Of those that nodes answered; NaN where they answered none."""
+
+    node_input_tokens: int
+    node_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRun:
+    """Who waited in the gateway's line, and with what end."""
+
+    no_room_requests: int
+    """Turned away since the line was full; the next since their time was up."""
+
+    too_late_requests: int
+    classes: tuple[ClassRun, ...]
+    """The most urgent first."""
+
+    flows: tuple[FlowRun, ...]
+    """Those with most requests first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One pass, at one speed of the nodes."""
 
@@ -78,6 +126,8 @@ class Run:
     """Of output tokens."""
 
     rejected_requests: int
+    """That nobody took, those turned away from the line among them."""
+
     put_back_requests: int
     resent_requests: int
     """Sent again since their node failed."""
@@ -94,6 +144,8 @@ class Run:
     """Nodes and overflow, carried to a month."""
 
     hours: Hours
+    line: LineRun | None = None
+    """None where nobody waits in the gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from breakeven.capacity.calibrated_pace import faster
 from breakeven.capacity.corrected_pace import corrected_pace
 from breakeven.capacity.estimate import speed_interval
 from breakeven.capacity.fleet import OVERFLOW, POLICY_NAMES, Demand, Rules
-from breakeven.capacity.simulate import Api, Simulation
+from breakeven.capacity.simulate import Api, Details, Simulation
 from breakeven.errors import InputError
 from breakeven.routing.fullness import Limits
 from breakeven.studies.simulation.events import outages_of, scaling_of
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from breakeven.capacity.compiled import Ints
     from breakeven.capacity.pool import Pace
     from breakeven.capacity.simulate import Outcome
     from breakeven.catalog.hardware import Rental
     from breakeven.catalog.roofline import Roofline
-    from breakeven.studies.simulation.question import Question
+    from breakeven.studies.simulation.question import Line, Question
     from breakeven.studies.simulation.result import Run
     from breakeven.traffic.arrivals import Arrivals
 
@@ -168,7 +169,10 @@ def _run(trace: _Trace, question: Question, pace: Pace, told: Told) -> Outcome:
         span_s=trace.span_s,
         scaling=scaling_of(question, trace.span_s),
         outages=outages_of(question.upkeep, question.nodes, trace.span_s, question.seed),
-        block_tokens=(question.block_tokens or 0) if follows_blocks else 0,
+        details=Details(
+            block_tokens=(question.block_tokens or 0) if follows_blocks else 0,
+            priorities=tuple(flow.priority for flow in question.line.flows) if question.line else (),
+        ),
     )
     for demand in _demands(trace.arrivals(), question):
         simulation.feed(demand)
@@ -190,6 +194,8 @@ def _rules(question: Question) -> Rules:
         float(question.most_usd),
         float(question.budget_day_usd),
         _seconds_of_day(question.begins) if question.begins is not None else 0.0,
+        question.line.most_requests if question.line else 0,
+        float(question.line.longest_s) if question.line else 0.0,
     )
 
 
@@ -217,4 +223,13 @@ def _demands(batches: Iterable[Arrivals], question: Question) -> Iterator[Demand
             api_usd=usd,
             block_ends=batch.block_ends,
             blocks=batch.blocks,
+            flow=_flows(batch, question.line),
+            deadline_s=batch.deadline_s,
         )
+
+
+def _flows(batch: Arrivals, line: Line | None) -> Ints:
+    """Return each request's flow; requests that are made up are all of one."""
+    if line is None or len(batch.flow) == len(batch.at_s):
+        return batch.flow
+    return np.zeros(len(batch.at_s), dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,19 +12,22 @@ from breakeven.capacity.fleet import (
     CAME,
     DOWN_S,
     DRAINING_S,
+    SENT_OVER,
     STARTING_S,
+    TURNED_AWAY,
     UP_S,
     USED_S,
     WENT_OVER,
 )
 from breakeven.capacity.simulate import Times
 from breakeven.quantities import DAYS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, Interval
-from breakeven.studies.simulation.result import QUANTILES, Costs, Hours, Run
+from breakeven.studies.simulation.result import QUANTILES, ClassRun, Costs, FlowRun, Hours, LineRun, Run
+from breakeven.traffic.told import told
 
 if TYPE_CHECKING:
     from breakeven.capacity.simulate import Outcome
     from breakeven.quantities import Array
-    from breakeven.studies.simulation.question import Goal, Question
+    from breakeven.studies.simulation.question import Goal, Line, Question
 
 
 class Facts(NamedTuple):
@@ -71,6 +75,46 @@ def run_of(outcome: Outcome, question: Question, facts: Facts) -> Run:
         costs=costs,
         usd_per_month=costs.total_usd.map(lambda usd: usd * month),
         hours=_hours(hours, facts.span_s),
+        line=_line(outcome, question.line) if question.line is not None else None,
+    )
+
+
+def _line(outcome: Outcome, line: Line) -> LineRun:
+    served, over, turned_away = (outcome.flow_sums[:, column].astype(int) for column in (0, SENT_OVER, TURNED_AWAY))
+    every = served + over + turned_away
+    priorities = np.array([flow.priority for flow in line.flows])
+    classes = []
+    times = zip(sorted(set(priorities.tolist())), outcome.class_ttft, outcome.class_queue, strict=True)
+    for priority, ttft, queue in times:
+        here = priorities == priority
+        classes.append(
+            ClassRun(
+                priority=priority,
+                requests=int(every[here].sum()),
+                overflow_requests=int(over[here].sum()),
+                rejected_requests=int(turned_away[here].sum()),
+                ttft_s=_quantiles(ttft),
+                queue_s=_quantiles(queue),
+            )
+        )
+    flows = [
+        FlowRun(
+            priority=flow.priority,
+            key=told(flow.key),
+            requests=int(every[place]),
+            overflow_requests=int(over[place]),
+            rejected_requests=int(turned_away[place]),
+            mean_ttft_s=float(sums[3] / sums[0]) if sums[0] else nan,
+            node_input_tokens=int(sums[1]),
+            node_output_tokens=int(sums[2]),
+        )
+        for place, (flow, sums) in enumerate(zip(line.flows, outcome.flow_sums, strict=True))
+    ]
+    return LineRun(
+        no_room_requests=outcome.no_room_requests,
+        too_late_requests=outcome.too_late_requests,
+        classes=tuple(reversed(classes)),
+        flows=tuple(sorted(flows, key=lambda flow: (-flow.requests, -flow.priority, flow.key))),
     )
 
 

@@ -14,6 +14,7 @@ from breakeven.errors import InputError, Problem
 from breakeven.traffic.schema import (
     CACHE_WRITE_TOKENS,
     CACHED_INPUT_TOKENS,
+    DEADLINE_S,
     EPISODE,
     FAILED,
     HISTORY_TOKENS,
@@ -23,6 +24,7 @@ from breakeven.traffic.schema import (
     MONTH,
     OUTPUT_TOKENS,
     PREFIX_BLOCKS,
+    PRIORITY,
     PROCESSING,
     PROMPT_ID,
     REQUESTS,
@@ -78,6 +80,8 @@ KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     PREFIX_BLOCKS: ("prefix_blocks",),
     SYSTEM_TOKENS: ("system_tokens", "system_prompt_tokens"),
     HISTORY_TOKENS: ("history_tokens",),
+    PRIORITY: ("priority", "request_priority"),
+    DEADLINE_S: ("deadline_s", "request_deadline_s"),
 }  # fmt: skip
 """Likeliest first; secrets (``api_key``) are left out on purpose.
 
