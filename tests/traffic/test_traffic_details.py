@@ -130,26 +130,38 @@ def test_an_unmistakable_column_is_guessed(log: Write, name: str, column: str, v
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "values"),
+    ("name", "column", "values", "odd"),
     [
-        ("processing", "service_tier", ["gold", "default"]),
-        ("failed", "status_code", ["12", "200"]),
-        ("failed", "failed", [None, None]),
-        ("retry", "retry", ["yes, twice", True]),
-        ("priority", "priority", ["high", "low"]),
-        ("priority", "priority", [1, 101]),
-        ("priority", "priority", [1, 1.5]),
-        ("priority", "priority", [True, False]),
-        ("deadline_s", "deadline_s", [0, 5]),
-        ("deadline_s", "deadline_s", [-1, 5]),
-        ("deadline_s", "deadline_s", ["inf", "5"]),
-        ("deadline_s", "deadline_s", ["2026-10-01T10:00:00Z", "5"]),
+        ("processing", "service_tier", ["gold", "default"], "gold"),
+        ("failed", "status_code", ["200", "12"], "12"),
+        ("retry", "retry", [True, "yes, twice"], "yes, twice"),
+        ("priority", "priority", ["high", "low"], "high"),
+        ("priority", "priority", [1, 101], "101"),
+        ("priority", "priority", [1, 1.5], "1.5"),
+        ("priority", "priority", [True, False], "True"),
+        ("deadline_s", "deadline_s", [5, 0], "0"),
+        ("deadline_s", "deadline_s", [-1, 5], "-1"),
+        ("deadline_s", "deadline_s", ["inf", "5"], "inf"),
+        ("deadline_s", "deadline_s", ["2026-10-01T10:00:00Z", "5"], "2026-10-01T10:00:00Z"),
+        ("priority", "priority", ["1", "word " * 20], ("word " * 20)[:40]),
     ],
 )
-def test_a_column_of_other_values_is_not_guessed(log: Write, name: str, column: str, values: list[Any]) -> None:
+def test_a_column_of_other_values_is_not_guessed_and_that_is_told(
+    log: Write, name: str, column: str, values: list[Any], odd: str
+) -> None:
     trace = read(log(minutes(values, column)))
     assert trace.table[name].count().to_pyarrow().as_py() == 0
-    assert not any("not understood" in note for note in trace.notes)
+    assert (
+        f"log: {column} is not taken as {name}, since it holds {odd!r}; "
+        f"--column {name}={column} takes it, and counts what is none as not said"
+    ) in trace.notes
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+def test_a_column_of_nothing_is_not_guessed(log: Write, nothing: str | None) -> None:
+    trace = read(log(minutes([nothing] * 2, "failed")))
+    assert trace.table.failed.count().to_pyarrow().as_py() == 0
+    assert not any("failed" in note for note in trace.notes)
 
 
 def test_a_failed_attempt_need_not_say_its_tokens(log: Write) -> None:

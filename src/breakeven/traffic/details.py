@@ -22,7 +22,7 @@ from breakeven.traffic.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 PROCESSING_WORDS: Final = {
     "standard": ("standard", "default", "on_demand"),
@@ -80,10 +80,10 @@ def doubt_sql(names: Collection[str]) -> str:
     return f"CASE {cases} END" if names else "NULL::VARCHAR"
 
 
-def understands(name: str, values: Collection[str]) -> bool:
-    """Whether a column of these values may be guessed to be the detail: there are some, and all could be it."""
-    words = {word for value in values if (word := value.strip().lower())}
-    return bool(words) and all(_is_known(name, word) for word in words)
+def first_odd(name: str, values: Iterable[str]) -> str | None:
+    """Return the first value that could not be the detail, cut to what may be shown; None where all could be it."""
+    words = (word for value in values if (word := value.strip()))
+    return next((word[:SHOWN_CHARACTERS] for word in words if not _is_known(name, word.lower())), None)
 
 
 def _is_known(name: str, word: str) -> bool:

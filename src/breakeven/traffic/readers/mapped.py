@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from breakeven.traffic.details import understands
+from breakeven.traffic.details import first_odd
 from breakeven.traffic.layout import Layout
 from breakeven.traffic.readers.names import ANTHROPIC_PARTS, KNOWN_NAMES, guess, normal, require, resolve
 from breakeven.traffic.schema import (
@@ -55,12 +55,19 @@ def find_columns(
 ) -> tuple[Columns, tuple[str, ...]]:
     """Return canonical name → columns, with a note that says what was guessed."""
     columns: Columns = resolve(head, mapping, known)
-    guessed: Columns = {}
-    for name, names in known.items():
-        if name not in columns and (column := guess(head, names)) and _is_sure(head, name, column):
-            guessed[name] = (column,)
+    guesses = {name: column for name, names in known.items() if name not in columns and (column := guess(head, names))}
+    odd = _odd_values(head, guesses)
+    guessed: Columns = {
+        name: (column,)
+        for name, column in guesses.items()
+        if name not in odd and (name not in DETAILS or any(map(str.strip, head.sample.get(column.name, ()))))
+    }
     columns |= guessed
-    notes = []
+    notes = [
+        f"{head.file}: {guesses[name].name} is not taken as {name}, since it holds {value!r}; "
+        f"--column {name}={guesses[name].name} takes it, and counts what is none as not said"
+        for name, value in odd.items()
+    ]
     if INPUT_TOKENS in guessed and _is_anthropic(columns):
         parts = columns.get(CACHED_INPUT_TOKENS, ()) + columns.get(CACHE_WRITE_TOKENS, ())
         guessed[INPUT_TOKENS] = columns[INPUT_TOKENS] = guessed[INPUT_TOKENS] + parts
@@ -74,8 +81,12 @@ def find_columns(
     return columns, tuple(notes)
 
 
-def _is_sure(head: Head, name: str, column: Column) -> bool:
-    return name not in DETAILS or understands(name, head.sample.get(column.name, ()))
+def _odd_values(head: Head, guesses: Mapping[str, Column]) -> dict[str, str]:
+    """Return, by the details that some columns only look like, a value there that is none."""
+    found = {
+        name: first_odd(name, head.sample.get(column.name, ())) for name, column in guesses.items() if name in DETAILS
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _is_anthropic(columns: Columns) -> bool:
