@@ -79,7 +79,7 @@ def stream(
 
     def answer(call: Call) -> None:
         in_chunks = framing == "chunked"
-        framed = [chunked(data) for data in events] if in_chunks else events
+        framed: Iterable[bytes] = (chunked(data) for data in events) if in_chunks else events
         call.send(
             head(200, "content-type: text/event-stream", "transfer-encoding: chunked" if in_chunks else "x-no: length")
         )

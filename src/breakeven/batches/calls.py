@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 import httptools
 
 from breakeven.gateway.handover import BEHALF
+from breakeven.routing.queueing import MOST_PRIORITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 1800.0
 """Longest time for an answer: the gateway's own limits are shorter, unless its settings say otherwise."""
+
+IDLE: Final = (("x-breakeven-priority", str(-MOST_PRIORITY)), ("x-breakeven-batch", "idle"))
+"""Says to the gateway that everybody else goes first, and that the line waits for idle capacity."""
 
 
 class Answer(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.batches import shapes
 from breakeven.batches.busy import Busy
+from breakeven.batches.calls import IDLE
 from breakeven.batches.lines import WrongLineError, read_line, validate
 from breakeven.batches.records import (
     CANCELLED,
@@ -65,9 +66,6 @@ MARGIN_SHARE: Final = 1.5
 LEAST_MARGIN_S: Final = 2.0
 EPISODE: Final = "x-breakeven-episode"
 """Under which the ledger has a batch's requests."""
-
-IDLE: Final = (("x-breakeven-priority", "-100"), ("x-breakeven-batch", "idle"))
-"""Says to the gateway that everybody else goes first, and that the line waits for idle capacity."""
 
 _REST_LINES: Final = 500
 _PATIENT: Final = frozenset({429, 503})

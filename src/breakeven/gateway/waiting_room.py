@@ -7,7 +7,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Final, Protocol
 
 from breakeven.gateway import replies
-from breakeven.routing.queueing import TURN_S, FairQueue, Waiting
+from breakeven.routing.queueing import MOST_PRIORITY, TURN_S, FairQueue, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,6 @@ PRIORITY: Final = b"x-breakeven-priority"
 DEADLINE: Final = b"x-breakeven-deadline-s"
 """The headers in which a client says that others may go first, and in how many seconds its answer must begin."""
 
-MOST_PRIORITY: Final = 100
 _WHOLE: Final = re.compile(rb"-?[0-9]{1,9}")
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from breakeven.errors import InputError, UnknownNameError
 from breakeven.ledger.store import StoreMissingError, connect, trouble_of
+from breakeven.routing.queueing import MOST_PRIORITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,6 @@ PREFIX: Final = "sk-be-"
 MAX_NAME_LENGTH: Final = 128
 MAX_TAGS_LENGTH: Final = 256
 MAX_COUNT: Final = 1_000_000_000_000
-MOST_PRIORITY: Final = 100
 MAX_BUDGET_USD: Final = 1_000_000_000
 _SECRET_BYTES: Final = 32
 _BUSY_S: Final = 10.0

@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MOST_PRIORITY: Final = 100
+"""Priorities go from minus this to this; higher ones go first."""
+
 NO_ROOM: Final = "queue_full"
 TOO_LATE: Final = "deadline_passed"
 """Why a request is sent back: ``FairQueue.put`` had no room for it; ``FairQueue.late`` found it."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from breakeven.routing.queueing import MOST_PRIORITY
 from breakeven.routing.timetable import read_timetable
 from breakeven.settings.alerts import AlertsEntry
 from breakeven.settings.batches import BatchesEntry
@@ -202,7 +203,7 @@ class KeyEntry(Strict):
     )
     expires: Day | None = Field(None, description="Day from whose start (UTC) it is refused.")
     team: Label | None = Field(None, description="Team whose quotas it shares.")
-    priority: Annotated[int, Field(ge=-100, le=100), IsNumber] = Field(
+    priority: Annotated[int, Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY), IsNumber] = Field(
         0, description="Of its requests where they wait: higher ones go first; a request may only lower it."
     )
     quota: QuotaEntry = Field(default_factory=QuotaEntry, description="What it may use.")

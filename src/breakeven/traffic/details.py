@@ -10,6 +10,7 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from breakeven.routing.queueing import MOST_PRIORITY
 from breakeven.traffic.schema import (
     DEADLINE_S,
     FAILED,
@@ -34,9 +35,6 @@ FAILED_WORDS: Final = ("true", "yes", "failed", "failure", "error")
 SOUND_WORDS: Final = ("false", "no", "success", "succeeded", "ok", "unset")
 HTTP_STATUS: Final = (100, 599)
 FIRST_HTTP_FAILURE: Final = 400
-MOST_PRIORITY: Final = 100
-"""And the least below zero: those of the gateway."""
-
 SHOWN_CHARACTERS: Final = 40
 
 

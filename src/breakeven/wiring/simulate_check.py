@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from breakeven.capacity.fleet import POLICY_NAMES
 from breakeven.errors import InputError, Problem
+from breakeven.routing.queueing import MOST_PRIORITY
 from breakeven.routing.timetable import Timetable, read_timetable
-from breakeven.traffic.details import MOST_PRIORITY
 from breakeven.traffic.synthesis import FAMILIES, Burst
 
 if TYPE_CHECKING:
@@ -252,7 +252,9 @@ def priorities_of(texts: Iterable[str]) -> dict[str, int]:
     for text in texts:
         key, equals, priority = text.rpartition("=")
         if not equals or re.fullmatch(r"[+-]?\d{1,3}", priority.strip()) is None or abs(int(priority)) > MOST_PRIORITY:
-            raise ValueError(f"{text[:60]!r} is not KEY=PRIORITY with a whole number from -100 to 100")
+            raise ValueError(
+                f"{text[:60]!r} is not KEY=PRIORITY with a whole number from {-MOST_PRIORITY} to {MOST_PRIORITY}"
+            )
         if key in found:
             raise ValueError(f"{key[:60]!r} is given twice")
         found[key] = int(priority)
