@@ -53,7 +53,7 @@ class MappedReader:
 def find_columns(
     head: Head, mapping: Mapping[str, str], known: Mapping[str, tuple[str, ...]]
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Return canonical name → columns, with a note that says what was guessed."""
+    """Return canonical name → columns, with notes that say what was guessed, and what was left alone for its values."""
     columns: Columns = resolve(head, mapping, known)
     guesses = {name: column for name, names in known.items() if name not in columns and (column := guess(head, names))}
     odd = _odd_values(head, guesses)
